@@ -1,0 +1,97 @@
+"""Channel names, and which options they fall under.
+
+A name is `[$][namespace:]rest[#user[,user…]]`. Both sides of the product read it: the gateway to decide who may do what,
+the pipeline to publish on a personal channel.
+"""
+
+import re
+from collections.abc import Mapping
+
+from broker.errors import BrokerError
+from broker.model import PublishOptions
+from config.settings import ChannelOptions, ChannelSettings, PersonalChannelSettings
+
+__all__ = ["ChannelRules", "UnknownNamespace", "namespace_of", "publish_options", "users_of"]
+
+_META_TTL_S = 720 * 3600.0
+
+
+class UnknownNamespace(BrokerError):
+    """The channel's namespace is not among the settings (code 102)."""
+
+
+def namespace_of(channel: str) -> str:
+    """Tell the namespace of a channel, "" for none."""
+    name, colon, _ = channel.partition(":")
+    if not colon:
+        return ""
+    return name.removeprefix("$")
+
+
+def users_of(channel: str) -> list[str] | None:
+    """Tell the users that a channel is limited to, None where it names none."""
+    _, mark, users = channel.rpartition("#")
+    return users.split(",") if mark else None
+
+
+class ChannelRules:
+    """The options of every channel, and the name of a user's personal one."""
+
+    def __init__(self, settings: ChannelSettings, personal: PersonalChannelSettings) -> None:
+        self._without_namespace = settings.without_namespace
+        self._by_namespace: Mapping[str, ChannelOptions] = {entry.name: entry for entry in settings.namespaces}
+        self._patterns = {
+            id(options): re.compile(options.channel_regex)
+            for options in (self._without_namespace, *self._by_namespace.values())
+            if options.channel_regex
+        }
+        self._personal = personal
+
+    def options(self, channel: str) -> ChannelOptions:
+        """Find a channel's options.
+
+        Raises:
+            UnknownNamespace: The name has a namespace that nobody configured.
+        """
+        if ":" not in channel:
+            return self._without_namespace
+        namespace = namespace_of(channel)
+        try:
+            return self._by_namespace[namespace]
+        except KeyError:
+            raise UnknownNamespace(f"namespace {namespace!r} is not configured") from None
+
+    def is_name_allowed(self, channel: str, options: ChannelOptions) -> bool:
+        """Whether the characters of a client's channel name pass: the namespace's pattern, else ASCII."""
+        pattern = self._patterns.get(id(options))
+        if pattern is None:
+            return channel.isascii()
+        rest = channel.partition(":")[2] if ":" in channel else channel
+        return pattern.search(rest) is not None
+
+    def personal(self, user: str) -> str | None:
+        """Name a user's personal channel; None for anonymous users or where personal channels are off."""
+        if not user or not self._personal.enabled:
+            return None
+        namespace = self._personal.personal_channel_namespace
+        return f"{namespace}:#{user}" if namespace else f"#{user}"
+
+
+def publish_options(
+    options: ChannelOptions,
+    *,
+    skip_history: bool = False,
+    idempotency_key: str = "",
+    version: int = 0,
+    version_epoch: str = "",
+) -> PublishOptions:
+    """Put together how a publication in a channel of these options is kept."""
+    keep = options.has_history and not skip_history
+    return PublishOptions(
+        history_size=options.history_size if keep else 0,
+        history_ttl_s=options.history_ttl if keep else 0.0,
+        history_meta_ttl_s=options.history_meta_ttl or _META_TTL_S,
+        idempotency_key=idempotency_key,
+        version=version,
+        version_epoch=version_epoch,
+    )

@@ -1,0 +1,100 @@
+"""Port: words between nodes: what the API wants done wherever a user's connections are, and who is in the fleet."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+__all__ = ["Command", "Control", "Disconnect", "NodeInfo", "Perform", "Refresh", "Selector", "Subscribe", "Unsubscribe"]
+
+
+class Selector(msgspec.Struct, frozen=True):
+    """Which connections are meant: a user's (anonymous ones for ""), narrowed by client or session id."""
+
+    user: str
+    client: str = ""
+    session: str = ""
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
+    """Subscribe connections from the server's side."""
+
+    who: Selector
+    channel: str
+    info: bytes = b""
+    data: bytes = b""
+    expire_at: int = 0
+    since_offset: int = 0
+    since_epoch: str = ""
+    override: Mapping[str, bool] = {}
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, tag="unsubscribe"):
+    """Take connections out of a channel."""
+
+    who: Selector
+    channel: str
+
+
+class Disconnect(msgspec.Struct, frozen=True, tag="disconnect"):
+    """Close connections, all but those on the whitelist of client ids."""
+
+    who: Selector
+    code: int
+    reason: str
+    whitelist: Sequence[str] = ()
+
+
+class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
+    """Prolong connections, or end them (`expired`, or an `expire_at` that has passed); 0 means no expiry."""
+
+    who: Selector
+    expired: bool = False
+    expire_at: int = 0
+    info: bytes = b""
+
+
+Command = Subscribe | Unsubscribe | Disconnect | Refresh
+
+
+class NodeInfo(msgspec.Struct, frozen=True):
+    """What a node says of itself. Counts of users and channels are the node's own."""
+
+    uid: str
+    name: str
+    version: str
+    num_clients: int
+    num_users: int
+    num_channels: int
+    num_subs: int
+    uptime: int
+    process: Mapping[str, Any] = {}
+
+
+class Perform(Protocol):
+    """The node's side of control: carry a command out on its own connections; answer for itself when asked."""
+
+    async def perform(self, command: Command) -> None:
+        """Carry it out on every matching connection here; none is no error."""
+
+    def describe(self) -> NodeInfo:
+        """Tell how this node is."""
+
+    def channels(self) -> Mapping[str, int]:
+        """Tell this node's channels that have subscribers, with their number."""
+
+
+class Control(Protocol):
+    """Reach every node of the fleet, this one included."""
+
+    def on_command(self, node: Perform) -> None:
+        """Say who carries commands out here; called once, before the node takes connections."""
+
+    async def send(self, command: Command) -> None:
+        """Have every node carry a command out. Returns when this node has, and the others have been told."""
+
+    async def nodes(self) -> Sequence[NodeInfo]:
+        """Ask every node how it is."""
+
+    async def channels(self) -> Mapping[str, int]:
+        """Ask every node for its channels; numbers of one channel are added up."""

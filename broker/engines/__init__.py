@@ -1,0 +1,1 @@
+"""Implementations of the real-time ports, one folder each; only composition roots name them."""

@@ -1,0 +1,1 @@
+"""The engine of a single process: everything in memory, gone with it."""

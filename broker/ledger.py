@@ -1,0 +1,173 @@
+"""Port: notifications and the steps still to be done for them, as durable rows.
+
+The essay of the pipeline's queue. A pending notification has exactly one *plan* step: the moment when someone has to decide
+what comes next. Deciding may add *send* steps, one per device; while any of those is open the plan step rests, and the
+transaction that records the last of them wakes it. So at every moment either a step is due, or it is known what will make one
+due, and a process that dies leaves rows, never knowledge.
+
+A worker owns a step by a *lease*: `claim` gives it out until `lease_until`; whoever claims it after that takes it over with
+`attempt` raised. Everything recorded names the lease, and a stale one changes nothing but the timeline. The claim is the moment
+when a send begins: an acknowledgement that commits before it removes the step, so that no send begins after an ack.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from broker.notification import (
+    Accepted,
+    Device,
+    Draft,
+    Entry,
+    Lane,
+    Notification,
+    NotificationStatus,
+    Preference,
+    Provider,
+    State,
+)
+
+__all__ = ["Ledger", "NewSend", "PlanDone", "SendDone", "Step", "StepKind"]
+
+
+class StepKind(StrEnum):
+    """What a step asks for: a decision, or one delivery to one device."""
+
+    PLAN = "plan"
+    SEND = "send"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A claimed step with all that is needed to do it, so that doing it reads nothing more.
+
+    `attempt` counts from 1. A plan step brings the user's devices (oldest first), preferences and the timeline so far; a send
+    step brings its device, or None if that was removed meanwhile.
+    """
+
+    id: str
+    kind: StepKind
+    lease: str
+    attempt: int
+    notification: Notification
+    device: Device | None = None
+    devices: tuple[Device, ...] = ()
+    preferences: tuple[Preference, ...] = ()
+    entries: tuple[Entry, ...] = ()
+
+
+class NewSend(msgspec.Struct, frozen=True):
+    """A delivery to be made."""
+
+    device: Device
+    due_at: datetime
+
+
+class PlanDone(msgspec.Struct, frozen=True):
+    """What a decision came to: lines for the timeline, and exactly one of `finish`, `sends` or `next_plan_at`.
+
+    `finish` ends the notification; `sends` opens deliveries and lets the plan rest; `next_plan_at` asks again then.
+    """
+
+    step: Step
+    entries: tuple[Entry, ...] = ()
+    finish: State | None = None
+    sends: tuple[NewSend, ...] = ()
+    next_plan_at: datetime | None = None
+
+
+class SendDone(msgspec.Struct, frozen=True):
+    """How a delivery ended.
+
+    With `retry_at` the step stays and is due then (`counts` False gives the attempt back: it was put off, not tried, and an
+    `entry` of None writes no line). Otherwise the step is gone, and if it was the notification's last one the plan is due at
+    `replan_at`. `drop_device` removes the device unless it was registered again after that moment.
+    """
+
+    step: Step
+    entry: Entry | None
+    replan_at: datetime
+    retry_at: datetime | None = None
+    counts: bool = True
+    drop_device: datetime | None = None
+
+
+class Ledger(Protocol):
+    """The durable half of the pipeline. Every method is one transaction, or joins one with its neighbours: all or nothing.
+
+    All raise `StoreUnavailable` when the store does not answer; then whether anything was stored is unknown.
+    """
+
+    async def accept(self, draft: Draft, *, idempotency_key: str = "", fingerprint: bytes = b"") -> Sequence[Accepted]:
+        """Store a draft for each of its users, in their order, each with a plan step due now.
+
+        Args:
+            idempotency_key: If set and seen before (within its time to live) nothing is stored and the first answer returns,
+                also to a twin that runs at the same time.
+            fingerprint: A digest of the request's body.
+        Raises:
+            BadInput: Naming `idempotency_key`, when it was used with another fingerprint.
+        """
+
+    async def acknowledge(self, notification_id: str, user: str) -> State:
+        """Record that the user saw it and end all steps, in one transaction; again is no error.
+
+        Returns:
+            The state after: acknowledged, or cancelled/expired which an ack no longer changes.
+        Raises:
+            NotFound: No such notification, or another user's.
+        """
+
+    async def cancel(self, notification_id: str) -> State:
+        """End a pending notification; a finished one stays as it is.
+
+        Returns:
+            The state after.
+        Raises:
+            NotFound: No such notification.
+        """
+
+    async def status(self, notification_id: str) -> NotificationStatus:
+        """Read a notification with its timeline.
+
+        Raises:
+            NotFound: No such notification.
+        """
+
+    async def claim(
+        self,
+        worker: str,
+        quotas: Mapping[Lane, int],
+        *,
+        lease_until: datetime,
+        paused: frozenset[Provider] = frozenset(),
+    ) -> Sequence[Step]:
+        """Take due steps, at most so many per lane, lanes in order of priority, longest due first.
+
+        Also takes over steps whose lease ran out (their attempt counts as begun). Sends of `paused` providers are left alone,
+        unless their notification has expired. Steps of one claim never overlap those of another.
+        """
+
+    async def renew(self, steps: Sequence[Step], *, lease_until: datetime) -> None:
+        """Hold steps longer; stale leases are passed over."""
+
+    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+        """Write what came of claimed steps, all in one transaction.
+
+        Where a lease is stale (taken over, or its notification acknowledged or cancelled meanwhile) only the timeline's line is
+        written.
+        """
+
+    async def release(self, worker: str) -> None:
+        """Give all steps of a worker back, due now: for a clean end."""
+
+    async def next_due(self) -> datetime | None:
+        """Tell when the next step is due or its lease runs out; None when there is none."""
+
+    def on_work(self, wake: Callable[[], None]) -> None:
+        """Say whom to wake, in the loop's thread, when this process makes a step due now."""
+
+    def is_ended(self, notification_id: str) -> bool:
+        """Whether this process saw the notification end lately: a last look before a send, from memory, never a promise."""

@@ -1,0 +1,192 @@
+"""The values of the notification path: what someone ought to learn, whom it may reach where, and what became of it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Final
+
+import msgspec
+
+__all__ = [
+    "MAX_USERS",
+    "ROUTES",
+    "Accepted",
+    "Content",
+    "Device",
+    "Draft",
+    "Entry",
+    "Lane",
+    "Notification",
+    "NotificationStatus",
+    "Outcome",
+    "Preference",
+    "Provider",
+    "Route",
+    "State",
+]
+
+MAX_USERS: Final = 1000
+
+
+class Lane(IntEnum):
+    """A priority class of the pipeline; lower goes first."""
+
+    CRITICAL = 0
+    HIGH = 1
+    NORMAL = 2
+    BULK = 3
+
+
+class Route(StrEnum):
+    """A way to reach a user."""
+
+    LIVE = "live"
+    PUSH = "push"
+    EMAIL = "email"
+
+
+ROUTES: Final = (Route.LIVE, Route.PUSH, Route.EMAIL)
+
+
+class Provider(StrEnum):
+    """Who carries a delivery to a device or a mailbox."""
+
+    APNS = "apns"
+    FCM = "fcm"
+    WEBPUSH = "webpush"
+    EMAIL = "email"
+
+    @property
+    def route(self) -> Route:
+        """The route that this provider serves."""
+        return Route.EMAIL if self is Provider.EMAIL else Route.PUSH
+
+
+class State(StrEnum):
+    """Where a notification stands; every state but pending is final, save that a late ack is still told."""
+
+    PENDING = "pending"
+    ACKNOWLEDGED = "acknowledged"  # somebody saw it
+    EXHAUSTED = "exhausted"  # every route used, accepted by a provider, nobody acknowledged
+    FAILED = "failed"  # no route could take it
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def accepts_ack(self) -> bool:
+        """Whether an ack changes this state; after cancelled and expired it is taken without effect."""
+        return self in (State.PENDING, State.EXHAUSTED, State.FAILED)
+
+
+class Outcome(StrEnum):
+    """How one attempt on one route ended, as the timeline tells it."""
+
+    PUBLISHED = "published"  # live: handed to the user's connections
+    OFFLINE = "offline"  # live: the user holds no connection
+    ACCEPTED = "accepted"  # the provider took it: not yet seen
+    RETRY = "retry"  # temporary; will be tried again
+    UNREGISTERED = "unregistered"  # the address is dead and was removed
+    REFUSED = "refused"  # this message can never pass there
+    PAUSED = "paused"  # the provider's settings are wrong or its breaker is open
+    GAVE_UP = "gave_up"  # the last retry failed
+    UNKNOWN = "unknown"  # no answer, and a repeat could double
+    MUTED = "muted"  # a preference switches this route off
+    ACKNOWLEDGED = "acknowledged"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is told, the same for every user of a request. `data` is a JSON object as raw text, or empty."""
+
+    title: str = ""
+    body: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    category: str = ""
+    link: str = ""
+    image: str = ""
+    collapse_key: str = ""
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A valid request to notify, before it has ids."""
+
+    users: tuple[str, ...]
+    content: Content
+    lane: Lane
+    routes: tuple[Route, ...]
+    ack_wait_s: float
+    push_wait_s: float
+    ttl_s: float
+    correlation_id: str = ""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The id that a user's notification was stored under."""
+
+    user: str
+    id: str
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """One user's notification. The id is a UUID (version 7) and the handle at every provider."""
+
+    id: str
+    user: str
+    content: Content
+    lane: Lane
+    routes: tuple[Route, ...]
+    ack_wait_s: float
+    push_wait_s: float
+    created_at: datetime
+    expires_at: datetime
+    state: State = State.PENDING
+    correlation_id: str = ""
+
+    def remaining(self, now: datetime) -> timedelta:
+        """How long it is still worth telling; negative once it has expired."""
+        return self.expires_at - now
+
+
+class Device(msgspec.Struct, frozen=True):
+    """An address of a user: an app installation, a browser's subscription (its JSON as the token), or a mailbox."""
+
+    id: str
+    user: str
+    provider: Provider
+    token: str
+    platform: str
+    registered_at: datetime
+    locale: str = ""
+    timezone: str = ""
+
+
+class Preference(msgspec.Struct, frozen=True):
+    """A user's word on a category (or "*") and a route (or "*")."""
+
+    category: str
+    route: str
+    enabled: bool
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of a notification's timeline. `address` is masked already; `detail` is for people."""
+
+    route: str
+    outcome: Outcome
+    at: datetime
+    provider: str = ""
+    address: str = ""
+    device_id: str = ""
+    attempt: int = 0
+    detail: str = ""
+
+
+class NotificationStatus(msgspec.Struct, frozen=True):
+    """A notification and its timeline, oldest line first."""
+
+    notification: Notification
+    entries: tuple[Entry, ...]
+
+
+LANE_BY_PRIORITY: Final[Mapping[str, Lane]] = {lane.name.lower(): lane for lane in Lane}

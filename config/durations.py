@@ -1,0 +1,46 @@
+"""Durations as people write them: `"300ms"`, `"25s"`, `"1h30m"`.
+
+Settings files speak in these words; the code speaks in seconds as floats.
+"""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+__all__ = ["Duration", "parse_duration"]
+
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration in seconds.
+
+    Args:
+        text: One or more numbers with a unit of ms, s, m or h, largest unit first by convention: `"1h30m"`. `"0"` is zero.
+    Raises:
+        ValueError: The text has another form; the message says which form is meant.
+    """
+    if text == "0":
+        return 0.0
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError('must be a duration such as "300ms", "25s" or "720h"')
+    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+
+
+def _to_seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ValueError('must be a duration such as "300ms", "25s" or "720h"')
+    return float(value)
+
+
+# Seconds in the code; written as text in files and in the environment. A bare number counts as seconds.
+Duration = Annotated[
+    float,
+    BeforeValidator(_to_seconds),
+    WithJsonSchema({"type": "string", "pattern": r"^(0|(\d+(\.\d+)?(ms|s|m|h))+)$", "examples": ["25s"]}),
+]

@@ -1,0 +1,61 @@
+"""Logging: one chain of processors, built here; and how secrets and addresses are shortened before they are shown.
+
+An event is a constant `thing.happened`, everything else is keys: `log.warning("delivery.failed", route="apns", attempt=3)`.
+"""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+
+__all__ = ["configure_logging", "get_logger", "mask_address", "mask_token"]
+
+_SECRET_KEYS = frozenset({"token", "key", "api_key", "secret", "password", "authorization", "private_key", "body", "data"})
+
+
+def configure_logging(level: str = "info", style: Literal["auto", "console", "json"] = "auto") -> None:
+    """Build the chain: merge context, level, time, mask, render to standard error. Called once, by the composition root."""
+    threshold = getattr(logging, level.upper())
+    is_console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    render: Any = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer(sort_keys=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _mask_secrets,
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries speak through the standard module; only their warnings matter to an operator.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def get_logger() -> Any:
+    """Give a logger; keys are bound by the caller where an event happens."""
+    return structlog.get_logger()
+
+
+def mask_token(token: str) -> str:
+    """Show enough of a token or key to recognise it: its first six characters, fewer of a short one."""
+    return f"{token[: min(6, len(token) // 3)]}…"
+
+
+def mask_address(address: str) -> str:
+    """Show enough of an address to recognise it: a mailbox keeps its first letter and its domain, others six characters."""
+    mailbox, at, domain = address.rpartition("@")
+    if at:
+        return f"{mailbox[:1]}…@{domain}"
+    return mask_token(address)
+
+
+def _mask_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The net under the rule that secrets never enter a call."""
+    for name in _SECRET_KEYS & event.keys():
+        event[name] = "…"
+    return event

@@ -1,0 +1,337 @@
+"""Every setting, with its kind, its default and its rule: the one list that files, environment and help are read from.
+
+Frozen values; units are in the type (`Duration` is seconds here, text such as `"25s"` outside). Names follow
+the Centrifugo settings that teams already have, so that moving over is a matter of copying.
+"""
+
+import re
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from config.durations import Duration
+
+__all__ = [
+    "ApnsSettings",
+    "ChannelOptions",
+    "ChannelSettings",
+    "ClientSettings",
+    "EmailSettings",
+    "FcmSettings",
+    "NamespaceSettings",
+    "NotificationSettings",
+    "ProviderLimits",
+    "Settings",
+    "TokenSettings",
+    "WebPushSettings",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class HttpSettings(_Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+
+class HttpApiSettings(_Section):
+    keys: tuple[SecretStr, ...] = Field((), description="Keys that open /api; without one every call answers 401.")
+    insecure: bool = Field(False, description="Open /api to anybody who reaches the port.")
+    error_mode: Literal["", "transport"] = Field(
+        "", description='"transport" answers failed calls with HTTP statuses instead of 200.'
+    )
+    body_size_limit: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body in bytes.")
+
+
+class BrokerSettings(_Section):
+    url: str = Field("memory://", description="Real-time engine, by the scheme of its address.")
+
+
+class StoreSettings(_Section):
+    url: str = Field("sqlite:///./data/heliograph.db", description="Durable store, by the scheme of its address.")
+
+
+class TokenSettings(_Section):
+    hmac_secret_key: SecretStr = Field(SecretStr(""), description="Secret of HS256, HS384 and HS512 tokens.")
+    hmac_previous_secret_key: SecretStr = Field(
+        SecretStr(""), description="Tried when the current secret fails, while secrets are rotated."
+    )
+    rsa_public_key: str = Field("", description="PEM of RS256, RS384 and RS512 tokens.")
+    ecdsa_public_key: str = Field("", description="PEM of ES256, ES384 and ES512 tokens.")
+    eddsa_public_key: str = Field("", description="PEM of EdDSA (Ed25519) tokens.")
+    audience: str = Field("", description="If set, `aud` must name it.")
+    issuer: str = Field("", description="If set, `iss` must equal it.")
+    user_id_claim: str = Field("sub", min_length=1, description="Claim that holds the user id.")
+
+    @property
+    def has_key(self) -> bool:
+        """Whether any token could be verified."""
+        return bool(
+            self.hmac_secret_key.get_secret_value() or self.rsa_public_key or self.ecdsa_public_key or self.eddsa_public_key
+        )
+
+
+class SubscriptionTokenSettings(TokenSettings):
+    enabled: bool = Field(False, description="Use these keys for subscription tokens instead of client.token's.")
+
+
+class PersonalChannelSettings(_Section):
+    enabled: bool = Field(True, description="Subscribe every known user to `#user`, where notifications arrive live.")
+    personal_channel_namespace: str = Field("", description="Namespace of the personal channel.")
+    single_connection: bool = Field(False, description="Keep only the newest connection of a user.")
+
+
+class ClientSettings(_Section):
+    insecure: bool = Field(False, description="Skip permission checks and allow anonymous clients. Never in public.")
+    insecure_skip_token_signature_verify: bool = Field(False, description="Believe tokens unsigned. Never in public.")
+    allow_anonymous_connect_without_token: bool = Field(False, description="Clients without a token become user ''.")
+    disallow_anonymous_connection_tokens: bool = Field(False, description="Refuse tokens without a user.")
+    user_id_http_header: str = Field("", description="Header set by a trusted proxy that names the user.")
+    allowed_origins: tuple[str, ...] = Field((), description='Origins that browsers may come from; ["*"] allows all.')
+    ping_interval: Duration = Field(25.0, description="How often the server pings.")
+    pong_timeout: Duration = Field(8.0, description="How long a pong may take; shorter than ping_interval.")
+    stale_close_delay: Duration = Field(10.0, description="How long a connection may stay without connecting.")
+    expired_close_delay: Duration = Field(25.0, description="Grace after a connection expires.")
+    expired_sub_close_delay: Duration = Field(25.0, description="Grace after a subscription expires.")
+    presence_update_interval: Duration = Field(27.0, description="Tick of presence, expiry and position checks.")
+    channel_limit: int = Field(128, ge=1, description="Subscriptions per client.")
+    channel_max_length: int = Field(255, ge=1, description="Bytes in a channel name of a client.")
+    queue_max_size: int = Field(1024 * 1024, ge=1024, description="Bytes waiting to be sent before a client is slow.")
+    user_connection_limit: int = Field(0, ge=0, description="Connections per user and node; 0 sets no limit.")
+    connection_limit: int = Field(0, ge=0, description="Connections per node; 0 sets no limit.")
+    concurrency: int = Field(1, ge=1, le=256, description="Commands of one client handled at once.")
+    history_max_publication_limit: int = Field(300, ge=1, description="Most publications in one history answer.")
+    recovery_max_publication_limit: int = Field(300, ge=1, description="Most publications in one recovery.")
+    connect_include_server_time: bool = Field(False, description="Tell the time in the connect result.")
+    token: TokenSettings = TokenSettings()
+    subscription_token: SubscriptionTokenSettings = SubscriptionTokenSettings()
+    subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
+
+    @model_validator(mode="after")
+    def _pong_before_ping(self) -> Self:
+        if self.pong_timeout >= self.ping_interval > 0:
+            raise ValueError("pong_timeout must be shorter than ping_interval")
+        return self
+
+
+class ChannelOptions(_Section):
+    """What a channel may do, and who may do it (also the options of channels without a namespace)."""
+
+    presence: bool = Field(False, description="Keep who is there.")
+    join_leave: bool = Field(False, description="Tell who comes and goes.")
+    force_push_join_leave: bool = Field(False, description="Tell it to every subscriber, asked or not.")
+    history_size: int = Field(0, ge=0, description="Publications kept; needs history_ttl.")
+    history_ttl: Duration = Field(0.0, description="How long they are kept; needs history_size.")
+    history_meta_ttl: Duration = Field(0.0, description="How long the position outlives them; 0 means 720h.")
+    force_positioning: bool = Field(False, description="Position every subscription.")
+    allow_positioning: bool = Field(False, description="Position those who ask.")
+    force_recovery: bool = Field(False, description="Recover every subscription; needs history.")
+    allow_recovery: bool = Field(False, description="Recover those who ask.")
+    force_recovery_mode: Literal["", "stream", "cache"] = Field("", description="What recovery gives back.")
+    auto_cache_recover: bool = Field(False, description="Give the newest publication to every new subscriber.")
+    allowed_delta_types: tuple[Literal["fossil"], ...] = Field((), description="Delta formats clients may ask for.")
+    delta_publish: bool = Field(False, description="Every publication may travel as a delta.")
+    allow_tags_filter: bool = Field(False, description="Let subscribers filter by tags.")
+    allow_subscribe_for_client: bool = False
+    allow_subscribe_for_anonymous: bool = False
+    allow_publish_for_client: bool = False
+    allow_publish_for_subscriber: bool = False
+    allow_publish_for_anonymous: bool = False
+    allow_presence_for_client: bool = False
+    allow_presence_for_subscriber: bool = False
+    allow_presence_for_anonymous: bool = False
+    allow_history_for_client: bool = False
+    allow_history_for_subscriber: bool = False
+    allow_history_for_anonymous: bool = False
+    allow_user_limited_channels: bool = Field(False, description="Honour user lists after #.")
+    channel_regex: str = Field("", description="Searched in the name after the namespace.")
+    publication_data_format: Literal["", "json", "json_object", "binary"] = Field("", description="What publications must be.")
+
+    @property
+    def has_history(self) -> bool:
+        """Whether publications get an offset and are kept."""
+        return self.history_size > 0 and self.history_ttl > 0
+
+    @field_validator("channel_regex")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as exc:
+            raise ValueError(f"must be a regular expression: {exc}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _history_is_whole(self) -> Self:
+        if (self.history_size > 0) != (self.history_ttl > 0):
+            raise ValueError("history_size and history_ttl go together: set both or neither")
+        if self.history_meta_ttl and self.history_meta_ttl < self.history_ttl:
+            raise ValueError("history_meta_ttl must not be shorter than history_ttl")
+        if self.force_recovery and not self.has_history:
+            raise ValueError("force_recovery needs history_size and history_ttl")
+        if self.auto_cache_recover and not (self.force_recovery and self.force_recovery_mode == "cache"):
+            raise ValueError('auto_cache_recover needs force_recovery and force_recovery_mode = "cache"')
+        return self
+
+
+class NamespaceSettings(ChannelOptions):
+    name: str = Field(description="What stands before the first colon of a channel name.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[-a-zA-Z0-9_.]{2,}", value):
+            raise ValueError("must be two or more of the characters a-z A-Z 0-9 - _ .")
+        return value
+
+
+class ChannelSettings(_Section):
+    without_namespace: ChannelOptions = ChannelOptions()
+    namespaces: tuple[NamespaceSettings, ...] = ()
+
+    @field_validator("namespaces")
+    @classmethod
+    def _names_differ(cls, value: tuple[NamespaceSettings, ...]) -> tuple[NamespaceSettings, ...]:
+        names = [namespace.name for namespace in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names must differ; twice: {', '.join(twice)}")
+        return value
+
+
+class WebSocketSettings(_Section):
+    message_size_limit: int = Field(65536, ge=1024, description="Largest inbound message in bytes.")
+
+
+class HealthSettings(_Section):
+    enabled: bool = Field(False, description="Answer /health.")
+
+
+class PrometheusSettings(_Section):
+    enabled: bool = Field(False, description="Answer /metrics.")
+
+
+class RpcPingSettings(_Section):
+    enabled: bool = Field(False, description="Answer the built-in RPC method ping.")
+    method: str = Field("ping", min_length=1, description="What the method is called.")
+
+
+class RpcSettings(_Section):
+    ping: RpcPingSettings = RpcPingSettings()
+
+
+class NodeSettings(_Section):
+    name: str = Field("", description="Shown in info; made from host and port when empty.")
+    shutdown_timeout: Duration = Field(4.0, description="How long work under way may take at the end.")
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto is console on a terminal, else json.")
+
+
+class NotificationSettings(_Section):
+    ack_wait: Duration = Field(5.0, description="Default wait for an ack before push.")
+    push_wait: Duration = Field(30.0, description="Default wait for an ack before email.")
+    ttl: Duration = Field(86400.0, description="Default life of a notification.")
+    lease: Duration = Field(30.0, description="How long a worker may hold a step before another takes it over.")
+    concurrency: int = Field(100, ge=1, le=2000, description="Deliveries under way at once, per lane of a provider.")
+    idempotency_ttl: Duration = Field(86400.0, ge=86400, description="How long idempotency keys are kept.")
+    retry_base: Duration = Field(0.1, description="First wait after a temporary failure.")
+    retry_cap: Duration = Field(30.0, description="Longest wait between tries.")
+    retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
+    retry_jitter: Literal["full", "equal", "decorrelated"] = "full"
+
+
+class ProviderLimits(_Section):
+    """Limits that every provider has; one lane per provider."""
+
+    rate_per_s: float = Field(0.0, ge=0, description="Most calls per second; 0 sets no limit.")
+    burst: int = Field(100, ge=1, description="Calls that may come at once under rate_per_s.")
+    timeout: Duration = Field(10.0, description="Longest time for one call.")
+
+
+class ApnsSettings(ProviderLimits):
+    url: str = Field("https://api.push.apple.com", description="Apple's host, its sandbox or a simulator.")
+    team_id: str = ""
+    key_id: str = ""
+    private_key: SecretStr = Field(SecretStr(""), description="PEM of the .p8 key.")
+    topic: str = Field("", description="Bundle id of the app.")
+    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.team_id and self.key_id and self.private_key.get_secret_value() and self.topic)
+
+
+class FcmSettings(ProviderLimits):
+    url: str = Field("https://fcm.googleapis.com", description="Google's host or a simulator.")
+    service_account: SecretStr = Field(SecretStr(""), description="The service account's JSON, or a path to it.")
+    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.service_account.get_secret_value())
+
+
+class WebPushSettings(ProviderLimits):
+    vapid_private_key: SecretStr = Field(SecretStr(""), description="PEM of the P-256 key; its public half is shared.")
+    subject: str = Field("", description="mailto: or https: address of whoever is responsible.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (
+            "fcm.googleapis.com",
+            "jmt17.google.com",
+            "updates.push.services.mozilla.com",
+            "push.services.mozilla.com",
+            "push.apple.com",
+            "notify.windows.com",
+        ),
+        description='Push services that subscriptions may name, with their subdomains; "*" allows any public host.',
+    )
+    connect_to: str = Field("", description="host:port that stands for every push service: simulators only.")
+    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.vapid_private_key.get_secret_value() and self.subject)
+
+
+class EmailSettings(ProviderLimits):
+    url: str = Field("", description="smtp://host:587 (STARTTLS), smtps://host:465, or smtp+plain:// for a simulator.")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    sender: str = Field("", description="Address that mail comes from.")
+    sender_name: str = ""
+    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
+    connections: int = Field(8, ge=1, le=100, description="Connections to the relay at once.")
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.url and self.sender)
+
+
+class ProvidersSettings(_Section):
+    apns: ApnsSettings = ApnsSettings()
+    fcm: FcmSettings = FcmSettings()
+    webpush: WebPushSettings = WebPushSettings()
+    email: EmailSettings = EmailSettings()
+
+
+class Settings(_Section):
+    """All settings of a process."""
+
+    http: HttpSettings = HttpSettings()
+    http_api: HttpApiSettings = HttpApiSettings()
+    broker: BrokerSettings = BrokerSettings()
+    store: StoreSettings = StoreSettings()
+    client: ClientSettings = ClientSettings()
+    channel: ChannelSettings = ChannelSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
+    health: HealthSettings = HealthSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    rpc: RpcSettings = RpcSettings()
+    node: NodeSettings = NodeSettings()
+    log: LogSettings = LogSettings()
+    notifications: NotificationSettings = NotificationSettings()
+    providers: ProvidersSettings = ProvidersSettings()

@@ -1,0 +1,63 @@
+"""How one call to a provider ended, as a value: what the pipeline does next follows from its class alone."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Accepted", "Ambiguous", "ConfigPause", "DropDevice", "DropMessage", "Retry", "SendOutcome", "TooLarge"]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The provider took it. That is not delivery: only an ack of our own client is."""
+
+    provider_id: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Temporary. `after_s` is the provider's own word and wins over our backoff; None leaves it to us.
+
+    `scope` says for whom: this message, this device, or everything for this provider. `is_failure` says whether the circuit
+    breaker counts it (server errors yes, throttling no).
+    """
+
+    reason: str
+    after_s: float | None = None
+    scope: Literal["message", "device", "lane"] = "message"
+    is_failure: bool = True
+
+
+class DropDevice(msgspec.Struct, frozen=True):
+    """The address is dead since `as_of`; a later registration wins. Not `confident`: it may be our own mix-up."""
+
+    reason: str
+    as_of: datetime
+    confident: bool = True
+
+
+class DropMessage(msgspec.Struct, frozen=True):
+    """This message can never pass there; the device is fine."""
+
+    reason: str
+
+
+class TooLarge(msgspec.Struct, frozen=True):
+    """Larger than the provider takes, even after truncation."""
+
+    limit_bytes: int
+
+
+class ConfigPause(msgspec.Struct, frozen=True):
+    """Our credentials or settings are wrong: nothing will pass until they are mended or a probe gets through."""
+
+    reason: str
+    after_s: float = 60.0
+
+
+class Ambiguous(msgspec.Struct, frozen=True):
+    """No answer after the request was sent: it may have been carried out. A repeat uses the same handle."""
+
+    reason: str
+
+
+SendOutcome = Accepted | Retry | DropDevice | DropMessage | TooLarge | ConfigPause | Ambiguous
