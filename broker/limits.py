@@ -8,7 +8,7 @@ __all__ = ["Limits", "Rate"]
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
-    """So many per second on average, and so many at once."""
+    """So many per second on average (more than 0), and so many at once (1 or more)."""
 
     per_s: float
     burst: int
@@ -21,5 +21,6 @@ class Limits(Protocol):
         """Spend `cost` from a key's allowance, whole or not at all.
 
         Returns:
-            0.0 when it was spent; else how many seconds to wait before it can be, and nothing was spent.
+            0.0 when it was spent; else how many seconds to wait before it can be, and nothing was spent. Infinity for a
+            cost above the burst: it never can be.
         """

@@ -16,3 +16,21 @@ class Revocation(Protocol):
             token_id: Its `jti`, "" for none.
             issued_at: Its `iat` in Unix seconds, 0 for none.
         """
+
+    async def revoke_token(self, token_id: str, *, until: float) -> None:
+        """Refuse one token, on every node, until its own expiry `until` (Unix seconds); never shortens an earlier word.
+
+        Raises:
+            BadInput: `token_id` is empty.
+            EngineUnavailable: Whether the other nodes know is unknown; saying it again is safe.
+        """
+
+    async def revoke_user_tokens(self, user: str, *, issued_before: float, until: float) -> None:
+        """Refuse a user's tokens issued before a moment, and those that do not say when; never weakens an earlier word.
+
+        Args:
+            issued_before: Unix seconds; a token issued at this very second is trusted.
+            until: Unix seconds after which every such token has expired by itself and the word is forgotten.
+        Raises:
+            EngineUnavailable: Whether the other nodes know is unknown; saying it again is safe.
+        """
