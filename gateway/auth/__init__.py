@@ -1,0 +1,1 @@
+"""Whom a client speaks for, and how that is proved."""

@@ -1,0 +1,63 @@
+"""Who may do what in a channel (PROTOCOL §4.3): pure functions over the channel's options and the client's standing."""
+
+import msgspec
+
+from broker.channels import users_of
+from config.settings import ChannelOptions
+
+__all__ = ["Permissions"]
+
+
+class Permissions(msgspec.Struct, frozen=True):
+    """The rules of a node; `insecure` lets everything pass that is switched on at all."""
+
+    insecure: bool
+
+    def may_subscribe(self, user: str, options: ChannelOptions) -> bool:
+        """Judge a subscription without token and proxy, of a channel that is not limited to users."""
+        if self.insecure:
+            return True
+        return options.allow_subscribe_for_client and (bool(user) or options.allow_subscribe_for_anonymous)
+
+    def is_limited_to(self, user: str, channel: str, options: ChannelOptions) -> bool | None:
+        """Tell whether a channel is limited to users of whom this is one; None where it is limited to none."""
+        if not options.allow_user_limited_channels:
+            return None
+        users = users_of(channel)
+        return None if users is None else bool(user) and user in users
+
+    def may_publish(self, user: str, is_subscribed: bool, options: ChannelOptions) -> bool:
+        """Judge a client's publish."""
+        return self._may(
+            user,
+            is_subscribed,
+            options.allow_publish_for_client,
+            options.allow_publish_for_subscriber,
+            options.allow_publish_for_anonymous,
+        )
+
+    def may_see_presence(self, user: str, is_subscribed: bool, options: ChannelOptions) -> bool:
+        """Judge a question for presence, where presence is on."""
+        return self._may(
+            user,
+            is_subscribed,
+            options.allow_presence_for_client,
+            options.allow_presence_for_subscriber,
+            options.allow_presence_for_anonymous,
+        )
+
+    def may_read_history(self, user: str, is_subscribed: bool, options: ChannelOptions) -> bool:
+        """Judge a question for history, where history is on."""
+        return self._may(
+            user,
+            is_subscribed,
+            options.allow_history_for_client,
+            options.allow_history_for_subscriber,
+            options.allow_history_for_anonymous,
+        )
+
+    def _may(self, user: str, is_subscribed: bool, for_client: bool, for_subscriber: bool, for_anonymous: bool) -> bool:
+        if self.insecure:
+            return True
+        # The anonymous flag alone grants nothing: it only lets the anonymous user use the other two.
+        return (for_client or (for_subscriber and is_subscribed)) and (bool(user) or for_anonymous)
