@@ -166,7 +166,7 @@ class Streams:
         begin = stream.top - len(kept)  # the offset just before the oldest kept
         if reverse:
             return Slice(_backward(kept, begin, since, limit), top)
-        start = 0 if since is None else max(0, since.offset - begin)
+        start = 0 if since is None else min(max(0, since.offset - begin), len(kept))
         stop = len(kept) if limit < 0 else min(len(kept), start + limit)
         return Slice(_cut(kept, start, stop), top)
 

@@ -1,0 +1,65 @@
+"""The port Limits, sentence by sentence."""
+
+import math
+
+import pytest
+
+from broker.limits import Rate
+
+TEN_PER_S = Rate(per_s=10.0, burst=3)
+
+
+async def test_a_burst_passes_at_once_and_no_more(engine):
+    waits = [await engine.limits.acquire("k", TEN_PER_S) for _ in range(4)]
+    assert waits[:3] == [0.0, 0.0, 0.0]
+    assert waits[3] == pytest.approx(0.1, abs=1e-3)
+
+
+async def test_what_was_refused_was_not_spent(engine, pass_time):
+    for _ in range(3):
+        await engine.limits.acquire("k", TEN_PER_S)
+    for _ in range(20):
+        assert await engine.limits.acquire("k", TEN_PER_S) == pytest.approx(0.1, abs=1e-3)
+    await pass_time(0.1)
+    assert await engine.limits.acquire("k", TEN_PER_S) == 0.0
+
+
+async def test_after_the_wait_told_it_passes(engine, pass_time):
+    rate = Rate(per_s=3.0, burst=1)
+    for _ in range(200):
+        assert await engine.limits.acquire("k", rate) == 0.0
+        wait_s = await engine.limits.acquire("k", rate)
+        assert wait_s > 0
+        await pass_time(wait_s)
+
+
+async def test_on_average_the_rate_holds(engine, pass_time):
+    spent = 0
+    for _ in range(1000):
+        spent += await engine.limits.acquire("k", TEN_PER_S) == 0.0
+        await pass_time(0.01)
+    assert 100 <= spent <= 103  # ten seconds at ten per second, and the burst
+
+
+async def test_a_rest_restores_the_burst_and_no_more(engine, pass_time):
+    for _ in range(3):
+        await engine.limits.acquire("k", TEN_PER_S)
+    await pass_time(3600)
+    waits = [await engine.limits.acquire("k", TEN_PER_S) for _ in range(4)]
+    assert [wait_s > 0 for wait_s in waits] == [False, False, False, True]
+
+
+async def test_a_cost_is_spent_whole_or_not_at_all(engine):
+    assert await engine.limits.acquire("k", TEN_PER_S, cost=2) == 0.0
+    assert await engine.limits.acquire("k", TEN_PER_S, cost=2) == pytest.approx(0.1, abs=1e-3)
+    assert await engine.limits.acquire("k", TEN_PER_S, cost=1) == 0.0
+
+
+async def test_a_cost_above_the_burst_never_can_be_spent(engine):
+    assert await engine.limits.acquire("k", TEN_PER_S, cost=4) == math.inf
+    assert await engine.limits.acquire("k", TEN_PER_S, cost=3) == 0.0
+
+
+async def test_keys_have_their_own_allowance(engine):
+    for key in ("a", "b"):
+        assert [await engine.limits.acquire(key, Rate(1.0, 1)) > 0 for _ in range(2)] == [False, True]

@@ -1,0 +1,88 @@
+"""The port Revocation, sentence by sentence. The clock of these tests stands at the Unix second `now`."""
+
+import pytest
+
+from broker.errors import BadInput
+
+
+@pytest.fixture
+def now(clock) -> float:
+    return clock.now().timestamp()
+
+
+@pytest.fixture
+def is_revoked(engine):
+    def ask(user: str = "ann", token_id: str = "", issued_at: float = 0) -> bool:
+        return engine.revocation.is_revoked(user=user, token_id=token_id, issued_at=issued_at)
+
+    return ask
+
+
+async def test_at_first_every_token_is_trusted(is_revoked):
+    assert not is_revoked()
+    assert not is_revoked(token_id="t1", issued_at=1)
+
+
+async def test_a_revoked_token_is_refused_and_no_other(engine, is_revoked, now):
+    await engine.revocation.revoke_token("t1", until=now + 60)
+    assert is_revoked(token_id="t1", issued_at=now)
+    assert not is_revoked(token_id="t2", issued_at=now)
+    assert not is_revoked(token_id="")
+
+
+async def test_a_token_without_id_cannot_be_revoked(engine, now):
+    with pytest.raises(BadInput, match="token_id"):
+        await engine.revocation.revoke_token("", until=now + 60)
+
+
+async def test_a_revoked_token_is_refused_until_its_moment(engine, is_revoked, now, pass_time):
+    await engine.revocation.revoke_token("t1", until=now + 60)
+    await pass_time(59)
+    assert is_revoked(token_id="t1")
+    await pass_time(1)
+    assert not is_revoked(token_id="t1")
+
+
+async def test_a_second_word_on_a_token_never_shortens_the_first(engine, is_revoked, now, pass_time):
+    await engine.revocation.revoke_token("t1", until=now + 60)
+    await engine.revocation.revoke_token("t1", until=now + 10)
+    await pass_time(20)
+    await engine.revocation.revoke_token("t2", until=now + 90)
+    assert is_revoked(token_id="t1")
+
+
+async def test_a_users_older_tokens_are_refused(engine, is_revoked, now):
+    await engine.revocation.revoke_user_tokens("ann", issued_before=now, until=now + 60)
+    assert is_revoked(issued_at=now - 1)
+    assert not is_revoked(issued_at=now)
+    assert not is_revoked(issued_at=now + 1)
+    assert not is_revoked(user="bob", issued_at=now - 1)
+
+
+async def test_a_token_that_does_not_say_when_is_refused_with_the_older_ones(engine, is_revoked, now):
+    await engine.revocation.revoke_user_tokens("ann", issued_before=now, until=now + 60)
+    assert is_revoked(issued_at=0)
+
+
+async def test_a_users_tokens_are_refused_until_their_moment(engine, is_revoked, now, pass_time):
+    await engine.revocation.revoke_user_tokens("ann", issued_before=now, until=now + 60)
+    await pass_time(59)
+    assert is_revoked(issued_at=now - 1)
+    await pass_time(1)
+    assert not is_revoked(issued_at=now - 1)
+
+
+async def test_a_second_word_on_a_user_never_weakens_the_first(engine, is_revoked, now, pass_time):
+    await engine.revocation.revoke_user_tokens("ann", issued_before=now, until=now + 60)
+    await engine.revocation.revoke_user_tokens("ann", issued_before=now - 100, until=now + 10)
+    await pass_time(20)
+    await engine.revocation.revoke_user_tokens("bob", issued_before=now, until=now + 90)
+    assert is_revoked(issued_at=now - 50)
+
+
+async def test_both_kinds_are_asked(engine, is_revoked, now):
+    await engine.revocation.revoke_token("t1", until=now + 60)
+    await engine.revocation.revoke_user_tokens("bob", issued_before=now, until=now + 60)
+    assert is_revoked(user="ann", token_id="t1", issued_at=now + 1)
+    assert is_revoked(user="bob", token_id="t2", issued_at=now - 1)
+    assert not is_revoked(user="bob", token_id="t2", issued_at=now + 1)
