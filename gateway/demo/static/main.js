@@ -1,0 +1,176 @@
+// Puts the page together: two people, a backend, the three places, the record.
+
+import { Api, development } from "/demo/api.js";
+import { byId } from "/demo/dom.js";
+import { Drawer } from "/demo/drawer.js";
+import { Guide } from "/demo/guide.js";
+import { isFinal } from "/demo/journey.js";
+import { Person } from "/demo/person.js";
+import { markSeen, showNotice, showOutbox, showPhoneTime } from "/demo/places.js";
+import { showRecord } from "/demo/record.js";
+
+// Short enough to watch the whole way in ten seconds; in earnest they are 5 s and 30 s unless told otherwise.
+const WAITS = { ack_wait_s: 3, push_wait_s: 4 };
+const POLL_MS = 250;
+const ALICE_LINES = ["Could you read the draft?", "Thank you!"];
+const BOB_LINES = ["On it.", "Looks good to me."];
+
+const guide = new Guide();
+const api = new Api((call) => drawer.addCall(call));
+const drawer = new Drawer(api);
+const journeys = new Map(); // notification id → its journey, see journeyOf()
+let current = null; // the notification that rail and timeline show
+
+async function start() {
+  const seat = await takeSeat();
+  const users = { alice: `alice${seat}`, bob: `bob${seat}` };
+  const channel = `lobby${seat}`;
+  const names = { [users.alice]: "Alice", [users.bob]: "Bob" };
+  const shared = { channel, names, onFrame: (frame) => drawer.addFrame(frame), onMessage: (isForeign) => isForeign && guide.finish("chat") };
+  const alice = new Person({ id: "alice", user: users.alice, nextLines: ALICE_LINES, ...shared });
+  const bob = new Person({ id: "bob", user: users.bob, nextLines: BOB_LINES, ...shared });
+  await api.open();
+  drawer.showRecipes(recipes(channel, users.bob));
+  wireGateway(alice.client);
+  wireBob(bob);
+  byId("notify").addEventListener("submit", (event) => notify(event, bob));
+  alice.client.connect();
+  bob.client.connect();
+  await registerDevices(users.bob);
+  guide.tell({});
+}
+
+/** Each open tab has users of its own, so that a second one does not answer for the first: alice, then alice-2, … */
+async function takeSeat() {
+  for (let number = 1; ; number += 1) {
+    const isFree = await new Promise((resolve) => {
+      // Held until the tab goes away: the promise returned from inside never settles.
+      navigator.locks.request(`heliograph-demo-${number}`, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null);
+        return lock && new Promise(() => {});
+      });
+    });
+    if (isFree) return number === 1 ? "" : `-${number}`;
+  }
+}
+
+async function registerDevices(user) {
+  const zone = { locale: navigator.language, timezone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+  await api.call("device_register", { user, provider: "fcm", token: `${user}-phone-1`, platform: "android", ...zone });
+  await api.call("device_register", { user, provider: "email", token: `${user}@example.com`, ...zone });
+}
+
+function recipes(channel, user) {
+  return [
+    { title: "Publish a message to both windows", method: "publish", body: { channel, data: { text: "Hello from a terminal" } } },
+    { title: "Notify Bob", method: "notify", body: { user, title: "From a terminal", body: "Was it seen?", ...WAITS } },
+  ];
+}
+
+function wireGateway(client) {
+  const show = (state, text) => {
+    byId("gateway").dataset.state = state;
+    byId("gateway-text").textContent = text;
+  };
+  client.on("connected", () => show("connected", `live on ${location.host}`));
+  client.on("connecting", () => show("connecting", "looking for the gateway…"));
+  client.on("disconnected", ({ reason }) => show("disconnected", reason));
+}
+
+// ---- Bob's page
+
+function wireBob(bob) {
+  bob.client.on("publication", ({ publication }) => {
+    const notification = publication.data?.notification;
+    if (!notification) return;
+    showNotice(notification, WAITS.ack_wait_s, (id) => acknowledge(id, "page", () => bob.client.rpc("notification.ack", { id })));
+    guide.tell({ isNoticeOpen: true });
+    follow(notification.id, bob); // also when somebody else sent it, from a terminal
+  });
+  byId("bob-door").addEventListener("click", () => {
+    if (bob.client.state === "disconnected") bob.client.connect();
+    else bob.client.disconnect();
+  });
+  const showDoor = (isAway) => {
+    byId("bob-door").textContent = isAway ? "Bob comes back" : "Bob leaves";
+    byId("away").hidden = !isAway;
+    guide.tell({ isBobAway: isAway });
+  };
+  bob.client.on("disconnected", () => showDoor(true));
+  bob.client.on("connecting", () => showDoor(false));
+}
+
+async function acknowledge(id, station, call) {
+  const journey = journeyOf(id);
+  journey.seenAt ??= station;
+  try {
+    await call();
+  } catch (error) {
+    journey.seenAt = null;
+    byId("sentence").textContent = `Not acknowledged: ${error.message}`;
+    return;
+  }
+  markSeen(id);
+  if (station === "page") guide.finish("live");
+  guide.tell({ isNoticeOpen: false });
+  await look(id);
+}
+
+// ---- the notification
+
+async function notify(event, bob) {
+  event.preventDefault();
+  const [title, body] = [byId("notify-title").value.trim(), byId("notify-body").value.trim()];
+  const sentAt = Date.now() / 1000;
+  try {
+    const { notifications } = await api.call("notify", { user: bob.user, title, body, ...WAITS });
+    const { id } = notifications[0];
+    journeyOf(id).sentAt = sentAt;
+    guide.tell({ isTravelling: bob.client.state === "disconnected" });
+    await follow(id, bob);
+  } catch (error) {
+    byId("sentence").textContent = `Not sent: ${error.message}`;
+  }
+}
+
+/** The one object of a notification: its live publication may be here before the answer to the call that sent it. */
+function journeyOf(id) {
+  if (!journeys.has(id)) journeys.set(id, { sentAt: Date.now() / 1000, waits: WAITS, seenAt: null, notification: null, isFollowed: false });
+  return journeys.get(id);
+}
+
+/** Watch a notification until nothing more can happen to it. */
+async function follow(id, bob) {
+  const journey = journeyOf(id);
+  journey.tap ??= () => acknowledge(id, "phone", () => api.call("notification_ack", { user: bob.user, id }));
+  current = id;
+  if (journey.isFollowed) return;
+  journey.isFollowed = true;
+  while (!isFinal(journey.notification?.state)) {
+    await look(id).catch((error) => (byId("sentence").textContent = `No answer from the gateway: ${error.message}`));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  await look(id); // its mail may have been taken in a moment after the step was recorded
+  guide.tell({ isTravelling: false });
+}
+
+async function look(id) {
+  const journey = journeyOf(id);
+  const [{ notification }, items] = await Promise.all([
+    api.call("notification_status", { id }, { isRoutine: true }),
+    development.outbox(id),
+  ]);
+  journey.notification = notification;
+  showOutbox(items, journey.tap);
+  if (notification.state === "acknowledged") markSeen(id);
+  if (id === current) showRecord(journey);
+  const wentAway = notification.steps.some(({ route, outcome }) => route === "live" && outcome === "offline");
+  if (isFinal(notification.state) && wentAway) guide.finish("away");
+}
+
+showPhoneTime(new Date());
+setInterval(() => showPhoneTime(new Date()), 15_000);
+start().catch((error) => {
+  byId("gateway").dataset.state = "disconnected";
+  byId("gateway-text").textContent = error.message;
+});
