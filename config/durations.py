@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-__all__ = ["Duration", "parse_duration"]
+__all__ = ["Duration", "format_duration", "parse_duration"]
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -28,6 +28,15 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError('must be a duration such as "300ms", "25s" or "720h"')
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration the way `parse_duration` reads it, in the largest single unit that needs no fraction: `"90s"`."""
+    for unit in ("h", "m", "s", "ms"):
+        count = round(seconds / _UNIT_S[unit], 6)
+        if count >= 1 and count == int(count):
+            return f"{int(count)}{unit}"
+    return f"{seconds * 1000:g}ms" if seconds else "0s"
 
 
 def _to_seconds(value: Any) -> Any:

@@ -1,0 +1,95 @@
+"""Whether settings that are well-formed are also fit for a start, and what a careful operator should know of them."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from config.settings import Settings
+
+__all__ = ["advise", "check_ready", "is_loopback"]
+
+BROKER_SCHEMES = ("memory",)
+STORE_SCHEMES = ("sqlite", "postgresql")
+
+_HMAC_MIN_BYTES = 32  # RFC 7518 §3.2: as long as the digest
+
+
+def check_ready(settings: Settings) -> list[str]:
+    """Write a line for each reason that forbids a start; none means ready."""
+    client = settings.client
+    problems = []
+    if not client.token.has_key and not _needs_no_key(settings):
+        problems.append(
+            "client.token: no key is set, so that no client could connect: set client.token.hmac_secret_key, rsa_public_key, "
+            "ecdsa_public_key or eddsa_public_key (`heliograph init` writes a file with a fresh secret; "
+            "`heliograph serve --dev` makes one for trying things out)"
+        )
+    if client.subscription_token.enabled and not client.subscription_token.has_key:
+        problems.append("client.subscription_token: is enabled but no key is set")
+    problems += _scheme_problems("broker.url", settings.broker.url, BROKER_SCHEMES)
+    problems += _scheme_problems("store.url", settings.store.url, STORE_SCHEMES)
+    namespace = client.subscribe_to_user_personal_channel.personal_channel_namespace
+    if namespace and namespace not in {entry.name for entry in settings.channel.namespaces}:
+        problems.append(
+            "client.subscribe_to_user_personal_channel.personal_channel_namespace: must name one of channel.namespaces "
+            f'(got "{namespace}")'
+        )
+    return problems
+
+
+def advise(settings: Settings) -> list[str]:
+    """Write a line for each thing that starts but is probably not meant."""
+    client = settings.client
+    lines = []
+    if not settings.http_api.keys and not settings.http_api.insecure:
+        lines.append("http_api.keys: no key is set, so that every call of /api answers 401")
+    if not is_loopback(settings.http.host):
+        for path, is_on in (
+            ("client.insecure", client.insecure),
+            ("client.insecure_skip_token_signature_verify", client.insecure_skip_token_signature_verify),
+            ("http_api.insecure", settings.http_api.insecure),
+        ):
+            if is_on:
+                lines.append(f"{path}: is on while http.host is {settings.http.host}: anybody who reaches the port gets in")
+    for section in ("token", "subscription_token"):
+        secret = getattr(client, section).hmac_secret_key.get_secret_value()
+        if 0 < len(secret.encode()) < _HMAC_MIN_BYTES:
+            lines.append(f"client.{section}.hmac_secret_key: is shorter than {_HMAC_MIN_BYTES} bytes and can be guessed")
+    if client.user_id_http_header and (client.allow_anonymous_connect_without_token or client.insecure):
+        lines.append("client.user_id_http_header: is not used while clients without a token are let in as anonymous")
+    if "*" in client.allowed_origins:
+        lines.append("client.allowed_origins: lets every web page connect in the name of its visitors")
+    return lines
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host to listen on is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _needs_no_key(settings: Settings) -> bool:
+    """Whether clients can get in without a token that is verified, because somebody chose so by name."""
+    client = settings.client
+    return (
+        client.insecure
+        or client.insecure_skip_token_signature_verify
+        or client.allow_anonymous_connect_without_token
+        or bool(client.user_id_http_header)
+    )
+
+
+def _scheme_problems(path: str, url: str, schemes: tuple[str, ...]) -> list[str]:
+    """Write a line where an address has no scheme of ours; only the scheme is shown, the rest may hold a password."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme in schemes and "://" in url:
+        return []
+    known = " or ".join(f"{name}://" for name in schemes)
+    got = f'got "{scheme}://"' if scheme and "://" in url else "got none"
+    return [f"{path}: must begin with {known} ({got})"]
