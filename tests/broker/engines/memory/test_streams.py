@@ -116,6 +116,15 @@ def test_a_channel_that_expires_and_comes_back_leaves_no_notes_behind(streams, c
     assert streams.statistics().deadlines <= 2
 
 
+def test_a_channel_that_comes_back_before_the_sweep_took_it_drops_its_old_notes(streams, clock):
+    for number in range(20):
+        step(streams.publish(f"ch{number:02}", Publication(b"1"), KEPT))
+    clock.move(100)
+    for _ in range(20):
+        step(streams.publish("ch19", Publication(b"1"), KEPT))  # its old notes are due last
+    assert streams.statistics() == StreamStatistics(streams=1, publications=3, answers=0, deadlines=2, subscribed=0)
+
+
 def test_a_busy_channel_costs_no_notes(streams, clock):
     for _ in range(1000):
         step(streams.publish("news", Publication(b"1"), KEPT))
