@@ -1,0 +1,110 @@
+"""What FCM is told: the body of `POST /v1/projects/<project>/messages:send`."""
+
+import re
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from broker.notification import Device, Lane, Notification
+from pushers.outcome import TooLarge
+from pushers.payloads.data import read_text_data
+from pushers.payloads.handles import collapse_id, remaining_s, topic
+from pushers.payloads.truncation import Shown, fit
+from pushers.payloads.webpush import URGENCY
+
+__all__ = ["LIMIT_BYTES", "FcmMessage", "compose_fcm"]
+
+LIMIT_BYTES: Final = 4096
+# Not counted against the limit: the address, and what FCM keeps for itself or sends by other ways.
+_UNCOUNTED: Final = ("token", "android", "webpush")
+_LABEL: Final = re.compile(r"[a-zA-Z0-9\-_.~%]{1,50}")
+
+
+class FcmMessage(msgspec.Struct, frozen=True):
+    """The JSON body, its size as FCM counts it, and what was cut to make it fit."""
+
+    body: bytes
+    counted_bytes: int
+    cuts: tuple[str, ...] = ()
+
+
+def compose_fcm(notification: Notification, device: Device, *, now: datetime) -> FcmMessage | TooLarge:
+    """Compose the message; without title and body it carries data only.
+
+    The tag is the notification's own, so that a repeat replaces what is shown. A `collapse_key` for waiting messages is set
+    only where the application asks: FCM keeps four different ones per device.
+    """
+    content = notification.content
+    shown = Shown(content.title, content.body, content.image)
+    fitted = fit(shown, lambda parts: _counted(_message(notification, device, parts, now)), LIMIT_BYTES)
+    if fitted is None:
+        return TooLarge(LIMIT_BYTES)
+    message = _message(notification, device, fitted.shown, now)
+    return FcmMessage(msgspec.json.encode({"message": message}), _counted(message), fitted.cuts)
+
+
+def _counted(message: dict[str, Any]) -> int:
+    return len(msgspec.json.encode({name: value for name, value in message.items() if name not in _UNCOUNTED}))
+
+
+def _message(notification: Notification, device: Device, shown: Shown, now: datetime) -> dict[str, Any]:
+    content = notification.content
+    message: dict[str, Any] = {"token": device.token, "data": _data(notification)}
+    if is_shown := bool(shown.title or shown.body):
+        texts = (("title", shown.title), ("body", shown.body), ("image", shown.image))
+        message["notification"] = {name: text for name, text in texts if text}
+    message["android"] = _android(notification, now, is_shown=is_shown)
+    message["apns"] = _apns(notification, shown, now, is_shown=is_shown)
+    message["webpush"] = _webpush(notification, now)
+    if _LABEL.fullmatch(content.category):
+        message["fcm_options"] = {"analytics_label": content.category}
+    return message
+
+
+def _data(notification: Notification) -> dict[str, str]:
+    content = notification.content
+    own = (("hg_id", notification.id), ("link", content.link), ("category", content.category))
+    return read_text_data(content) | {name: text for name, text in own if text}
+
+
+def _android(notification: Notification, now: datetime, *, is_shown: bool) -> dict[str, Any]:
+    content = notification.content
+    is_urgent = notification.lane < Lane.NORMAL or (notification.lane is Lane.NORMAL and is_shown)
+    android: dict[str, Any] = {"priority": "high" if is_urgent else "normal", "ttl": f"{remaining_s(notification, now)}s"}
+    if content.collapse_key:
+        android["collapse_key"] = content.collapse_key
+    if is_shown:
+        android["notification"] = {"tag": content.collapse_key or notification.id}
+    return android
+
+
+def _apns(notification: Notification, shown: Shown, now: datetime, *, is_shown: bool) -> dict[str, Any]:
+    """For apps that reach their iOS installations through FCM."""
+    expires_at_s = int(notification.expires_at.timestamp()) if remaining_s(notification, now) else 0
+    apns: dict[str, Any] = {
+        "headers": {
+            "apns-priority": "10" if is_shown and notification.lane is not Lane.BULK else "5",
+            "apns-expiration": str(expires_at_s),
+            "apns-collapse-id": collapse_id(notification),
+        }
+    }
+    if not is_shown:
+        apns["payload"] = {"aps": {"content-available": 1}}
+    elif shown.image:
+        apns["payload"] = {"aps": {"mutable-content": 1}}
+        apns["fcm_options"] = {"image": shown.image}
+    return apns
+
+
+def _webpush(notification: Notification, now: datetime) -> dict[str, Any]:
+    webpush: dict[str, Any] = {
+        "headers": {
+            "TTL": str(remaining_s(notification, now)),
+            "Urgency": URGENCY[notification.lane],
+            "Topic": topic(notification),
+        }
+    }
+    if notification.content.link.startswith("https://"):  # FCM takes no other link
+        webpush["fcm_options"] = {"link": notification.content.link}
+    return webpush
