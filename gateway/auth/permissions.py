@@ -1,4 +1,4 @@
-"""Who may do what in a channel (PROTOCOL §4.3): pure functions over the channel's options and the client's standing."""
+"""Who may do what in a channel: pure functions over the channel's options and the client's standing."""
 
 import msgspec
 

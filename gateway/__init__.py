@@ -1,0 +1,1 @@
+"""Connections: who is there, what they may do, and how a message reaches them."""

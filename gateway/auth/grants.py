@@ -1,0 +1,82 @@
+"""From a channel's options, and what a token overrides of them, to what a client may have there."""
+
+from config.settings import ChannelOptions
+from gateway.auth.permissions import Permissions
+from gateway.auth.tokens import NO_OVERRIDE, SubscriptionOverride
+from gateway.protocol.messages import SubscribeRequest
+from gateway.session.subscription import Grant, Source
+
+__all__ = ["grant", "server_grant"]
+
+_NOTHING_ASKED = SubscribeRequest()
+
+
+def grant(
+    options: ChannelOptions,
+    source: Source,
+    *,
+    permissions: Permissions,
+    user: str,
+    request: SubscribeRequest = _NOTHING_ASKED,
+    info: bytes = b"",
+    data: bytes = b"",
+    expire_at: int = 0,
+    override: SubscriptionOverride = NO_OVERRIDE,
+) -> Grant:
+    """Decide what a subscription gets, its right being settled.
+
+    What a client asks for (`positioned`, `recoverable`, `join_leave`) is given where the channel allows it or where
+    the client may see as much anyway, as if it were subscribed; else it is passed over in silence.
+    """
+    may_read = options.has_history and permissions.may_read_history(user, True, options)
+    may_see = options.presence and permissions.may_see_presence(user, True, options)
+    forces_recovery = _either(override.force_recovery, options.force_recovery)
+    forces_positioning = _either(override.force_positioning, options.force_positioning)
+    emits = _either(override.join_leave, options.join_leave)
+    is_recoverable = forces_recovery or (request.recoverable and (options.allow_recovery or may_read))
+    return Grant(
+        source=source,
+        info=info,
+        data=data,
+        expire_at=expire_at,
+        keeps_presence=_either(override.presence, options.presence),
+        emits_membership=emits,
+        wants_membership=emits
+        and (_either(override.force_push_join_leave, options.force_push_join_leave) or (request.join_leave and may_see)),
+        is_recoverable=is_recoverable,
+        is_positioned=is_recoverable or forces_positioning or (request.positioned and (options.allow_positioning or may_read)),
+        recovers_cache=options.force_recovery_mode == "cache",
+        recovers_always=options.auto_cache_recover,
+    )
+
+
+def server_grant(
+    options: ChannelOptions,
+    source: Source,
+    *,
+    info: bytes = b"",
+    data: bytes = b"",
+    expire_at: int = 0,
+    override: SubscriptionOverride = NO_OVERRIDE,
+) -> Grant:
+    """Decide what a subscription from the server's side gets: the channel's options, nothing asked."""
+    emits = _either(override.join_leave, options.join_leave)
+    is_recoverable = _either(override.force_recovery, options.force_recovery)
+    return Grant(
+        source=source,
+        is_server_side=True,
+        info=info,
+        data=data,
+        expire_at=expire_at,
+        keeps_presence=_either(override.presence, options.presence),
+        emits_membership=emits,
+        wants_membership=emits and _either(override.force_push_join_leave, options.force_push_join_leave),
+        is_recoverable=is_recoverable,
+        is_positioned=is_recoverable or _either(override.force_positioning, options.force_positioning),
+        recovers_cache=options.force_recovery_mode == "cache",
+        recovers_always=options.auto_cache_recover,
+    )
+
+
+def _either(override: bool | None, option: bool) -> bool:
+    return option if override is None else override

@@ -1,0 +1,66 @@
+"""How a command answers, and the small conversions that several commands share."""
+
+from collections.abc import Callable
+from typing import Any
+
+from broker.model import Position
+from config.clock import Clock
+from gateway.protocol import disconnects, errors
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
+from gateway.protocol.json_codec import wire_publication
+from gateway.protocol.messages import SubscribeRequest, SubscribeResult, raw
+from gateway.session.entrance import Asked, Entry
+
+__all__ = ["Answer", "asked_of", "require_channel", "subscribe_result", "ttl_of"]
+
+# Queues the result of the command; to be called once, or not at all where an error is raised.
+Answer = Callable[[Any], None]
+
+
+def ttl_of(expire_at: int, clock: Clock) -> int:
+    """Tell how many whole seconds are left of something that expires at a Unix time; 0 for what never does.
+
+    Raises:
+        ClientError: 110, when it has expired; also when it does now, so that a ttl is never 0 (an SDK reads that wrongly).
+    """
+    if expire_at <= 0:
+        return 0
+    ttl = int(expire_at - clock.now().timestamp())
+    if ttl <= 0:
+        raise ClientError(errors.EXPIRED)
+    return ttl
+
+
+def require_channel(channel: str) -> str:
+    """Insist on a channel name.
+
+    Raises:
+        DisconnectClient: 3501 when it is empty: no SDK sends that.
+    """
+    if not channel:
+        raise DisconnectClient(disconnects.BAD_REQUEST)
+    return channel
+
+
+def asked_of(request: SubscribeRequest) -> Asked:
+    """Read what a client wants recovered."""
+    position = Position(request.offset, request.epoch) if request.recover else None
+    return Asked(position, rejects_unrecovered=bool(request.flag & 2))
+
+
+def subscribe_result(entry: Entry, ttl: int) -> SubscribeResult:
+    """Put what a client got into its form on the wire."""
+    grant, recovery = entry.grant, entry.recovery
+    return SubscribeResult(
+        expires=ttl > 0,
+        ttl=ttl,
+        recoverable=grant.is_recoverable,
+        epoch=recovery.position.epoch if recovery else "",
+        publications=[wire_publication(publication) for publication in recovery.publications] if recovery else [],
+        recovered=recovery.is_recovered if recovery else False,
+        offset=recovery.position.offset if recovery else 0,
+        positioned=grant.is_positioned,
+        data=raw(grant.data),
+        was_recovering=entry.was_recovering,
+    )

@@ -1,0 +1,163 @@
+"""The command `connect`: who the client is, what it is subscribed to from the start, and the one reply that says so."""
+
+import msgspec
+
+from broker.channels import ChannelRules, UnknownNamespace
+from broker.model import Position
+from config.clock import Clock
+from config.settings import ClientSettings
+from gateway.auth.errors import InvalidToken, TokenExpired
+from gateway.auth.grants import server_grant
+from gateway.auth.permissions import Permissions
+from gateway.auth.tokens import ConnectionClaims, TokenVerifier
+from gateway.commands.answer import Answer, subscribe_result, ttl_of
+from gateway.protocol import disconnects, errors
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
+from gateway.protocol.messages import ConnectRequest, ConnectResult, SubscribeRequest
+from gateway.session.arrival import Arrival
+from gateway.session.client import Client
+from gateway.session.entrance import Asked, Entrance, Entrances, Entry
+from gateway.session.subscription import Grant, Source
+
+__all__ = ["Connect"]
+
+_NAME_LENGTH = 16
+_VERSION_LENGTH = 64
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    channel: str
+    grant: Grant
+    asked: Asked
+
+
+class Connect:
+    """Let a client in."""
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        rules: ChannelRules,
+        permissions: Permissions,
+        tokens: TokenVerifier,
+        entrances: Entrances,
+        arrival: Arrival,
+        clock: Clock,
+        *,
+        server_version: str,
+    ) -> None:
+        self._settings, self._rules, self._permissions = settings, rules, permissions
+        self._tokens, self._entrances, self._arrival, self._clock = tokens, entrances, arrival, clock
+        self._server_version = server_version
+
+    async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
+        claims = self._who(client, request)
+        expire_at = 0 if self._settings.insecure else claims.expire_at
+        ttl = ttl_of(expire_at, self._clock)
+        self._arrival.check_limits(claims.user)
+        wanted = self._subscriptions(claims, request)
+        client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
+        client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]
+        client.token_channels = frozenset(claims.subs)
+        entrances: list[Entrance] = []
+        try:
+            for entry in wanted:
+                entrance = await self._entrances.prepare(client, entry.channel, entry.grant, entry.asked)
+                entrances.append(entrance)
+            await self._arrival.register(client)
+            if not client.is_open:
+                raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
+            entries = [self._entrances.settle(entrance) for entrance in entrances]
+        except BaseException:
+            for entrance in entrances:
+                await self._entrances.give_up(entrance)
+            await self._arrival.unregister(client)
+            raise
+        # From here to the last `take_place` nothing may wait: nothing comes before the reply, and nothing is missed after it.
+        self._arrival.admit(client)
+        answer(self._result(client, ttl, entrances, entries))
+        subscriptions = [self._entrances.take_place(entrance) for entrance in entrances]
+        self._arrival.watch(client)
+        for subscription in subscriptions:
+            await self._entrances.announce(subscription, client)
+
+    def _who(self, client: Client, request: ConnectRequest) -> ConnectionClaims:
+        """Find out who connects; the first source that applies counts."""
+        if request.token:
+            return self._claims(request.token)
+        if self._settings.allow_anonymous_connect_without_token or self._settings.insecure:
+            return ConnectionClaims("")
+        header = self._settings.user_id_http_header.lower()
+        if header and (user := client.transport.headers.get(header, "")):
+            return ConnectionClaims(user)
+        raise DisconnectClient(disconnects.BAD_REQUEST)
+
+    def _claims(self, token: str) -> ConnectionClaims:
+        try:
+            claims = self._tokens.connection(token)
+        except TokenExpired:
+            raise ClientError(errors.TOKEN_EXPIRED) from None
+        except InvalidToken:
+            raise DisconnectClient(disconnects.INVALID_TOKEN) from None
+        if not claims.user and self._settings.disallow_anonymous_connection_tokens:
+            raise DisconnectClient(disconnects.PERMISSION_DENIED)
+        return claims
+
+    def _subscriptions(self, claims: ConnectionClaims, request: ConnectRequest) -> list[_Wanted]:
+        """Put together what the server subscribes the client to: its token, its personal channel, its own wishes."""
+        grants: dict[str, Grant] = {}
+        for channel, entry in claims.subs.items():
+            grants[channel] = server_grant(
+                self._rules.options(channel),
+                Source.CONNECTION_TOKEN,
+                info=entry.info,
+                data=entry.data,
+                override=entry.override,
+            )
+        personal = self._rules.personal(claims.user)
+        if personal is not None and personal not in grants:
+            grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL)
+        for channel in request.subs:
+            if channel not in grants and self._may_enter(claims.user, channel):
+                grants[channel] = server_grant(self._rules.options(channel), Source.CONNECT_REQUEST)
+        if len(grants) > self._settings.channel_limit:
+            raise DisconnectClient(disconnects.CHANNEL_LIMIT)
+        return [_Wanted(channel, entry, _asked(request.subs.get(channel))) for channel, entry in grants.items()]
+
+    def _may_enter(self, user: str, channel: str) -> bool:
+        """Judge a channel that the client itself names in `subs`; a wrong one is passed over in silence."""
+        try:
+            options = self._rules.options(channel)
+        except UnknownNamespace as exc:
+            raise DisconnectClient(disconnects.BAD_REQUEST) from exc
+        is_named_well = (
+            0 < len(channel.encode()) <= self._settings.channel_max_length
+            and not channel.startswith("$")
+            and self._rules.is_name_allowed(channel, options)
+        )
+        if not is_named_well:
+            return False
+        is_listed = self._permissions.is_limited_to(user, channel, options)
+        return bool(is_listed) or (is_listed is None and self._permissions.may_subscribe(user, options))
+
+    def _result(self, client: Client, ttl: int, entrances: list[Entrance], entries: list[Entry]) -> ConnectResult:
+        settings = self._settings
+        return ConnectResult(
+            client=client.id,
+            version=self._server_version,
+            expires=ttl > 0,
+            ttl=ttl,
+            subs={
+                entrance.room.channel: subscribe_result(entry, 0) for entrance, entry in zip(entrances, entries, strict=True)
+            },
+            ping=max(1, round(settings.ping_interval)) if settings.ping_interval else 0,
+            pong=bool(settings.ping_interval and settings.pong_timeout),
+            time=int(self._clock.now().timestamp() * 1000) if settings.connect_include_server_time else 0,
+        )
+
+
+def _asked(request: SubscribeRequest | None) -> Asked:
+    if request is None or not request.recover:
+        return Asked()
+    return Asked(Position(request.offset, request.epoch))

@@ -1,0 +1,36 @@
+"""The command `history`: a part of a channel's stream, at most the node's limit, and always its top."""
+
+from broker.channels import ChannelRules
+from broker.history import History
+from broker.model import Position
+from gateway.auth.permissions import Permissions
+from gateway.commands.answer import Answer, require_channel
+from gateway.protocol import errors
+from gateway.protocol.errors import ClientError
+from gateway.protocol.json_codec import wire_publication
+from gateway.protocol.messages import HistoryRequest, HistoryResult
+from gateway.session.client import Client
+
+__all__ = ["AskHistory"]
+
+
+class AskHistory:
+    """Read a stream."""
+
+    def __init__(self, rules: ChannelRules, permissions: Permissions, history: History, *, limit: int) -> None:
+        self._rules, self._permissions, self._history, self._limit = rules, permissions, history, limit
+
+    async def __call__(self, client: Client, request: HistoryRequest, answer: Answer) -> None:
+        channel = require_channel(request.channel)
+        options = self._rules.options(channel)
+        if not options.has_history:
+            raise ClientError(errors.NOT_AVAILABLE)
+        if not self._permissions.may_read_history(client.user, channel in client.subscriptions, options):
+            raise ClientError(errors.PERMISSION_DENIED)
+        since = Position(request.since.offset, request.since.epoch) if request.since is not None else None
+        if since is not None and request.reverse and since.offset == 0:
+            raise ClientError(errors.BAD_REQUEST, "since.offset must be above 0 in reverse")
+        limit = self._limit if request.limit < 0 else min(request.limit, self._limit)
+        read = await self._history.read(channel, since=since, limit=limit, reverse=request.reverse)
+        publications = [wire_publication(publication) for publication in read.publications]
+        answer(HistoryResult(publications, read.top.epoch, read.top.offset))

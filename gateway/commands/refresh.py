@@ -1,0 +1,74 @@
+"""The commands `refresh` and `sub_refresh`: a new token for a connection or a subscription that is about to expire."""
+
+from config.clock import Clock
+from gateway.auth.errors import InvalidToken, TokenExpired
+from gateway.auth.tokens import TokenVerifier
+from gateway.commands.answer import Answer, require_channel, ttl_of
+from gateway.protocol import disconnects, errors
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
+from gateway.protocol.messages import RefreshRequest, RefreshResult, SubRefreshRequest, SubRefreshResult
+from gateway.session.client import Client
+from gateway.session.expiry import Expiry
+
+__all__ = ["Refresh", "SubRefresh"]
+
+
+class Refresh:
+    """Prolong a connection."""
+
+    def __init__(self, tokens: TokenVerifier, expiry: Expiry, clock: Clock) -> None:
+        self._tokens, self._expiry, self._clock = tokens, expiry, clock
+
+    async def __call__(self, client: Client, request: RefreshRequest, answer: Answer) -> None:
+        if not request.token:
+            raise DisconnectClient(disconnects.BAD_REQUEST)
+        try:
+            claims = self._tokens.connection(request.token)
+        except TokenExpired:
+            raise DisconnectClient(disconnects.EXPIRED) from None
+        except InvalidToken:
+            raise DisconnectClient(disconnects.INVALID_TOKEN) from None
+        if claims.user != client.user:
+            raise DisconnectClient(disconnects.INVALID_TOKEN)
+        ttl = ttl_of(claims.expire_at, self._clock)
+        if frozenset(claims.subs) != client.token_channels:
+            # The reconnect applies what the new token says.
+            raise DisconnectClient(disconnects.INSUFFICIENT_STATE)
+        client.expire_at = claims.expire_at
+        if claims.info:
+            client.conn_info = claims.info
+        self._expiry.watch_connection(client)
+        answer(RefreshResult(client=client.id, expires=ttl > 0, ttl=ttl))
+
+
+class SubRefresh:
+    """Prolong a subscription."""
+
+    def __init__(self, tokens: TokenVerifier, expiry: Expiry, clock: Clock) -> None:
+        self._tokens, self._expiry, self._clock = tokens, expiry, clock
+
+    async def __call__(self, client: Client, request: SubRefreshRequest, answer: Answer) -> None:
+        channel = require_channel(request.channel)
+        subscription = client.subscriptions.get(channel)
+        if subscription is None:
+            raise ClientError(errors.PERMISSION_DENIED)
+        if not request.token:
+            raise ClientError(errors.BAD_REQUEST, "token must not be empty")
+        try:
+            claims = self._tokens.subscription(request.token)
+        except TokenExpired:
+            # In this order SDKs subscribe again with a new token; the other way round they give up.
+            self._expiry.expire_subscription(client, subscription)
+            raise ClientError(errors.TOKEN_EXPIRED) from None
+        except InvalidToken:
+            raise DisconnectClient(disconnects.INVALID_TOKEN) from None
+        is_for_this = claims.channel == channel and claims.user == client.user
+        if not is_for_this or (claims.client and claims.client != client.id):
+            raise DisconnectClient(disconnects.INVALID_TOKEN)
+        ttl = ttl_of(claims.expire_at, self._clock)
+        subscription.expire_at = claims.expire_at
+        if claims.info:
+            subscription.chan_info = claims.info
+        self._expiry.watch_subscription(client, subscription)
+        answer(SubRefreshResult(expires=ttl > 0, ttl=ttl))

@@ -1,0 +1,117 @@
+"""The command `subscribe`: the checks in the order that clients rely on, then the way in."""
+
+from broker.channels import ChannelRules
+from config.clock import Clock
+from config.settings import ChannelOptions, ClientSettings
+from gateway.auth.errors import InvalidToken, TokenExpired
+from gateway.auth.grants import grant
+from gateway.auth.permissions import Permissions
+from gateway.auth.tokens import SubscriptionClaims, TokenVerifier
+from gateway.commands.answer import Answer, asked_of, require_channel, subscribe_result, ttl_of
+from gateway.protocol import disconnects, errors
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
+from gateway.protocol.messages import SubscribeRequest
+from gateway.session.client import Client
+from gateway.session.entrance import Entrances
+from gateway.session.expiry import Expiry
+from gateway.session.subscription import Grant, Source
+
+__all__ = ["Subscribe"]
+
+_PRIVATE = "$"
+
+
+class Subscribe:
+    """Enter a channel from the client's side."""
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        rules: ChannelRules,
+        permissions: Permissions,
+        tokens: TokenVerifier,
+        entrances: Entrances,
+        expiry: Expiry,
+        clock: Clock,
+    ) -> None:
+        self._settings, self._rules, self._permissions = settings, rules, permissions
+        self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
+
+    async def __call__(self, client: Client, request: SubscribeRequest, answer: Answer) -> None:
+        options = self._check(client, request)
+        granted = self._grant(client, request, options)
+        ttl = ttl_of(granted.expire_at, self._clock)
+        entrance = await self._entrances.prepare(client, request.channel, granted, asked_of(request))
+        try:
+            if not client.is_connected:
+                raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
+            entry = self._entrances.settle(entrance)
+        except (ClientError, DisconnectClient):
+            await self._entrances.give_up(entrance)
+            raise
+        answer(subscribe_result(entry, ttl))
+        subscription = self._entrances.take_place(entrance)
+        self._expiry.watch_subscription(client, subscription)
+        await self._entrances.announce(subscription, client)
+
+    def _check(self, client: Client, request: SubscribeRequest) -> ChannelOptions:
+        channel = require_channel(request.channel)
+        if request.delta not in ("", "fossil"):
+            raise DisconnectClient(disconnects.BAD_REQUEST)
+        if len(channel.encode()) > self._settings.channel_max_length:
+            limit = self._settings.channel_max_length
+            raise ClientError(errors.BAD_REQUEST, f"channel must be at most {limit} bytes")
+        if channel in client.subscriptions or channel in client.subscribing:
+            raise ClientError(errors.ALREADY_SUBSCRIBED)
+        if len(client.subscriptions) + len(client.subscribing) >= self._settings.channel_limit:
+            raise ClientError(errors.LIMIT_EXCEEDED)
+        options = self._rules.options(channel)
+        if not self._rules.is_name_allowed(channel, options):
+            raise ClientError(errors.BAD_REQUEST, "channel has characters that are not allowed there")
+        if request.type != 0:
+            raise ClientError(errors.NOT_AVAILABLE)
+        return options
+
+    def _grant(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> Grant:
+        channel = request.channel
+        if request.token:
+            claims = self._claims(client, request)
+            return grant(
+                options,
+                Source.SUBSCRIPTION_TOKEN,
+                permissions=self._permissions,
+                user=client.user,
+                request=request,
+                info=claims.info,
+                data=claims.data,
+                expire_at=claims.expire_at,
+                override=claims.override,
+            )
+        if channel.startswith(_PRIVATE):
+            raise ClientError(errors.PERMISSION_DENIED)
+        source = self._source(client, channel, options)
+        return grant(options, source, permissions=self._permissions, user=client.user, request=request)
+
+    def _claims(self, client: Client, request: SubscribeRequest) -> SubscriptionClaims:
+        try:
+            claims = self._tokens.subscription(request.token)
+        except TokenExpired:
+            raise ClientError(errors.TOKEN_EXPIRED) from None
+        except InvalidToken as exc:
+            # 103 and not 3500: a client with one bad subscription token keeps its connection.
+            raise ClientError(errors.PERMISSION_DENIED) from exc
+        is_for_this = claims.channel == request.channel and claims.user == client.user
+        if not is_for_this or (claims.client and claims.client != client.id):
+            raise DisconnectClient(disconnects.INVALID_TOKEN)
+        return claims
+
+    def _source(self, client: Client, channel: str, options: ChannelOptions) -> Source:
+        is_listed = self._permissions.is_limited_to(client.user, channel, options)
+        if is_listed:
+            return Source.USER_LIMITED
+        if is_listed is None and self._permissions.may_subscribe(client.user, options):
+            return Source.INSECURE if self._permissions.insecure else Source.CLIENT_ALLOWED
+        if self._permissions.insecure:
+            return Source.INSECURE
+        raise ClientError(errors.PERMISSION_DENIED)

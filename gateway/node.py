@@ -1,0 +1,218 @@
+"""A node: one process's clients, rooms and duties, put together from an engine and settings.
+
+Whatever an engine brings enters through `deliver`, the one local delivery path; whatever the fleet's API wants done
+here enters through
+`perform`. One timer drives the timing wheel.
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+
+from broker.channels import ChannelRules
+from broker.control import Command, NodeInfo
+from broker.engines.engine import Engine
+from broker.model import Join, Leave, Publication
+from config.clock import Clock
+from config.settings import Settings
+from gateway.auth.permissions import Permissions
+from gateway.auth.tokens import TokenVerifier
+from gateway.commands.connect import Connect
+from gateway.commands.history import AskHistory
+from gateway.commands.presence import AskPresence, AskPresenceStats
+from gateway.commands.publish import Publish
+from gateway.commands.refresh import Refresh, SubRefresh
+from gateway.commands.rpc import Rpc, RpcMethod
+from gateway.commands.subscribe import Subscribe
+from gateway.commands.unsubscribe import Unsubscribe
+from gateway.control import Controlled
+from gateway.fanout import Turn
+from gateway.hub import Hub
+from gateway.protocol import disconnects
+from gateway.session.arrival import Arrival
+from gateway.session.client import Client
+from gateway.session.entrance import Entrances
+from gateway.session.expiry import Expiry
+from gateway.session.session import Handler, Session
+from gateway.tasks import Tasks
+from gateway.transports.transport import Transport
+from gateway.upstream import Upstream
+from gateway.wheel import PingRing, Wheel
+
+__all__ = ["Node", "NodeStatistics"]
+
+_TICK_S = 0.1
+
+
+class NodeStatistics(msgspec.Struct, frozen=True):
+    """What a node holds and has done since it started."""
+
+    clients: int
+    users: int
+    rooms: int
+    subscriptions: int
+    transports: int
+    frames_written: int
+    messages_written: int
+
+
+class Node:
+    """One gateway process."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, clock: Clock, *, version: str, rpc_methods: Mapping[str, RpcMethod]
+    ) -> None:
+        self.settings, self.engine, self.clock, self.version = settings, engine, clock, version
+        self.uid = str(uuid.uuid4())
+        self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
+        self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
+        self.permissions = Permissions(settings.client.insecure)
+        self.turn = Turn(self._call_soon)
+        self.hub = Hub(self.turn)
+        self.tasks = Tasks()
+        self.is_draining = False
+        self.transports: set[Transport] = set()
+        self.disconnects_by_code: dict[int, int] = {}
+        self._started_at = clock.monotonic()
+        self._ticker: asyncio.TimerHandle | None = None
+        client = settings.client
+        tick_s = min(_TICK_S, client.ping_interval / 10) if client.ping_interval else _TICK_S
+        self.wheel = Wheel(clock, tick_s)
+        self._pings = PingRing(clock, client.ping_interval, client.pong_timeout, tick_s) if client.ping_interval else None
+        upstream = Upstream(engine.pubsub, self.hub, self.tasks)
+        self.entrances = Entrances(
+            self.hub,
+            upstream,
+            engine.pubsub,
+            engine.history,
+            engine.presence,
+            recovery_limit=client.recovery_max_publication_limit,
+        )
+        self.expiry = Expiry(client, self.wheel, self.entrances, self.tasks, clock)
+        self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
+        self._handlers = self._make_handlers(rpc_methods)
+        engine.pubsub.on_message(self.deliver)
+        engine.control.on_command(Controlled(self))
+
+    def start(self) -> None:
+        """Begin the node's duties; in the loop that its clients live in."""
+        self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
+
+    def stop(self) -> None:
+        """End them."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+
+    def deliver(self, channel: str, message: Publication | Join | Leave) -> None:
+        """Take what an engine brings and give it to the room of its channel at the end of this turn."""
+        room = self.hub.room(channel)
+        if room is not None and room.take(message) and not room.is_dirty and room.size:
+            self.turn.touch_room(room)
+
+    def open_session(self, transport: Transport) -> Session:
+        """Take a new connection whose transport is open."""
+        client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
+        self.transports.add(transport)
+        self.expiry.watch_connecting(client)
+        return Session(client, self._handlers, self.tasks, concurrency=self.settings.client.concurrency)
+
+    def close_session(self, session: Session, code: int) -> None:
+        """A transport is down; `code` says with which code we closed it, or 3000 where the peer went."""
+        self.transports.discard(session.client.transport)
+        self.disconnects_by_code[code] = self.disconnects_by_code.get(code, 0) + 1
+        session.client.lose()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further connection is taken here."""
+        limit = self.settings.client.connection_limit
+        return bool(limit) and len(self.transports) >= limit
+
+    async def drain(self, timeout_s: float) -> None:
+        """Tell every client to go (3001) and wait until they have, at most so long."""
+        self.is_draining = True
+        for client in self.hub.clients():
+            client.disconnect(disconnects.SHUTDOWN)
+        deadline = self.clock.monotonic() + timeout_s
+        while self.transports and self.clock.monotonic() < deadline:
+            await self.clock.sleep(0.02)
+        for transport in tuple(self.transports):
+            transport.abort()
+        await self.tasks.drain(max(0.1, deadline - self.clock.monotonic()))
+
+    def describe(self) -> NodeInfo:
+        """Tell how this node is."""
+        statistics = self.hub.statistics()
+        return NodeInfo(
+            uid=self.uid,
+            name=self.name,
+            version=self.version,
+            num_clients=statistics.clients,
+            num_users=statistics.users,
+            num_channels=statistics.rooms,
+            num_subs=statistics.subscriptions,
+            uptime=int(self.clock.monotonic() - self._started_at),
+            process={"pid": os.getpid()},
+        )
+
+    def statistics(self) -> NodeStatistics:
+        """Count what is here."""
+        hub = self.hub.statistics()
+        return NodeStatistics(
+            clients=hub.clients,
+            users=hub.users,
+            rooms=hub.rooms,
+            subscriptions=hub.subscriptions,
+            transports=len(self.transports),
+            frames_written=self.turn.frames_written,
+            messages_written=self.turn.messages_written,
+        )
+
+    async def perform(self, command: Command) -> None:
+        """Carry a command of the API out on this node's connections."""
+        await Controlled(self).perform(command)
+
+    def _make_handlers(self, rpc_methods: Mapping[str, RpcMethod]) -> Mapping[str, Handler]:
+        client, engine, clock = self.settings.client, self.engine, self.clock
+        connections = TokenVerifier(
+            client.token,
+            revocation=engine.revocation,
+            clock=clock,
+            skip_signature=client.insecure_skip_token_signature_verify,
+        )
+        subscriptions = connections
+        if client.subscription_token.enabled:
+            subscriptions = TokenVerifier(
+                client.subscription_token,
+                revocation=engine.revocation,
+                clock=clock,
+                skip_signature=client.insecure_skip_token_signature_verify,
+            )
+        rules, permissions, entrances = self.rules, self.permissions, self.entrances
+        return {
+            "connect": Connect(
+                client, rules, permissions, connections, entrances, self._arrival, clock, server_version=self.version
+            ),
+            "subscribe": Subscribe(client, rules, permissions, subscriptions, entrances, self.expiry, clock),
+            "unsubscribe": Unsubscribe(entrances),
+            "publish": Publish(rules, permissions, engine.pubsub),
+            "presence": AskPresence(rules, permissions, engine.presence),
+            "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
+            "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),
+            "rpc": Rpc(self.settings.rpc, rpc_methods),
+            "refresh": Refresh(connections, self.expiry, clock),
+            "sub_refresh": SubRefresh(subscriptions, self.expiry, clock),
+        }
+
+    def _call_soon(self, call: object) -> None:
+        asyncio.get_running_loop().call_soon(call)  # type: ignore[arg-type]  # the turn's flush
+
+    def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
+        passed = self.wheel.turn()
+        if self._pings is not None:
+            self._pings.turn(passed)

@@ -1,0 +1,55 @@
+"""Port: how messages become bytes and back. One codec per encoding; stateless, shared by all connections."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from broker.model import Join, Leave, Publication
+from gateway.protocol.messages import Command, Push, Reply
+
+__all__ = ["Codec", "CodecError", "UnfitPayload"]
+
+
+class CodecError(Exception):
+    """A frame cannot be read; the commands before the fault were handed out."""
+
+
+class UnfitPayload(Exception):
+    """A payload cannot travel in this encoding (bytes that are no JSON, to a JSON connection: 3506)."""
+
+
+class Codec(Protocol):
+    """An encoding of the protocol."""
+
+    name: str
+    ping: bytes
+    """The encoded empty reply that asks for a pong."""
+
+    def decode(self, frame: bytes) -> Iterator[Command]:
+        """Hand out the commands of a frame one by one; a pong is a command with nothing set.
+
+        Raises:
+            CodecError: At the first command that cannot be read, or when the frame holds none.
+        """
+
+    def encode_reply(self, reply: Reply) -> bytes:
+        """Encode one reply; payloads must have passed `fit`."""
+
+    def encode_push(self, push: Push) -> bytes:
+        """Encode one push."""
+
+    def encode_message(self, channel: str, message: Publication | Join | Leave) -> bytes:
+        """Encode what an engine delivered: the hot path of fan-out, once per publication and encoding.
+
+        Raises:
+            UnfitPayload: The payload is not of this encoding.
+        """
+
+    def fit(self, payload: bytes) -> bytes:
+        """Make a payload ready for this encoding.
+
+        Raises:
+            UnfitPayload: It cannot be.
+        """
+
+    def join(self, messages: Sequence[bytes]) -> bytes:
+        """Put encoded messages into one frame's payload."""

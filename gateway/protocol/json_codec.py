@@ -1,0 +1,89 @@
+"""The JSON encoding: one object per message, several joined by a newline, payloads spliced in as they are."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from broker import model
+from gateway.protocol.codec import CodecError, UnfitPayload
+from gateway.protocol.messages import NO_DATA, ClientInfo, Command, Membership, Publication, Push, Reply, raw
+
+__all__ = ["JsonCodec", "wire_info", "wire_publication"]
+
+_decoder = msgspec.json.Decoder(Command)
+_raw_decoder = msgspec.json.Decoder(Raw)
+_encode = msgspec.json.encode
+_quote = msgspec.json.encode
+
+
+class _PushReply(msgspec.Struct, omit_defaults=True):
+    push: Push
+
+
+class JsonCodec:
+    """Plays `gateway.protocol.codec.Codec`."""
+
+    name = "json"
+    ping = b"{}"
+
+    def decode(self, frame: bytes) -> Iterator[Command]:
+        # A trailing newline is tolerated, an empty frame or an empty line is not.
+        lines = frame.removesuffix(b"\n").split(b"\n") if b"\n" in frame else (frame,)
+        for line in lines:
+            try:
+                # msgspec leaves the UTF-8 of payloads alone; RFC 6455 §8.1 demands it of the whole text.
+                if not line.isascii():
+                    line.decode()
+                command = _decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+                raise CodecError(str(exc)) from None
+            yield command
+
+    def encode_reply(self, reply: Reply) -> bytes:
+        return _encode(reply)
+
+    def encode_push(self, push: Push) -> bytes:
+        return _encode(_PushReply(push))
+
+    def encode_message(self, channel: str, message: model.Publication | model.Join | model.Leave) -> bytes:
+        if isinstance(message, model.Publication):
+            data = self.fit(message.data)
+            if message.info is None and not message.tags and message.offset != 1:
+                # The common publication, put together by hand: measured three times as fast as the general way.
+                end = b',"offset":%d}}}' % message.offset if message.offset else b"}}}"
+                return b'{"push":{"channel":%b,"pub":{"data":%b%b' % (_quote(channel), data, end)
+            return _encode(_PushReply(Push(channel=channel, pub=wire_publication(message, live=True))))
+        membership = Membership(wire_info(message.info))
+        if isinstance(message, model.Join):
+            return _encode(_PushReply(Push(channel=channel, join=membership)))
+        return _encode(_PushReply(Push(channel=channel, leave=membership)))
+
+    def fit(self, payload: bytes) -> bytes:
+        # Whatever came in through JSON is JSON already; only bytes from elsewhere can fail here.
+        try:
+            _raw_decoder.decode(payload)
+        except msgspec.DecodeError as exc:
+            raise UnfitPayload(str(exc)) from None
+        # Raw newlines can only be white space between tokens, and would cut the frame in two.
+        return payload.replace(b"\n", b"") if b"\n" in payload else payload
+
+    def join(self, messages: Sequence[bytes]) -> bytes:
+        return b"\n".join(messages)
+
+
+def wire_info(info: model.ClientInfo) -> ClientInfo:
+    """Give a client's info its form on the wire."""
+    return ClientInfo(info.user, info.client, raw(info.conn_info), raw(info.chan_info))
+
+
+def wire_publication(publication: model.Publication, *, live: bool = False) -> Publication:
+    """Give a publication its form on the wire; a live one with offset 1 tells the epoch to those who came before it."""
+    data = publication.data
+    return Publication(
+        data=Raw(data.replace(b"\n", b"") if b"\n" in data else data) if data else NO_DATA,
+        info=wire_info(publication.info) if publication.info is not None else None,
+        offset=publication.offset,
+        tags=dict(publication.tags),
+        epoch=publication.epoch if live and publication.offset == 1 else "",
+    )

@@ -1,0 +1,164 @@
+"""A client: one connection with its id, its user, its state and its subscriptions.
+
+It keeps what several parts need; what a single command needs belongs to that command. `__slots__` and shared objects
+keep an idle one small: there may be a million.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.model import ClientInfo
+from gateway.fanout import NOTHING, Turn
+from gateway.protocol import disconnects
+from gateway.protocol.disconnects import Disconnect
+from gateway.protocol.messages import Push, Reply
+from gateway.session.states import NEXT, Event, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.session.subscription import Subscription
+    from gateway.transports.transport import Transport, Wire
+
+__all__ = ["Client"]
+
+
+class Client:
+    """One connection."""
+
+    __slots__ = (
+        "_on_gone",
+        "awaits_pong",
+        "conn_info",
+        "connected_at",
+        "expire_at",
+        "id",
+        "name",
+        "out",
+        "ping_slot",
+        "state",
+        "subscribing",
+        "subscriptions",
+        "token_channels",
+        "transport",
+        "turn",
+        "user",
+        "version",
+        "wire",
+        "write",
+    )
+
+    def __init__(self, client_id: str, transport: Transport, turn: Turn, on_gone: Callable[[Client], None]) -> None:
+        self.id = client_id
+        self.transport = transport
+        self.wire: Wire = transport.wire
+        # The bound method itself, so that a delivery costs one call.
+        self.write: Callable[[bytes], None] = transport.write
+        self.turn = turn
+        self._on_gone = on_gone
+        self.state = State.CONNECTING
+        self.out: list[bytes] | tuple[()] = NOTHING
+        self.user = ""
+        self.name = ""
+        self.version = ""
+        self.conn_info = b""
+        self.connected_at = 0.0
+        self.expire_at = 0
+        self.awaits_pong = False
+        self.ping_slot = -1
+        self.subscriptions: dict[str, Subscription] = {}
+        self.subscribing: set[str] = set()
+        self.token_channels: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.id} {self.state.value} {len(self.subscriptions)} subscriptions>"
+
+    @property
+    def is_connected(self) -> bool:
+        return self.state is State.CONNECTED
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its connect failed: it may only go."""
+        return self.state is State.REFUSED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something can still be sent."""
+        return self.state is not State.CLOSING and self.state is not State.CLOSED
+
+    def info(self, channel: str = "") -> ClientInfo:
+        """Tell who this is, with what its subscription to `channel` adds."""
+        subscription = self.subscriptions.get(channel) if channel else None
+        return ClientInfo(self.user, self.id, self.conn_info, subscription.chan_info if subscription else b"")
+
+    def reply(self, reply: Reply) -> None:
+        """Queue the answer to a command."""
+        self.send(self.wire.codec.encode_reply(reply))
+
+    def push(self, push: Push) -> None:
+        """Queue something unasked."""
+        self.send(self.wire.codec.encode_push(push))
+
+    def send(self, message: bytes) -> None:
+        """Queue an encoded message for the end of this turn; nothing happens once the client was told to go."""
+        if not self.is_open:
+            return
+        if self.out:
+            self.out.append(message)
+        else:
+            self.out = [message]
+            self.turn.touch_client(self)
+
+    def move(self, event: Event) -> None:
+        """Change the state as the table allows.
+
+        Raises:
+            KeyError: The move is not in the table, which is a bug of ours.
+        """
+        self.state = NEXT[self.state, event]
+
+    def ping(self) -> None:
+        """Ask for a pong; written at once, it is the same for everybody."""
+        if self.state is State.CONNECTED:
+            self.awaits_pong = True
+            self.write(self.wire.ping_frame)
+
+    def take_pong(self) -> None:
+        """Accept a pong.
+
+        Raises:
+            DisconnectClient: Nothing was asked.
+        """
+        if not self.awaits_pong:
+            raise disconnects.DisconnectClient(disconnects.BAD_REQUEST)
+        self.awaits_pong = False
+
+    def check_pong(self) -> None:
+        """End a connection whose pong is overdue."""
+        if self.awaits_pong:
+            self.disconnect(disconnects.NO_PONG)
+
+    def disconnect(self, disconnect: Disconnect) -> None:
+        """Tell the client to go, after what was queued; once, whoever comes first. Safe to call at any time."""
+        if not self.is_open:
+            return
+        if disconnect is disconnects.SLOW:
+            self.out = NOTHING  # more of it is just what it cannot take
+        else:
+            self.turn.flush_client(self)
+        self.move(Event.DISCONNECT)
+        # The transport first, the slow cleanup (presence, leaves) after it.
+        self.transport.close(disconnect)
+        self._on_gone(self)
+
+    def lose(self) -> None:
+        """The transport is down."""
+        if self.state is State.CLOSED:
+            return
+        was_open = self.is_open
+        self.move(Event.TRANSPORT_LOST)
+        self.out = NOTHING
+        if was_open:
+            self._on_gone(self)

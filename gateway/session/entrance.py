@@ -1,0 +1,181 @@
+"""The way into a channel, whoever opened it: a command, a token, the personal channel or the API.
+
+In two parts, so that several channels can be entered with one reply. `prepare` may wait: it registers the client in
+the room, so that live publications are kept for it from then on, links the channel, reads the stream and enters
+presence. `settle` and `take_place` run in one loop turn with the reply between them: what was kept is joined with
+what was read, the reply is queued, and only then does the client become a member. So it never gets a publication
+before its reply, nor one twice, nor misses one.
+"""
+
+import msgspec
+
+from broker.errors import PositionLost
+from broker.history import History
+from broker.model import ClientInfo, Join, Leave, Position, Slice
+from broker.presence import Presence
+from broker.pubsub import PubSub
+from gateway.hub import Hub
+from gateway.protocol import disconnects, errors
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
+from gateway.room import Room
+from gateway.session.client import Client
+from gateway.session.recovery import Gap, Recovery, merge, recover, recover_cache
+from gateway.session.subscription import Grant, Subscription
+from gateway.upstream import Upstream
+
+__all__ = ["Asked", "Entrance", "Entrances", "Entry"]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the client wants back: the position it holds (None when it does not recover), and whether it insists."""
+
+    position: Position | None = None
+    rejects_unrecovered: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a client got on entering: its position where it has one, and what it missed."""
+
+    grant: Grant
+    recovery: Recovery | None
+    was_recovering: bool
+
+
+class Entrance:
+    """A client between asking and being in. Belongs to one call; either `take_place` or `give_up` ends it."""
+
+    __slots__ = ("asked", "client", "grant", "has_presence", "read", "room")
+
+    def __init__(self, client: Client, room: Room, grant: Grant, asked: Asked) -> None:
+        self.client, self.room, self.grant, self.asked = client, room, grant, asked
+        self.read: Slice | None = None
+        self.has_presence = False
+
+
+class Entrances:
+    """Leads clients into channels and out again."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        upstream: Upstream,
+        pubsub: PubSub,
+        history: History,
+        presence: Presence,
+        *,
+        recovery_limit: int,
+    ) -> None:
+        self._hub, self._upstream = hub, upstream
+        self._pubsub, self._history, self._presence = pubsub, history, presence
+        self._recovery_limit = recovery_limit
+
+    async def prepare(self, client: Client, channel: str, grant: Grant, asked: Asked) -> Entrance:
+        """Do all that may wait.
+
+        Raises:
+            ClientError: 112, when the client insists on a recovery that cannot be.
+            EngineUnavailable: Nothing has changed.
+        """
+        room, _ = self._hub.open_room(channel)
+        room.entering[client] = []
+        client.subscribing.add(channel)
+        entrance = Entrance(client, room, grant, asked)
+        try:
+            await self._upstream.link(channel)
+            if grant.is_positioned:
+                entrance.read = await self._read(channel, grant, asked)
+            if grant.keeps_presence:
+                entrance.has_presence = True
+                await self._presence.add(channel, self._info(client, grant))
+        except BaseException:
+            await self.give_up(entrance)
+            raise
+        return entrance
+
+    def settle(self, entrance: Entrance) -> Entry:
+        """Decide what the client gets. Synchronous, and followed by the reply and `take_place` in the same turn.
+
+        Raises:
+            DisconnectClient: 3010, when live publications do not join the stream that was read.
+            ClientError: 112, when the client insists on a recovery that cannot be.
+        """
+        grant, asked = entrance.grant, entrance.asked
+        wants_recovery = asked.position is not None or grant.recovers_always
+        if entrance.read is None:
+            return Entry(grant, None, asked.position is not None)
+        buffered = entrance.room.entering[entrance.client]
+        try:
+            merged = merge(entrance.read, buffered)
+        except Gap:
+            raise DisconnectClient(disconnects.INSUFFICIENT_STATE) from None
+        recovery = Recovery(False, merged.top)
+        if grant.is_recoverable and wants_recovery:
+            recovery = self._recover(grant, asked, merged)
+            if asked.rejects_unrecovered and not recovery.is_recovered:
+                raise ClientError(errors.UNRECOVERABLE_POSITION)
+        return Entry(grant, recovery, wants_recovery)
+
+    def take_place(self, entrance: Entrance) -> Subscription:
+        """Make the client a member; its reply must be queued already."""
+        room, client = entrance.room, entrance.client
+        del room.entering[client]
+        client.subscribing.discard(room.channel)
+        subscription = self._hub.join(client, room, entrance.grant)
+        if entrance.read is not None and not room.position_epoch:
+            room.position_offset, room.position_epoch = entrance.read.top.offset, entrance.read.top.epoch
+        return subscription
+
+    async def announce(self, subscription: Subscription, client: Client) -> None:
+        """Tell the channel that the client came, after its reply; the client hears of itself too."""
+        if subscription.grant.emits_membership:
+            await self._pubsub.publish_membership(subscription.channel, Join(self._info(client, subscription.grant)))
+
+    async def give_up(self, entrance: Entrance) -> None:
+        """Undo a `prepare`; nothing is left of it."""
+        room, client = entrance.room, entrance.client
+        room.entering.pop(client, None)
+        client.subscribing.discard(room.channel)
+        self._upstream.release(room)
+        if entrance.has_presence:
+            await self._presence.remove(room.channel, client.id)
+
+    async def leave(self, client: Client, channel: str) -> bool:
+        """Take a client out of a channel and tell the others; False when it was not in it."""
+        subscription = self._hub.leave(client, channel)
+        if subscription is None:
+            return False
+        await self.clean_up(client, subscription)
+        return True
+
+    async def clean_up(self, client: Client, subscription: Subscription) -> None:
+        """Do what follows once a client has lost its place."""
+        self._upstream.release(subscription.room)
+        grant = subscription.grant
+        if grant.keeps_presence:
+            await self._presence.remove(subscription.channel, client.id)
+        if grant.emits_membership:
+            await self._pubsub.publish_membership(subscription.channel, Leave(self._info(client, grant)))
+
+    def _recover(self, grant: Grant, asked: Asked, merged: Slice) -> Recovery:
+        if grant.recovers_cache:
+            newest = merged.publications[-1] if merged.publications else None
+            return recover_cache(asked.position, newest, merged.top)
+        assert asked.position is not None
+        kept = merged if not asked.position.epoch or asked.position.epoch == merged.top.epoch else None
+        return recover(asked.position, kept, merged.top, limit=self._recovery_limit)
+
+    async def _read(self, channel: str, grant: Grant, asked: Asked) -> Slice:
+        """Read what a recovery may need, or just the top."""
+        if grant.is_recoverable and grant.recovers_cache and (asked.position is not None or grant.recovers_always):
+            return await self._history.read(channel, since=None, limit=1, reverse=True)
+        if grant.is_recoverable and asked.position is not None:
+            try:
+                return await self._history.read(channel, since=asked.position, limit=self._recovery_limit + 1)
+            except PositionLost:
+                pass
+        return await self._history.read(channel, since=None, limit=0)
+
+    @staticmethod
+    def _info(client: Client, grant: Grant) -> ClientInfo:
+        return ClientInfo(client.user, client.id, client.conn_info, grant.info)

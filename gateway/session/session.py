@@ -1,0 +1,199 @@
+"""The commands of one client, in order: decoded, checked against its state, handled, answered.
+
+A command that needs no I/O is done when `receive` returns. One that has to wait gets a task; meanwhile later commands
+wait in a backlog, or run beside it up to `client.concurrency`. Commands that change what the client is (connect,
+subscribe, refresh …) always run alone. A long backlog stops the reading of the socket, so that a hurried peer waits
+instead of filling our memory.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from broker.channels import UnknownNamespace
+from broker.errors import BadInput, NotFound, PositionLost, Unavailable
+from config.logs import get_logger
+from gateway.protocol import disconnects, errors
+from gateway.protocol.codec import CodecError
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError, Error
+from gateway.protocol.messages import Command, Reply
+from gateway.session.client import Client
+from gateway.session.eager import step
+from gateway.session.states import Event, State
+from gateway.tasks import Tasks
+
+__all__ = ["ORDERED", "Handler", "Session", "error_of"]
+
+_log = get_logger()
+
+Handler = Callable[[Client, Any, Callable[[Any], None]], Awaitable[None]]
+
+# In the order in which a command with several requests is read. Each has a handler of the same name.
+REQUESTS: Final = (
+    "connect",
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "presence",
+    "presence_stats",
+    "history",
+    "rpc",
+    "send",
+    "refresh",
+    "sub_refresh",
+)
+ORDERED: Final = frozenset({"connect", "subscribe", "unsubscribe", "refresh", "sub_refresh"})
+_BACKLOG_PAUSES: Final = 128
+_BACKLOG_RESUMES: Final = 32
+_FAULT: Final = Command(id=-1)  # stands in the backlog for a frame that could not be read to its end
+
+
+class Session:
+    """Reads a client's frames."""
+
+    __slots__ = ("_backlog", "_concurrency", "_handlers", "_is_alone", "_running", "_tasks", "client")
+
+    def __init__(self, client: Client, handlers: Mapping[str, Handler], tasks: Tasks, *, concurrency: int) -> None:
+        self.client = client
+        self._handlers, self._tasks, self._concurrency = handlers, tasks, concurrency
+        self._backlog: deque[Command] | None = None
+        self._running = 0
+        self._is_alone = False
+
+    def receive(self, frame: bytes) -> None:
+        """Take one frame. Never raises: what is wrong with it ends in a reply or a disconnect."""
+        client = self.client
+        if client.is_refused:
+            client.disconnect(disconnects.BAD_REQUEST)
+            return
+        try:
+            for command in client.wire.codec.decode(frame):
+                if not client.is_open or client.is_refused:
+                    return  # the rest of this frame falls with it
+                self._take(command)
+        except CodecError:
+            self._take(_FAULT)
+
+    def _take(self, command: Command) -> None:
+        if self._backlog or not self._may_start(command):
+            self._put_off(command)
+        else:
+            self._start(command)
+
+    def _put_off(self, command: Command) -> None:
+        if self._backlog is None:
+            self._backlog = deque()
+        self._backlog.append(command)
+        if len(self._backlog) == _BACKLOG_PAUSES:
+            self.client.transport.pause_reading()
+
+    def _may_start(self, command: Command) -> bool:
+        if self._running == 0:
+            return True
+        if self._is_alone or self._running >= self._concurrency:
+            return False
+        return command is not _FAULT and _kind(command) not in ORDERED
+
+    def _start(self, command: Command) -> None:
+        client = self.client
+        if command is _FAULT:
+            client.disconnect(disconnects.BAD_REQUEST)
+            return
+        try:
+            kind = self._check(command)
+        except DisconnectClient as exc:
+            client.disconnect(exc.disconnect)
+            return
+        if kind is None:
+            return
+        rest = step(self._handle(command.id, kind, getattr(command, kind)))
+        if rest is not None:
+            self._running += 1
+            self._is_alone = kind in ORDERED
+            self._tasks.spawn(self._finish(rest), f"command.{kind}")
+
+    def _check(self, command: Command) -> str | None:
+        """Hold a command against the client's state; tells its kind, None for a pong.
+
+        Raises:
+            DisconnectClient: 3501, for whatever no SDK would send.
+        """
+        client = self.client
+        is_connected = client.state is State.CONNECTED
+        if command.id <= 0 and command.send is None:
+            if not is_connected:
+                raise DisconnectClient(disconnects.BAD_REQUEST)
+            client.take_pong()
+            return None
+        kind = _kind(command)
+        if kind is None or is_connected == (kind == "connect"):
+            raise DisconnectClient(disconnects.BAD_REQUEST)
+        if kind == "send":
+            raise DisconnectClient(disconnects.NOT_AVAILABLE)  # nobody to hand it to
+        return kind
+
+    async def _handle(self, command_id: int, kind: str, request: Any) -> None:
+        client = self.client
+
+        def answer(result: Any) -> None:
+            reply = Reply(id=command_id)
+            setattr(reply, kind, result)
+            client.reply(reply)
+
+        try:
+            await self._handlers[kind](client, request, answer)
+        except DisconnectClient as exc:
+            client.disconnect(exc.disconnect)
+        except Exception as exc:  # the edge of a command
+            error = error_of(exc)
+            if error is errors.INTERNAL and not isinstance(exc, Unavailable):
+                _log.exception("command.failed", command=kind, client=client.id)
+            client.reply(Reply(id=command_id, error=error))
+            if kind == "connect" and client.state is State.CONNECTING:
+                client.move(Event.REFUSED)
+
+    async def _finish(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+        finally:
+            self._running -= 1
+            self._is_alone = False
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Start what waited and may start now."""
+        backlog, client = self._backlog, self.client
+        if not backlog:
+            return
+        was_paused = len(backlog) >= _BACKLOG_RESUMES
+        while backlog and client.is_open and not client.is_refused and self._may_start(backlog[0]):
+            self._start(backlog.popleft())
+        if not client.is_open or client.is_refused:
+            backlog.clear()
+        if was_paused and len(backlog) < _BACKLOG_RESUMES:
+            client.transport.resume_reading()
+
+
+def _kind(command: Command) -> str | None:
+    for name in REQUESTS:
+        if getattr(command, name) is not None:
+            return name
+    return None
+
+
+def error_of(exc: Exception) -> Error:
+    """Tell the code that stands for an exception; what is not listed is a bug of ours and says nothing of itself."""
+    match exc:
+        case ClientError():
+            return exc.error
+        case UnknownNamespace():
+            return errors.UNKNOWN_CHANNEL
+        case PositionLost():
+            return errors.UNRECOVERABLE_POSITION
+        case BadInput():
+            return ClientError(errors.BAD_REQUEST, str(exc)).error
+        case NotFound():
+            return Error(errors.METHOD_NOT_FOUND.code, str(exc))
+        case _:
+            return errors.INTERNAL

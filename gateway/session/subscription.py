@@ -1,0 +1,73 @@
+"""One client's place in one channel."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from gateway.room import Cohort, Room
+
+__all__ = ["Grant", "Source", "Subscription"]
+
+
+class Source(IntEnum):
+    """What gave the right to subscribe; the numbers are those of the connections API."""
+
+    CONNECTION_TOKEN = 1
+    CONNECT_PROXY = 2
+    SUBSCRIPTION_TOKEN = 3
+    SUBSCRIBE_PROXY = 4
+    USER_LIMITED = 5
+    CLIENT_ALLOWED = 6
+    INSECURE = 7
+    CONNECT_REQUEST = 8
+    PERSONAL = 9
+    SERVER_API = 10
+    CAPABILITY = 11
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a client may have of a channel, all questions of rights decided.
+
+    Attributes:
+        is_server_side: The client did not ask for it; SDKs then keep no subscription object.
+        info: JSON for others to see (`chan_info`); empty for none.
+        data: JSON for the client (`data` of the result).
+        expire_at: Unix seconds; 0 for never.
+        keeps_presence, emits_membership, wants_membership: Whether it is entered, announced, told of others.
+    """
+
+    source: Source
+    is_server_side: bool = False
+    info: bytes = b""
+    data: bytes = b""
+    expire_at: int = 0
+    keeps_presence: bool = False
+    emits_membership: bool = False
+    wants_membership: bool = False
+    is_positioned: bool = False
+    is_recoverable: bool = False
+    recovers_cache: bool = False
+    recovers_always: bool = False
+
+
+class Subscription:
+    """A granted place, taken."""
+
+    __slots__ = ("chan_info", "cohort", "expire_at", "grant", "room")
+
+    def __init__(self, grant: Grant, room: Room, cohort: Cohort) -> None:
+        self.grant, self.room, self.cohort = grant, room, cohort
+        self.chan_info = grant.info
+        self.expire_at = grant.expire_at
+
+    @property
+    def channel(self) -> str:
+        return self.room.channel
+
+    @property
+    def is_server_side(self) -> bool:
+        return self.grant.is_server_side

@@ -1,0 +1,221 @@
+"""WebSocket: the handshake and inbound frames by `websockets`' Sans-I/O protocol, outbound frames straight to the transport.
+
+uvicorn hands over a connection whose request asks for an upgrade; from then on this object is the asyncio protocol of
+the socket. Limits are judged before the upgrade. Nothing here awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from gateway.node import Node
+from gateway.origins import is_origin_allowed
+from gateway.protocol import disconnects
+from gateway.protocol.disconnects import Disconnect
+from gateway.protocol.json_codec import JsonCodec
+from gateway.session.session import Session
+from gateway.transports.frames import WebSocketWire
+from gateway.transports.transport import Wire
+
+__all__ = ["PATH", "WebSocketConnection"]
+
+PATH: Final = "/connection/websocket"
+JSON_WIRE: Final = WebSocketWire(JsonCodec())
+_CLOSE_TIMEOUT_S: Final = 5.0
+_REASON_LIMIT: Final = 123  # RFC 6455 §5.5: 125 bytes of control payload, less two of the code
+_quiet = logging.getLogger("heliograph.websocket")
+_quiet.setLevel(logging.CRITICAL)  # faults of peers are counted, not logged one by one
+
+
+def _choose_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
+    return Subprotocol("centrifuge-json") if "centrifuge-json" in offered else None
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """One WebSocket; plays `gateway.transports.transport.Transport` for its session."""
+
+    __slots__ = (
+        "_close_code",
+        "_fragments",
+        "_headers",
+        "_is_closing",
+        "_node",
+        "_peer",
+        "_session",
+        "_transport",
+        "wire",
+        "write",
+    )
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._peer = ServerProtocol(
+            subprotocols=[Subprotocol("centrifuge-json")],
+            select_subprotocol=_choose_subprotocol,
+            max_size=node.settings.websocket.message_size_limit,
+            logger=_quiet,
+        )
+        self._transport: asyncio.Transport | None = None
+        self._session: Session | None = None
+        self._headers: Mapping[str, str] = {}
+        self._fragments: list[bytes] | None = None
+        self._is_closing = False
+        self._close_code = disconnects.CLOSED.code
+        self.wire: Wire = JSON_WIRE
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.write = transport.write
+        # More than this waiting to be sent makes a client slow; the event loop tells us, so that no write has to ask.
+        transport.set_write_buffer_limits(high=self._node.settings.client.queue_max_size)
+
+    def data_received(self, data: bytes) -> None:
+        peer = self._peer
+        peer.receive_data(data)
+        for event in peer.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event)
+            else:
+                assert isinstance(event, Request)
+                self._take_handshake(event)
+        self._send_pending()
+
+    def eof_received(self) -> None:
+        self._peer.receive_eof()
+        self._send_pending()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            self._node.close_session(session, self._close_code)
+
+    def pause_writing(self) -> None:
+        # This is called from inside a write, perhaps in the middle of a room; its members must not change there.
+        asyncio.get_running_loop().call_soon(self._end_slow)
+
+    def resume_writing(self) -> None:
+        """Nothing to do: a client that was paused is told to go."""
+
+    def shutdown(self) -> None:
+        """What uvicorn calls at its end; the node has told everybody before."""
+        self.abort()
+
+    # What the session calls.
+
+    def close(self, disconnect: Disconnect) -> None:
+        if self._is_closing or self._transport is None:
+            return
+        self._is_closing = True
+        self._close_code = disconnect.code
+        if disconnect is disconnects.SLOW:
+            # Its buffer is full; a close frame would wait behind what it does not read. It gets one, and a
+            # short time to see it.
+            self._send_close(disconnect)
+            self._node.wheel.after(1.0, self.abort)
+            return
+        self._send_close(disconnect)
+        self._node.wheel.after(_CLOSE_TIMEOUT_S, self.abort)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+    # The inner works.
+
+    def _take_handshake(self, request: Request) -> None:
+        refusal = self._refusal(request)
+        response = self._peer.reject(*refusal) if refusal else self._peer.accept(request)
+        self._peer.send_response(response)
+        self._send_pending()
+        if response.status_code != 101:
+            return
+        if self._node.is_draining:
+            self.close(disconnects.SHUTDOWN)
+            return
+        if self._node.settings.client.user_id_http_header:
+            self._headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        self._session = self._node.open_session(self)
+
+    def _refusal(self, request: Request) -> tuple[int, str] | None:
+        """Judge what can be judged before the upgrade; tells HTTP status and text of a refusal."""
+        address = urlsplit(request.path)
+        if address.path != PATH:
+            return 404, "not found\n"
+        origin = request.headers.get("Origin", "")
+        if not is_origin_allowed(origin, self._node.settings.client.allowed_origins):
+            return 403, "origin is not in client.allowed_origins\n"
+        if self._node.is_full:
+            return 503, "connection limit reached, try again later\n"
+        query = parse_qs(address.query)
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if "protobuf" in (*query.get("format", ()), *query.get("cf_protocol", ())) or "centrifuge-protobuf" in offered:
+            return 400, "the Protobuf encoding is not available here, connect with JSON\n"
+        return None
+
+    def _take_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            if frame.fin:
+                self._receive(bytes(frame.data))
+            else:
+                self._fragments = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                message, self._fragments = b"".join(self._fragments), None
+                self._receive(message)
+
+    def _receive(self, message: bytes) -> None:
+        if self._session is not None and not self._is_closing:
+            self._session.receive(message)
+
+    def _send_pending(self) -> None:
+        """Send what the Sans-I/O side wants sent: the handshake, pongs, close frames, the end of the stream."""
+        transport = self._transport
+        assert transport is not None
+        for data in self._peer.data_to_send():
+            if data:
+                transport.write(data)
+            elif transport.can_write_eof():
+                transport.write_eof()
+        if self._peer.state is State.CLOSED or (self._peer.close_expected() and self._peer.parser_exc is not None):
+            self._is_closing = True
+            transport.close()
+
+    def _send_close(self, disconnect: Disconnect) -> None:
+        reason = disconnect.reason.encode()[:_REASON_LIMIT].decode(errors="ignore")
+        try:
+            self._peer.send_close(disconnect.code, reason)
+        except InvalidState:
+            self.abort()  # the peer has begun to close
+            return
+        self._send_pending()
+
+    def _end_slow(self) -> None:
+        if self._session is not None:
+            self._session.client.disconnect(disconnects.SLOW)

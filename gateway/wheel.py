@@ -1,0 +1,85 @@
+"""One timing wheel per node, instead of timers per client.
+
+Why: a million timers are a million objects in a heap that every connect and disconnect has to touch. Here a deadline
+is an entry in the bucket of its tick, pings are membership in one of a ring of sets, and an idle client costs no work
+but its share of a tick. Nothing is ever taken out early: whoever set a deadline checks, when called, whether it still
+holds.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from config.clock import Clock
+
+__all__ = ["PingRing", "Pingable", "Wheel"]
+
+
+class Wheel:
+    """Deadlines in buckets of one tick; late by at most a tick, never early."""
+
+    def __init__(self, clock: Clock, tick_s: float = 0.1) -> None:
+        self._clock, self.tick_s = clock, tick_s
+        self._start = clock.monotonic()
+        self._done_ticks = 0
+        self._buckets: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
+
+    def after(self, delay_s: float, call: Callable[..., None], *args: Any) -> None:
+        """Call back once, `delay_s` from now or up to a tick later."""
+        passed = self._clock.monotonic() - self._start + delay_s
+        tick = max(int(passed / self.tick_s) + 1, self._done_ticks + 1)
+        self._buckets.setdefault(tick, []).append((call, args))
+
+    def turn(self) -> int:
+        """Run what is due by the clock; tells how many ticks passed. Called by the node's one timer."""
+        now_tick = int((self._clock.monotonic() - self._start) / self.tick_s)
+        passed = now_tick - self._done_ticks
+        while self._done_ticks < now_tick:
+            self._done_ticks += 1
+            for call, args in self._buckets.pop(self._done_ticks, ()):
+                call(*args)
+        return passed
+
+    def __len__(self) -> int:
+        return sum(len(bucket) for bucket in self._buckets.values())
+
+
+class Pingable(Protocol):
+    """Who is pinged."""
+
+    def ping(self) -> None:
+        """Send a ping."""
+
+    def check_pong(self) -> None:
+        """See whether the pong came."""
+
+
+class PingRing:
+    """Who is pinged when: a ring of sets, one per tick of the ping interval. A member is pinged once a round, and checked
+    `pong_timeout` later."""
+
+    def __init__(self, clock: Clock, interval_s: float, timeout_s: float, tick_s: float) -> None:
+        self._clock = clock
+        self._size = max(2, round(interval_s / tick_s))
+        self._checked_after = max(1, -int(-timeout_s // tick_s))
+        self._slots: list[set[Pingable]] = [set() for _ in range(self._size)]
+        self._at = 0
+
+    def add(self, client: Pingable) -> int:
+        """Enter a client, so that its first ping comes in the second half of the first interval; tells its slot."""
+        half = self._size // 2
+        slot = (self._at + half + int(self._clock.spread() * (self._size - half)) + 1) % self._size
+        self._slots[slot].add(client)
+        return slot
+
+    def discard(self, client: Pingable, slot: int) -> None:
+        """Take a client out of its slot."""
+        self._slots[slot].discard(client)
+
+    def turn(self, ticks: int) -> None:
+        """Move on by so many ticks. A node that was held up skips no one: it pings each slot once, in order."""
+        for _ in range(min(ticks, self._size)):
+            self._at = (self._at + 1) % self._size
+            for client in tuple(self._slots[self._at]):
+                client.ping()
+            for client in tuple(self._slots[(self._at - self._checked_after) % self._size]):
+                client.check_pong()
