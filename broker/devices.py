@@ -110,19 +110,20 @@ def _check_subscription(token: object) -> str:
     if isinstance(token, str):
         try:
             subscription = msgspec.json.decode(token)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeEncodeError):
             raise BadInput("token", "must be the browser's subscription: an object with endpoint and keys") from None
     if not isinstance(subscription, dict) or not isinstance(keys := subscription.get("keys"), dict):
         raise BadInput("token", "must be the browser's subscription: an object with endpoint and keys")
     endpoint = subscription.get("endpoint")
-    if not isinstance(endpoint, str) or len(endpoint) > 2048:
-        raise BadInput("token.endpoint", "must be an https address of at most 2048 characters")
+    # urlsplit would drop line breaks silently, and they would be kept in what is stored.
+    if not isinstance(endpoint, str) or len(endpoint) > 2048 or not re.fullmatch(r"[!-~]+", endpoint):
+        raise BadInput("token.endpoint", "must be an https address of at most 2048 printable ASCII characters")
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
     except ValueError:
-        raise BadInput("token.endpoint", "must be an https address of at most 2048 characters") from None
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.fragment or not endpoint.isascii():
+        raise BadInput("token.endpoint", "must be an https address with a valid host and port") from None
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.fragment:
         raise BadInput("token.endpoint", "must be an https address without user name and fragment")
     point = _base64url(keys.get("p256dh"), 65, "token.keys.p256dh")
     try:
@@ -136,7 +137,8 @@ def _check_subscription(token: object) -> str:
 
 def _base64url(value: object, size: int, field: str) -> bytes:
     rule = f"must be {size} bytes in base64url"
-    if not isinstance(value, str):
+    # The decoder would skip what is not of the alphabet.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]+={0,2}", value):
         raise BadInput(field, rule)
     try:
         raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
