@@ -37,6 +37,14 @@ async def test_a_busy_key_is_held_until_it_rests(limits, clock):
     assert len(limits) == 1
 
 
+async def test_a_key_that_rested_and_was_not_swept_has_its_burst_and_no_more(limits, clock):
+    rate = Rate(per_s=1.0, burst=2)
+    for number in range(20):
+        await limits.acquire(f"k{number:02}", rate)
+    clock.move(3600)
+    assert [await limits.acquire("k19", rate) > 0 for _ in range(3)] == [False, False, True]
+
+
 async def test_a_refusal_holds_nothing(limits):
     await limits.acquire("k", Rate(1.0, 1), cost=2)
     assert len(limits) == 0
