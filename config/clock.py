@@ -90,7 +90,8 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
 
     async def advance(self, seconds: float) -> None:
-        """Move time, waking every sleeper on the way at its own moment."""
+        """Move time, waking every sleeper on the way at its own moment. Tasks just made get to their first sleep before."""
+        await settle()
         target = self._elapsed_s + seconds
         while due := [entry for entry in self._sleepers if entry[0] <= target]:
             deadline, woken = min(due, key=lambda entry: entry[0])

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 __all__ = ["Duration", "format_duration", "parse_duration"]
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_S = 100 * 365.25 * 86400
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
@@ -27,7 +28,10 @@ def parse_duration(text: str) -> float:
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError('must be a duration such as "300ms", "25s" or "720h"')
-    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    if seconds > _LONGEST_S:
+        raise ValueError("must be a duration of at most 100 years")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -42,7 +46,8 @@ def format_duration(seconds: float) -> str:
 def _to_seconds(value: Any) -> Any:
     if isinstance(value, str):
         return parse_duration(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+    # A float in TOML may be nan or inf, which every later comparison would take for something else.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_S:
         raise ValueError('must be a duration such as "300ms", "25s" or "720h"')
     return float(value)
 

@@ -22,7 +22,7 @@ def base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-POINT = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+POINT = ec.derive_private_key(1, ec.SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 KEYS = {"p256dh": base64url(POINT), "auth": base64url(b"0123456789abcdef")}
 ENDPOINT = "https://updates.push.services.mozilla.com/wpush/v2/abc"
 
