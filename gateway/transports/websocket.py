@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.exceptions import InvalidState
@@ -74,14 +74,18 @@ class WebSocketConnection(asyncio.Protocol):
         self._close_code = disconnects.CLOSED.code
         self.wire: Wire = JSON_WIRE
 
+    @classmethod
+    def of_uvicorn(cls, node: Node, *, config: Any, server_state: Any, app_state: Any) -> WebSocketConnection:
+        """Make one the way uvicorn makes its own; what it hands over is not needed."""
+        return cls(node)
+
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.write = transport.write
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.write = self._transport.write
         # More than this waiting to be sent makes a client slow; the event loop tells us, so that no write has to ask.
-        transport.set_write_buffer_limits(high=self._node.settings.client.queue_max_size)
+        self._transport.set_write_buffer_limits(high=self._node.settings.client.queue_max_size)
 
     def data_received(self, data: bytes) -> None:
         peer = self._peer

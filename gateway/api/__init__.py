@@ -1,0 +1,1 @@
+"""The HTTP API for backends, one file per group of methods."""

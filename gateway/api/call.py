@@ -1,0 +1,96 @@
+"""From the bytes of a request to the bytes of an answer, without HTTP: what a single call and a batch share."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from broker.errors import StoreUnavailable, Unavailable
+from config.logs import get_logger
+from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, ApiError, api_error_of, bad_request
+from gateway.api.messages import BatchRequest, BatchResult
+from gateway.api.method import Method, Methods
+
+__all__ = ["Calls", "Malformed", "explain"]
+
+_log = get_logger()
+
+
+class Malformed(Exception):
+    """The body is no JSON, or a field has a wrong type where Centrifugo answers HTTP 400."""
+
+
+class Calls:
+    """Runs methods."""
+
+    def __init__(self, methods: Methods) -> None:
+        batch = Method("batch", BatchRequest, self._batch)
+        self._methods = {**methods, batch.name: batch}
+        self._decoders = {name: msgspec.json.Decoder(method.request) for name, method in self._methods.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._methods
+
+    async def call(self, name: str, body: bytes) -> msgspec.Struct | ApiError:
+        """Run one method.
+
+        Returns:
+            Its result, or the error that stands for what went wrong.
+        Raises:
+            Malformed: The body cannot be read.
+            StoreUnavailable: Nothing is known to be stored; HTTP answers 503 with Retry-After.
+        """
+        method = self._methods[name]
+        try:
+            request = self._decoders[name].decode(body)
+        except msgspec.ValidationError as exc:
+            if method.is_strict:
+                return bad_request(explain(exc)).error
+            raise Malformed(str(exc)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise Malformed(str(exc)) from None
+        return await self._run(method, request)
+
+    async def _run(self, method: Method, request: Any) -> msgspec.Struct | ApiError:
+        try:
+            return await method.handle(request)
+        except StoreUnavailable:
+            raise
+        except Exception as exc:  # the edge of a call
+            error = api_error_of(exc)
+            if error is INTERNAL and not isinstance(exc, Unavailable):
+                _log.exception("api.failed", method=method.name)
+            return error
+
+    async def _batch(self, request: BatchRequest) -> BatchResult:
+        if request.parallel:
+            return BatchResult(list(await asyncio.gather(*(self._reply(command) for command in request.commands))))
+        return BatchResult([await self._reply(command) for command in request.commands])
+
+    async def _reply(self, command: dict[str, Raw]) -> dict[str, Any]:
+        name = next(iter(command), "")
+        if name not in self._methods or name == "batch":
+            return {"error": NOT_FOUND}
+        body = bytes(command[name])
+        if body == b"null":
+            return {"error": BAD_REQUEST}
+        try:
+            result = await self.call(name, body)
+        except Malformed as exc:
+            return {"error": bad_request(str(exc)).error}
+        except StoreUnavailable:
+            return {"error": INTERNAL}
+        return {"error": result} if isinstance(result, ApiError) else {name: result}
+
+
+def explain(exc: msgspec.ValidationError) -> str:
+    """Put msgspec's words into ours: field first, then the rule."""
+    rule, at, path = str(exc).partition(" - at `")
+    if rule.startswith("Object contains unknown field"):
+        field = rule.rpartition("field ")[2].strip("`")
+        where = path.rstrip("`").removeprefix("$").removeprefix(".") if at else ""
+        return f"{where + '.' if where else ''}{field}: unknown field"
+    if at:
+        return f"{path.rstrip('`').removeprefix('$').removeprefix('.')}: {rule[:1].lower()}{rule[1:]}"
+    return f"{rule[:1].lower()}{rule[1:]}"

@@ -1,0 +1,107 @@
+"""API methods about connections and nodes: `subscribe`, `unsubscribe`, `disconnect`, `refresh`, `info`."""
+
+import base64
+import binascii
+
+import msgspec
+from msgspec import Raw
+
+from broker.channels import ChannelRules
+from broker.control import Control, Disconnect, Refresh, Selector, Subscribe, Unsubscribe
+from gateway.api.errors import bad_request
+from gateway.api.messages import (
+    DisconnectRequest,
+    EmptyRequest,
+    EmptyResult,
+    InfoResult,
+    RefreshRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from gateway.api.method import Method
+from gateway.protocol import disconnects
+
+__all__ = ["connection_methods"]
+
+_OVERRIDES = frozenset({"presence", "join_leave", "force_push_join_leave", "force_positioning", "force_recovery"})
+
+
+class _Connections:
+    def __init__(self, rules: ChannelRules, control: Control) -> None:
+        self._rules, self._control = rules, control
+
+    async def subscribe(self, request: SubscribeRequest) -> EmptyResult:
+        self._check(request.channel)
+        since = request.recover_since
+        command = Subscribe(
+            who=Selector(request.user, request.client, request.session),
+            channel=request.channel,
+            info=_bytes(request.info, request.b64info, "b64info"),
+            data=_bytes(request.data, request.b64data, "b64data"),
+            expire_at=request.expire_at,
+            since_offset=since.offset if since else 0,
+            since_epoch=since.epoch if since else "",
+            override={name: flag.value for name, flag in request.override.items() if name in _OVERRIDES},
+        )
+        await self._control.send(command)
+        return EmptyResult()
+
+    async def unsubscribe(self, request: UnsubscribeRequest) -> EmptyResult:
+        self._check(request.channel)
+        await self._control.send(Unsubscribe(Selector(request.user, request.client, request.session), request.channel))
+        return EmptyResult()
+
+    async def disconnect(self, request: DisconnectRequest) -> EmptyResult:
+        default, asked = disconnects.FORCE_DISCONNECT, request.disconnect
+        code = asked.code if asked and asked.code else default.code
+        reason = asked.reason if asked and asked.reason else default.reason
+        if not 3000 <= code <= 4999:
+            raise bad_request("disconnect.code must be from 3000 to 4999")
+        if len(reason.encode()) > 123 or not reason.isprintable() or _is_json(reason):
+            raise bad_request("disconnect.reason must be at most 123 bytes of printable text that is not JSON")
+        who = Selector(request.user, request.client, request.session)
+        await self._control.send(Disconnect(who, code, reason, tuple(request.whitelist)))
+        return EmptyResult()
+
+    async def refresh(self, request: RefreshRequest) -> EmptyResult:
+        who = Selector(request.user, request.client, request.session)
+        await self._control.send(Refresh(who, request.expired, request.expire_at, bytes(request.info)))
+        return EmptyResult()
+
+    async def info(self, _request: EmptyRequest) -> InfoResult:
+        return InfoResult(list(await self._control.nodes()))
+
+    def _check(self, channel: str) -> None:
+        if not channel:
+            raise bad_request("channel must not be empty")
+        self._rules.options(channel)
+
+
+def _is_json(text: str) -> bool:
+    """Whether an SDK could take a close reason for JSON and believe what it finds there."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _bytes(value: Raw, base64_value: str, field: str) -> bytes:
+    if not base64_value:
+        return bytes(value)
+    try:
+        return base64.b64decode(base64_value, validate=True)
+    except (binascii.Error, ValueError):
+        raise bad_request(f"{field} must be base64") from None
+
+
+def connection_methods(rules: ChannelRules, control: Control) -> list[Method]:
+    """Make the methods of this group."""
+    group = _Connections(rules, control)
+    return [
+        Method("subscribe", SubscribeRequest, group.subscribe),
+        Method("unsubscribe", UnsubscribeRequest, group.unsubscribe),
+        Method("disconnect", DisconnectRequest, group.disconnect),
+        Method("refresh", RefreshRequest, group.refresh),
+        Method("info", EmptyRequest, group.info),
+    ]

@@ -1,0 +1,144 @@
+"""The HTTP side of the API: key, method, body, status. Plain ASGI, because every publish passes here.
+
+Order of refusals: unknown method 404, not POST 405, key 401, body too large 413, body unreadable 400. A call that was
+understood answers 200 also when it fails, unless transport error mode asks for statuses.
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+import structlog
+
+from broker.errors import StoreUnavailable
+from config.logs import get_logger
+from config.settings import HttpApiSettings
+from gateway.api.call import Calls, Malformed
+from gateway.api.errors import STATUS_BY_CODE, ApiError
+
+__all__ = ["PREFIX", "ApiEndpoint"]
+
+PREFIX: Final = "/api/"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = get_logger()
+_encode = msgspec.json.encode
+_CORRELATION = re.compile(rb"[\x21-\x7e]{1,128}")
+_JSON: Final = (b"content-type", b"application/json")
+_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class _Success(msgspec.Struct):
+    result: Any
+
+
+class _Failure(msgspec.Struct):
+    error: ApiError
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class ApiEndpoint:
+    """An ASGI application for everything below `/api/`."""
+
+    def __init__(self, settings: HttpApiSettings, calls: Calls) -> None:
+        self._settings, self._calls = settings, calls
+        self._keys = [key.get_secret_value().encode() for key in settings.keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        correlation_id = _correlation_id(headers)
+        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        name = scope["path"][len(PREFIX) :]
+        status, body, extra = await self._answer(name, scope, headers, receive)
+        sent = [extra[0], (b"content-length", b"%d" % len(body)), (b"x-request-id", correlation_id.encode()), *extra[1:]]
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(
+        self, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        """Tell status, body and headers, the content type first."""
+        if name not in self._calls:
+            return 404, b"no such method\n", [_TEXT]
+        if scope["method"] != "POST":
+            return 405, b"use POST\n", [_TEXT, (b"allow", b"POST")]
+        if not self._is_allowed(headers, scope.get("query_string", b"")):
+            return 401, b"", [_TEXT]
+        try:
+            body = await self._read(headers, receive)
+            result = await self._calls.call(name, body)
+        except _TooLarge:
+            limit = self._settings.body_size_limit
+            return 413, f"body must be at most {limit} bytes\n".encode(), [_TEXT, (b"connection", b"close")]
+        except Malformed as exc:
+            return 400, f"bad request: {exc}\n".encode(), [_TEXT]
+        except StoreUnavailable as exc:
+            _log.warning("api.store_unavailable", method=name)
+            retry_after = b"%d" % max(1, round(exc.retry_after_s))
+            return 503, b"the store does not answer, try again later\n", [_TEXT, (b"retry-after", retry_after)]
+        if not isinstance(result, ApiError):
+            return 200, _encode(_Success(result)), [_JSON]
+        if self._settings.error_mode == "transport" or headers.get(b"x-centrifugo-error-mode") == b"transport":
+            return STATUS_BY_CODE.get(result.code, 500), _encode(result), [_JSON]
+        return 200, _encode(_Failure(result)), [_JSON]
+
+    def _is_allowed(self, headers: dict[bytes, bytes], query: bytes) -> bool:
+        """Compare the key in constant time; the first place that has one counts, the query comes last."""
+        if self._settings.insecure:
+            return True
+        key = headers.get(b"x-api-key")
+        if key is None:
+            scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+            key = value.strip() if scheme.lower() == b"apikey" else b""
+        if self._is_key(key):
+            return True
+        if b"api_key=" not in query:
+            return False
+        return self._is_key(parse_qs(query).get(b"api_key", [b""])[0])
+
+    def _is_key(self, key: bytes) -> bool:
+        is_known = False
+        for known in self._keys:
+            is_known |= hmac.compare_digest(known, key)
+        return is_known and bool(key)
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        limit = self._settings.body_size_limit
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limit:
+            raise _TooLarge
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+        parts = [body]
+        size = len(body)
+        while message.get("more_body"):
+            message = await receive()
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise _TooLarge
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _correlation_id(headers: dict[bytes, bytes]) -> str:
+    """Take the caller's id if it is printable and short, else make one; a trace's id counts too."""
+    given = headers.get(b"x-request-id", b"")
+    if _CORRELATION.fullmatch(given):
+        return given.decode()
+    trace = headers.get(b"traceparent", b"").split(b"-")
+    if len(trace) == 4 and re.fullmatch(rb"[0-9a-f]{32}", trace[1]):
+        return trace[1].decode()
+    return secrets.token_hex(8)

@@ -1,0 +1,68 @@
+"""Codes of failed API calls, and the HTTP status that each has in transport error mode."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from broker.channels import UnknownNamespace
+from broker.errors import BadInput, NotFound, PositionLost
+
+__all__ = [
+    "BAD_REQUEST",
+    "INTERNAL",
+    "NOT_AVAILABLE",
+    "NOT_FOUND",
+    "STATUS_BY_CODE",
+    "UNKNOWN_CHANNEL",
+    "ApiError",
+    "ApiFailure",
+    "api_error_of",
+]
+
+
+class ApiError(msgspec.Struct, frozen=True):
+    """What an answer carries instead of a result."""
+
+    code: int
+    message: str
+
+
+class ApiFailure(Exception):
+    """A call fails with this error."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(f"{error.code} {error.message}")
+        self.error = error
+
+
+INTERNAL: Final = ApiError(100, "internal server error")
+UNKNOWN_CHANNEL: Final = ApiError(102, "unknown channel")
+NOT_FOUND: Final = ApiError(104, "not found")
+BAD_REQUEST: Final = ApiError(107, "bad request")
+NOT_AVAILABLE: Final = ApiError(108, "not available")
+UNRECOVERABLE_POSITION: Final = ApiError(112, "unrecoverable position")
+
+STATUS_BY_CODE: Final[Mapping[int, int]] = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
+
+
+def bad_request(detail: str) -> ApiFailure:
+    """Refuse a call; the detail names the field and the rule."""
+    return ApiFailure(ApiError(BAD_REQUEST.code, f"{BAD_REQUEST.message}: {detail}"))
+
+
+def api_error_of(exc: Exception) -> ApiError:
+    """Tell the error that stands for an exception; what is not listed is a bug of ours and says nothing of itself."""
+    match exc:
+        case ApiFailure():
+            return exc.error
+        case UnknownNamespace():
+            return UNKNOWN_CHANNEL
+        case PositionLost():
+            return UNRECOVERABLE_POSITION
+        case BadInput():
+            return bad_request(str(exc)).error
+        case NotFound():
+            return ApiError(NOT_FOUND.code, str(exc))
+        case _:
+            return INTERNAL

@@ -1,0 +1,28 @@
+"""What an API method is: a name, the type of its request, and a handler from request to result."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+__all__ = ["Method", "Methods", "table_of"]
+
+Handler = Callable[[Any], Awaitable[msgspec.Struct]]
+
+
+class Method(msgspec.Struct, frozen=True):
+    """One method. A `strict` one is our own: unknown fields and wrong types are error 107 that names them; the others follow
+    Centrifugo, where unknown fields are ignored and a wrong type is HTTP 400."""
+
+    name: str
+    request: type[msgspec.Struct]
+    handle: Handler
+    is_strict: bool = False
+
+
+Methods = Mapping[str, Method]
+
+
+def table_of(methods: Iterable[Method]) -> Methods:
+    """Put methods into one table by name."""
+    return {method.name: method for method in methods}

@@ -1,0 +1,121 @@
+"""From a request to notify to a draft that can be stored: every rule on its fields, in one pure function."""
+
+import math
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from broker.errors import BadInput
+from broker.notification import LANE_BY_PRIORITY, MAX_USERS, ROUTES, Content, Draft, Route
+from config.settings import NotificationSettings
+from gateway.notify.messages import NotifyRequest
+
+__all__ = ["draft_of"]
+
+_LONGEST_WAIT_S: Final = 30 * 86400.0
+_LIMITS: Final = {
+    "title": 1024,
+    "body": 16384,
+    "category": 64,
+    "collapse_key": 255,
+    "link": 2048,
+    "image": 2048,
+    "idempotency_key": 255,
+}
+_USER_LIMIT: Final = 255
+_DATA_LIMIT: Final = 16384
+
+
+def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation_id: str) -> Draft:
+    """Check a request and fill in the defaults.
+
+    Raises:
+        BadInput: Naming the first field that breaks a rule, and the rule.
+    """
+    users = _users(request)
+    for field, limit in _LIMITS.items():
+        if len(getattr(request, field)) > limit:
+            raise BadInput(field, f"must be at most {limit} characters")
+    for field in ("category", "collapse_key", "link", "image", "idempotency_key"):
+        if not getattr(request, field).isprintable():
+            raise BadInput(field, "must not hold control characters")
+    if request.image and not request.image.startswith("https://"):
+        raise BadInput("image", "must be an https address")
+    data = _data(request.data)
+    if not (request.title or request.body or data != Raw()):
+        raise BadInput("title", "one of title, body and data must not be empty")
+    return Draft(
+        users=users,
+        content=Content(
+            title=request.title,
+            body=request.body,
+            data=data,
+            category=request.category,
+            link=request.link,
+            image=request.image,
+            collapse_key=request.collapse_key,
+        ),
+        lane=LANE_BY_PRIORITY[request.priority],
+        routes=_routes(request.routes),
+        ack_wait_s=_seconds("ack_wait_s", request.ack_wait_s, defaults.ack_wait),
+        push_wait_s=_seconds("push_wait_s", request.push_wait_s, defaults.push_wait),
+        ttl_s=_seconds("ttl_s", request.ttl_s, defaults.ttl),
+        correlation_id=correlation_id,
+    )
+
+
+def _users(request: NotifyRequest) -> tuple[str, ...]:
+    if (request.user is UNSET) == (request.users is UNSET):
+        raise BadInput("user", "exactly one of user and users must be given")
+    if not isinstance(request.user, UnsetType):
+        if not 0 < len(request.user) <= _USER_LIMIT:
+            raise BadInput("user", f"must be 1 to {_USER_LIMIT} characters")
+        return (request.user,)
+    assert not isinstance(request.users, UnsetType)
+    if not 0 < len(request.users) <= MAX_USERS:
+        raise BadInput("users", f"must hold 1 to {MAX_USERS} users")
+    for index, user in enumerate(request.users):
+        if not 0 < len(user) <= _USER_LIMIT:
+            raise BadInput(f"users[{index}]", f"must be 1 to {_USER_LIMIT} characters")
+    if len(set(request.users)) != len(request.users):
+        raise BadInput("users", "must not name a user twice")
+    return tuple(request.users)
+
+
+def _data(data: Raw) -> Raw:
+    """Accept a JSON object; null counts as absent."""
+    value = bytes(data)
+    if value in (b"", b"null"):
+        return Raw()
+    if not value.startswith(b"{"):
+        raise BadInput("data", "must be a JSON object")
+    if len(value) > _DATA_LIMIT:
+        raise BadInput("data", f"must be at most {_DATA_LIMIT} bytes")
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        raise BadInput("data", "must be UTF-8") from None
+    # White space between tokens may hold newlines, which would end a message on the wire.
+    return Raw(msgspec.json.format(value, indent=-1))
+
+
+def _routes(routes: list[str] | UnsetType) -> tuple[Route, ...]:
+    if isinstance(routes, UnsetType):
+        return ROUTES
+    if not routes:
+        raise BadInput("routes", "must hold at least one route")
+    for index, route in enumerate(routes):
+        if route not in ROUTES:
+            raise BadInput(f"routes[{index}]", f"must be one of {', '.join(ROUTES)}")
+    if len(set(routes)) != len(routes):
+        raise BadInput("routes", "must not name a route twice")
+    return tuple(Route(route) for route in routes)
+
+
+def _seconds(field: str, value: float | UnsetType, default: float) -> float:
+    if isinstance(value, UnsetType):
+        return default
+    if not (math.isfinite(value) and 0 <= value <= _LONGEST_WAIT_S):
+        raise BadInput(field, f"must be from 0 to {_LONGEST_WAIT_S:.0f} seconds")
+    return value

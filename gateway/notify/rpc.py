@@ -1,0 +1,54 @@
+"""The notification methods over RPC: for the connected user, and for nobody else."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from broker.errors import BadInput
+from gateway.api.call import explain
+from gateway.commands.rpc import RpcMethod
+from gateway.notify.messages import (
+    AckRequest,
+    DeviceListRequest,
+    DeviceRegisterRequest,
+    DeviceRemoveRequest,
+    PreferencesGetRequest,
+    PreferencesSetRequest,
+)
+from gateway.notify.service import NotificationService
+from gateway.protocol import errors
+from gateway.protocol.errors import ClientError
+
+__all__ = ["rpc_methods"]
+
+
+def rpc_methods(service: NotificationService) -> Mapping[str, RpcMethod]:
+    """Make the built-in RPC methods."""
+    return {
+        "notification.ack": _method(AckRequest, service.ack),
+        "devices.register": _method(DeviceRegisterRequest, service.device_register),
+        "devices.list": _method(DeviceListRequest, service.device_list),
+        "devices.remove": _method(DeviceRemoveRequest, service.device_remove),
+        "preferences.get": _method(PreferencesGetRequest, service.preferences_get),
+        "preferences.set": _method(PreferencesSetRequest, service.preferences_set),
+    }
+
+
+def _method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awaitable[msgspec.Struct]]) -> RpcMethod:
+    decoder = msgspec.json.Decoder(request_type)
+
+    async def call(user: str, data: bytes) -> bytes:
+        if not user:
+            raise ClientError(errors.PERMISSION_DENIED, "anonymous clients have no notifications")
+        try:
+            request = decoder.decode(data or b"{}")
+        except msgspec.ValidationError as exc:
+            raise ClientError(errors.BAD_REQUEST, explain(exc)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ClientError(errors.BAD_REQUEST, "data must be a JSON object") from None
+        if request.user:  # type: ignore[attr-defined]  # every request here has it
+            raise BadInput("user", "must not be given: it is the connected one")
+        return msgspec.json.encode(await handle(msgspec.structs.replace(request, user=user)))
+
+    return call

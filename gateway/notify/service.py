@@ -1,0 +1,157 @@
+"""The notification methods themselves: requests in, results out, whoever asks."""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from broker.devices import Devices, check_registration
+from broker.errors import BadInput, NotFound
+from broker.ledger import Ledger
+from broker.notification import Device, Entry, NotificationStatus, Preference, Provider
+from broker.preferences import Preferences, check_preferences
+from config.logs import mask_address
+from config.settings import NotificationSettings
+from gateway.notify.draft import draft_of
+from gateway.notify.messages import (
+    AcceptedItem,
+    AckRequest,
+    CancelRequest,
+    DeviceItem,
+    DeviceListRequest,
+    DeviceListResult,
+    DeviceRegisterRequest,
+    DeviceRegisterResult,
+    DeviceRemoveRequest,
+    Done,
+    NotificationItem,
+    NotifyRequest,
+    NotifyResult,
+    PreferenceItem,
+    PreferencesGetRequest,
+    PreferencesResult,
+    PreferencesSetRequest,
+    StateResult,
+    StatusRequest,
+    StatusResult,
+    StepItem,
+)
+
+__all__ = ["NotificationService"]
+
+
+class NotificationService:
+    """Every method that is our own."""
+
+    def __init__(self, ledger: Ledger, devices: Devices, preferences: Preferences, settings: NotificationSettings) -> None:
+        self._ledger, self._devices, self._preferences, self._settings = ledger, devices, preferences, settings
+
+    async def notify(self, request: NotifyRequest) -> NotifyResult:
+        """Store a notification for each user; the answer means that it is stored."""
+        correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", "")
+        draft = draft_of(request, self._settings, correlation_id)
+        fingerprint = b""
+        if request.idempotency_key:
+            fingerprint = hashlib.sha256(msgspec.json.encode(request)).digest()
+        accepted = await self._ledger.accept(draft, idempotency_key=request.idempotency_key, fingerprint=fingerprint)
+        return NotifyResult([AcceptedItem(entry.user, entry.id) for entry in accepted])
+
+    async def ack(self, request: AckRequest) -> Done:
+        """Record that the user saw it; every later step is off."""
+        _require_user(request.user)
+        await self._ledger.acknowledge(request.id, request.user)
+        return Done()
+
+    async def cancel(self, request: CancelRequest) -> StateResult:
+        """Call it off; what has ended already stays as it is."""
+        return StateResult(await self._ledger.cancel(request.id))
+
+    async def status(self, request: StatusRequest) -> StatusResult:
+        """Tell how it stands, with its timeline."""
+        return _status(await self._ledger.status(request.id))
+
+    async def device_register(self, request: DeviceRegisterRequest) -> DeviceRegisterResult:
+        """Keep an address."""
+        registration = check_registration(
+            request.user, request.provider, request.token, request.platform, request.locale, request.timezone
+        )
+        device = await self._devices.register(registration)
+        return DeviceRegisterResult(device.id)
+
+    async def device_list(self, request: DeviceListRequest) -> DeviceListResult:
+        """List a user's addresses."""
+        _require_user(request.user)
+        return DeviceListResult([_device(device) for device in await self._devices.of_user(request.user)])
+
+    async def device_remove(self, request: DeviceRemoveRequest) -> Done:
+        """Forget an address."""
+        _require_user(request.user)
+        if not await self._devices.remove(request.user, request.id):
+            raise NotFound("device")
+        return Done()
+
+    async def preferences_get(self, request: PreferencesGetRequest) -> PreferencesResult:
+        """List what a user said."""
+        _require_user(request.user)
+        return _preferences(await self._preferences.of_user(request.user))
+
+    async def preferences_set(self, request: PreferencesSetRequest) -> PreferencesResult:
+        """Take what a user says; answers everything said so far."""
+        _require_user(request.user)
+        words = check_preferences(Preference(item.category, item.route, item.enabled) for item in request.preferences)
+        await self._preferences.set(request.user, words)
+        return _preferences(await self._preferences.of_user(request.user))
+
+
+def _require_user(user: str) -> None:
+    if not user:
+        raise BadInput("user", "must not be empty")
+
+
+def _status(status: NotificationStatus) -> StatusResult:
+    notification = status.notification
+    return StatusResult(
+        NotificationItem(
+            id=notification.id,
+            user=notification.user,
+            state=notification.state,
+            priority=notification.lane.name.lower(),
+            category=notification.content.category,
+            created_at=notification.created_at.timestamp(),
+            expires_at=notification.expires_at.timestamp(),
+            steps=[_step(entry) for entry in status.entries],
+        )
+    )
+
+
+def _step(entry: Entry) -> StepItem:
+    return StepItem(
+        route=entry.route,
+        outcome=entry.outcome,
+        time=round(entry.at.timestamp(), 3),
+        provider=entry.provider,
+        address=entry.address,
+        device_id=entry.device_id,
+        attempt=entry.attempt,
+        detail=entry.detail,
+    )
+
+
+def _device(device: Device) -> DeviceItem:
+    token = device.token
+    if device.provider is Provider.WEBPUSH:
+        token = msgspec.json.decode(token)["endpoint"]
+    return DeviceItem(
+        id=device.id,
+        provider=device.provider,
+        platform=device.platform,
+        locale=device.locale,
+        timezone=device.timezone,
+        token=mask_address(token),
+        registered_at=device.registered_at.timestamp(),
+    )
+
+
+def _preferences(words: Sequence[Preference]) -> PreferencesResult:
+    return PreferencesResult([PreferenceItem(word.category, word.route, word.enabled) for word in words])
