@@ -35,7 +35,7 @@ FENCES = (
     Fence(("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today"), ("config/clock.py", "loadtest/")),
     Fence(("broker.engines.memory", "broker.engines.redis"), ("broker/engines/", "heliograph/")),
     # A name that is put together at run time would pass under every fence.
-    Fence(("importlib.import_module",), ("loadtest/",)),
+    Fence(("importlib.import_module",), ("heliograph/", "loadtest/")),
 )
 
 
@@ -166,7 +166,7 @@ def test_fenced_names_stay_in_their_place(sources):
         ("gateway/x.py", "from broker.engines.memory.engine import MemoryEngine"),
         ("gateway/x.py", "from broker.engines import memory"),
         ("broker/x.py", "import broker.engines.redis.engine"),
-        ("heliograph/x.py", "import importlib\nimportlib.import_module('redis')"),
+        ("gateway/x.py", "import importlib\nimportlib.import_module('redis')"),
     ],
 )
 def test_a_name_outside_of_its_fence_is_seen(make_source, path, text):
