@@ -1,0 +1,1 @@
+"""One module per scenario: its plan, how it is conducted, and how its result is made."""
