@@ -1,7 +1,6 @@
 """Server certificates, made for whatever host a caller asks for: a simulator stands in for every push service."""
 
 import ipaddress
-import os
 import re
 import ssl
 import tempfile
@@ -40,9 +39,9 @@ class CertificateAuthority:
 
     def write(self, path: Path) -> None:
         """Write the authority's certificate, which callers trust, to `path`."""
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_text(self._ca_pem)
-        draft.replace(path)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as draft:
+            draft.write(self._ca_pem)
+        Path(draft.name).replace(path)  # whole at every moment, for whoever reads it meanwhile
 
     def context(self, protocols: tuple[str, ...]) -> ssl.SSLContext:
         """Make a server's context, TLS 1.2 or newer, that offers `protocols` by ALPN and has a certificate for any host."""

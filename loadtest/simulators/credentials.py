@@ -5,6 +5,7 @@ They open nothing but the simulators on loopback; the file is private all the sa
 
 import os
 import secrets
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -65,12 +66,11 @@ def open_credentials(folder: Path, *, now: datetime) -> Credentials:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # readable for its owner only
+    draft = Path(name)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
         os.link(draft, path)  # unlike rename, a link never replaces what another process has put there
     except FileExistsError:
         pass

@@ -1,11 +1,8 @@
 """The fate that an address chooses by its own spelling, so that anybody can see every path without writing a fault rule."""
 
 from enum import Enum
-from typing import Final
 
 __all__ = ["Fate", "Fates", "fate_of_token", "fate_of_word"]
-
-_REMEMBERED: Final = 100_000
 
 
 class Fate(Enum):
@@ -42,9 +39,10 @@ def fate_of_token(token: str) -> Fate:
 
 
 class Fates:
-    """Settles fates over time: a busy address is busy once. The oldest of 100,000 busy addresses is forgotten first."""
+    """Settles fates over time: a busy address is busy once. Beyond `capacity` busy addresses the oldest is forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, capacity: int = 100_000) -> None:
+        self._capacity = capacity
         self._met: dict[str, None] = {}
 
     def settle(self, address: str, fate: Fate) -> Fate:
@@ -53,7 +51,7 @@ class Fates:
             return fate
         if address in self._met:
             return Fate.TAKEN
-        if len(self._met) >= _REMEMBERED:
+        if len(self._met) >= self._capacity:
             del self._met[next(iter(self._met))]
         self._met[address] = None
         return Fate.BUSY
