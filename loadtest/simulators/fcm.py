@@ -23,6 +23,7 @@ from loadtest.simulators.outbox import Outbox
 __all__ = ["TOKEN_PATH", "FcmService", "client_email"]
 
 TOKEN_PATH: Final = "/token"  # noqa: S105 (a path)
+_GOOGLES_AUDIENCE: Final = "https://oauth2.googleapis.com/token"  # what Google's own library says whatever the address
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _SCOPES: Final = frozenset(
     {"https://www.googleapis.com/auth/firebase.messaging", "https://www.googleapis.com/auth/cloud-platform"}
@@ -159,7 +160,7 @@ class FcmService:
         claims = decoded["payload"]
         if decoded["header"].get("kid") not in (None, self._key_id) or claims.get("iss") != self._email:
             return "Invalid grant: account not found"
-        if claims.get("aud") != audience:
+        if claims.get("aud") not in (audience, _GOOGLES_AUDIENCE):
             return "Invalid JWT: Failed audience check."
         if not _SCOPES & set(str(claims.get("scope", "")).split()):
             return "Invalid OAuth scope or ID token audience provided."

@@ -23,7 +23,7 @@ _ORIGIN: Final = "https://push.simulator.test"
 _PATH: Final = "/p/"
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, SP 800-186 §3.2.1.3
 _HEADER_BYTES: Final = 86  # salt 16, record size 4, id length 1, key 65
-_DEVICES: Final = 10_000
+_EMPTY_RECORD_BYTES: Final = 17  # the delimiter and the tag
 
 
 class SubscriptionKeys(msgspec.Struct, frozen=True):
@@ -58,8 +58,9 @@ class _Device:
 class Subscriptions:
     """Mints subscriptions and plays the browsers behind them."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, *, remembered: int = 10_000) -> None:
         self._seed = bytes.fromhex(seed)
+        self._remembered = remembered  # derived keys kept at hand; the others are derived again
         self._devices: OrderedDict[str, _Device] = OrderedDict()
 
     def mint(self, name: str, unique: str) -> Subscription:
@@ -84,7 +85,7 @@ class Subscriptions:
         Raises:
             Undecryptable: It was not encrypted for this subscription, or not by the rules.
         """
-        if len(body) < _HEADER_BYTES + 18:
+        if len(body) < _HEADER_BYTES + _EMPTY_RECORD_BYTES:
             raise Undecryptable("shorter than a header and an empty record")
         salt, record_size, id_length = body[:16], int.from_bytes(body[16:20], "big"), body[20]
         sender, record = body[21:_HEADER_BYTES], body[_HEADER_BYTES:]
@@ -113,7 +114,7 @@ class Subscriptions:
             # 48 bytes reduced modulo 32 leave no bias worth the name (FIPS 186-5 A.2.1).
             key = ec.derive_private_key(scalar % (_ORDER - 1) + 1, ec.SECP256R1())
             device = _Device(key, _derive(self._seed, b"auth:" + token.encode(), self._seed, 16))
-            if len(self._devices) >= _DEVICES:
+            if len(self._devices) >= self._remembered:
                 self._devices.popitem(last=False)
             self._devices[token] = device
         return device
