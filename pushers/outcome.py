@@ -9,9 +9,13 @@ __all__ = ["Accepted", "Ambiguous", "ConfigPause", "DropDevice", "DropMessage", 
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider took it. That is not delivery: only an ack of our own client is."""
+    """The provider took it. That is not delivery: only an ack of our own client is.
+
+    `detail` tells what was cut to make it fit, empty when nothing was.
+    """
 
     provider_id: str = ""
+    detail: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True):

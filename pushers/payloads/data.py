@@ -1,4 +1,4 @@
-"""The application's own `data`: a JSON object that stays as it was written, or becomes text where a provider takes only that."""
+"""The application's own `data`: a JSON object that stays as it was written, or becomes text where only that is taken."""
 
 import re
 from typing import Final

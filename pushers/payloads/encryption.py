@@ -17,7 +17,7 @@ _LAST_RECORD = b"\x02"  # RFC 8188 §2: the delimiter of the last record
 def encrypt(
     plaintext: bytes,
     *,
-    receiver: bytes,
+    receiver: ec.EllipticCurvePublicKey,
     secret: bytes,
     sender: ec.EllipticCurvePrivateKey | None = None,
     salt: bytes | None = None,
@@ -26,22 +26,24 @@ def encrypt(
 
     Args:
         plaintext: At most 3,993 bytes, so that it fits one record; the caller checks it.
-        receiver: The subscription's `p256dh`: an uncompressed P-256 point, 65 bytes.
+        receiver: The subscription's `p256dh`, a point of P-256.
         secret: Its `auth`: 16 bytes.
         sender: The key of this message alone; given only to repeat known examples, like `salt` (16 bytes).
-    Raises:
-        ValueError: `receiver` is no point of the curve.
     """
     sender = sender or ec.generate_private_key(ec.SECP256R1())
     salt = salt or os.urandom(16)
-    public = sender.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    shared = sender.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), receiver))
+    public = _point(sender.public_key())
+    shared = sender.exchange(ec.ECDH(), receiver)
     # RFC 8291 §3.4, then RFC 8188 §2.2 and §2.3.
-    key = _derive(shared, secret, b"WebPush: info\x00" + receiver + public, 32)
+    key = _derive(shared, secret, b"WebPush: info\x00" + _point(receiver) + public, 32)
     content_key = _derive(key, salt, b"Content-Encoding: aes128gcm\x00", 16)
     nonce = _derive(key, salt, b"Content-Encoding: nonce\x00", 12)
     record = AESGCM(content_key).encrypt(nonce, plaintext + _LAST_RECORD, None)
     return salt + _RECORD_BYTES.to_bytes(4, "big") + bytes([len(public)]) + public + record
+
+
+def _point(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def _derive(material: bytes, salt: bytes, info: bytes, size: int) -> bytes:
