@@ -13,4 +13,4 @@ export function el(tag, { text, on = {}, ...attributes } = {}, ...children) {
 }
 
 export const clockTime = (seconds) =>
-  new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

@@ -27,6 +27,8 @@ export class Guide {
       if (isNext) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     }
+    byId("guide-last").hidden = next === undefined;
+    byId("guide-end").hidden = next !== undefined;
     for (const glowing of document.querySelectorAll("[data-next]")) glowing.removeAttribute("data-next");
     this.#controlFor(next)?.setAttribute("data-next", "");
   }
@@ -39,6 +41,6 @@ export class Guide {
       return isNoticeOpen ? document.querySelector("#notices button:enabled") : byId("notify-button");
     }
     if (step === "away" && !isTravelling) return isBobAway ? byId("notify-button") : byId("bob-door");
-    return null;
+    return null; // nothing to press: watch
   }
 }

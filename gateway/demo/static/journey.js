@@ -9,7 +9,7 @@ const COMES_AGAIN = new Set(["retry", "paused"]);
 
 const CARRIERS = { fcm: "Firebase", apns: "Apple", webpush: "The browser’s push service", email: "The mail server" };
 const WORDS = {
-  "live offline": () => "Bob has no open page, so nobody waits for one",
+  "live offline": () => "Bob has no open page: no wait",
   "live published": () => "Shown on Bob’s open page",
   accepted: ({ provider, address }) => `${CARRIERS[provider] ?? provider} took it for ${address}`,
   retry: ({ provider }) => `${CARRIERS[provider] ?? provider} is busy: trying again`,
@@ -39,7 +39,7 @@ export function describe(step) {
  * `seen` (answered there) or `spared` (not needed any more).
  *
  * @param notification {{state: string, steps: Step[]}}
- * @param waits {{ack_wait_s: number, push_wait_s: number}} as asked for
+ * @param waits {{ack_wait_s?: number, push_wait_s?: number}} as asked for, where that is known
  * @param seenAt the station where Bob answered, if the page knows; otherwise the last one reached
  * @returns {{stations: Record<string, {state: string, since?: number, wait_s?: number}>, sentence: string}}
  */
@@ -87,8 +87,10 @@ function sentence(state, { page, phone, mail }, { ack_wait_s, push_wait_s }) {
   if (state === "exhausted" || mail.state === "active") return "Nobody answered, so a mail is in his mailbox. Every route has been used.";
   if (phone.state === "active") {
     const before = page.state === "skipped" ? "He has no open page, so it went straight to his phone." : "No answer on his page, so it went to his phone.";
-    return `${before} If nobody taps it within ${push_wait_s} s, a mail follows.`;
+    return `${before} If nobody taps it ${within(push_wait_s)}, a mail follows.`;
   }
   if (page.state === "skipped") return "He has no open page. On to his phone…";
-  return `On his open page. If he does not acknowledge within ${ack_wait_s} s, it goes on to his phone.`;
+  return `On his open page. If he does not acknowledge ${within(ack_wait_s)}, it goes on to his phone.`;
 }
+
+const within = (seconds) => (seconds === undefined ? "in time" : `within ${seconds} s`);

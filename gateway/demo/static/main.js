@@ -20,11 +20,12 @@ const api = new Api((call) => drawer.addCall(call));
 const drawer = new Drawer(api);
 const journeys = new Map(); // notification id → its journey, see journeyOf()
 let current = null; // the notification that rail and timeline show
+let sending = 0; // calls of notify without an answer yet
 
 async function start() {
   const seat = await takeSeat();
   const users = { alice: `alice${seat}`, bob: `bob${seat}` };
-  const channel = `lobby${seat}`;
+  const channel = `chat${seat}`;
   const names = { [users.alice]: "Alice", [users.bob]: "Bob" };
   const shared = { channel, names, onFrame: (frame) => drawer.addFrame(frame), onMessage: (isForeign) => isForeign && guide.finish("chat") };
   const alice = new Person({ id: "alice", user: users.alice, nextLines: ALICE_LINES, ...shared });
@@ -55,9 +56,9 @@ async function takeSeat() {
 }
 
 async function registerDevices(user) {
-  const zone = { locale: navigator.language, timezone: Intl.DateTimeFormat().resolvedOptions().timeZone };
-  await api.call("device_register", { user, provider: "fcm", token: `${user}-phone-1`, platform: "android", ...zone });
-  await api.call("device_register", { user, provider: "email", token: `${user}@example.com`, ...zone });
+  const place = { locale: navigator.language, timezone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+  await api.call("device_register", { user, provider: "fcm", token: `${user}-phone-1`, platform: "android", ...place });
+  await api.call("device_register", { user, provider: "email", token: `${user}@example.com`, ...place });
 }
 
 function recipes(channel, user) {
@@ -83,7 +84,7 @@ function wireBob(bob) {
   bob.client.on("publication", ({ publication }) => {
     const notification = publication.data?.notification;
     if (!notification) return;
-    showNotice(notification, WAITS.ack_wait_s, (id) => acknowledge(id, "page", () => bob.client.rpc("notification.ack", { id })));
+    showNotice(notification, journeyOf(notification.id).waits.ack_wait_s, (id) => acknowledge(id, "page", () => bob.client.rpc("notification.ack", { id })));
     guide.tell({ isNoticeOpen: true });
     follow(notification.id, bob); // also when somebody else sent it, from a terminal
   });
@@ -122,10 +123,11 @@ async function notify(event, bob) {
   event.preventDefault();
   const [title, body] = [byId("notify-title").value.trim(), byId("notify-body").value.trim()];
   const sentAt = Date.now() / 1000;
+  sending += 1;
   try {
-    const { notifications } = await api.call("notify", { user: bob.user, title, body, ...WAITS });
+    const { notifications } = await api.call("notify", { user: bob.user, title, body, ...WAITS }).finally(() => (sending -= 1));
     const { id } = notifications[0];
-    journeyOf(id).sentAt = sentAt;
+    Object.assign(journeyOf(id), { sentAt, waits: WAITS });
     guide.tell({ isTravelling: bob.client.state === "disconnected" });
     await follow(id, bob);
   } catch (error) {
@@ -135,7 +137,10 @@ async function notify(event, bob) {
 
 /** The one object of a notification: its live publication may be here before the answer to the call that sent it. */
 function journeyOf(id) {
-  if (!journeys.has(id)) journeys.set(id, { sentAt: Date.now() / 1000, waits: WAITS, seenAt: null, notification: null, isFollowed: false });
+  if (!journeys.has(id)) {
+    const waits = sending ? WAITS : {}; // of one that came from elsewhere we do not know how long it waits
+    journeys.set(id, { sentAt: Date.now() / 1000, waits, seenAt: null, notification: null, isFollowed: false });
+  }
   return journeys.get(id);
 }
 

@@ -4,12 +4,12 @@ import { byId, clockTime, el } from "/demo/dom.js";
 
 const MOST_SHOWN = 3;
 
-/** A notice on Bob's page, with the button that acknowledges it. `onAck` returns a promise. */
+/** A notice on Bob's page with the button that acknowledges it, and a fuse that burns while it waits. */
 export function showNotice({ id, title, body = "" }, wait_s, onAck) {
   if (document.querySelector(`#notices [data-id="${CSS.escape(id)}"]`)) return;
   const button = el("button", { type: "button", class: "primary", text: "Acknowledge", on: { click: () => onAck(id) } });
   const fuse = el("span", { class: "fuse", "aria-hidden": "true" });
-  fuse.style.setProperty("--wait", `${wait_s}s`);
+  fuse.style.setProperty("--wait", `${wait_s ?? 0}s`);
   const notice = el("div", { class: "notice", "data-id": id }, el("b", { text: title }), el("p", { text: body }), button, fuse);
   byId("notices").prepend(notice);
   shorten(byId("notices"));
@@ -34,7 +34,7 @@ export function markSeen(id) {
 }
 
 export function showPhoneTime(now) {
-  byId("phone-time").textContent = now.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  byId("phone-time").textContent = clockTime(now.getTime() / 1000);
   byId("phone-date").textContent = now.toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
 }
 

@@ -11,7 +11,16 @@ from gateway.demo.loopback import is_loopback_host
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "LOCALHOST:8000", "demo.localhost:1", "127.0.0.1", "127.0.0.1:8000", "127.9.9.9:65535", "[::1]", "[::1]:8000"],
+    [
+        "localhost",
+        "LOCALHOST:8000",
+        "demo.localhost:1",
+        "127.0.0.1",
+        "127.0.0.1:8000",
+        "127.9.9.9:65535",
+        "[::1]",
+        "[::1]:8000",
+    ],
 )
 def test_names_of_this_machine_pass(host: str) -> None:
     assert is_loopback_host(host)

@@ -58,7 +58,9 @@ async def test_files_come_with_their_type(page: httpx.AsyncClient, name: str, co
     assert answer.content
 
 
-@pytest.mark.parametrize("path", ["/demo/", "/demo/routes.py", "/demo/..%2Froutes.py", "/demo/%2e%2e/routes.py", "/demo/a/b.js"])
+@pytest.mark.parametrize(
+    "path", ["/demo/", "/demo/routes.py", "/demo/..%2Froutes.py", "/demo/%2e%2e/routes.py", "/demo/a/b.js"]
+)
 async def test_nothing_else_can_be_fetched(page: httpx.AsyncClient, path: str) -> None:
     assert (await page.get(path)).status_code == 404
 
@@ -117,7 +119,8 @@ async def test_webpush_hands_out_a_subscription_as_it_is(page: httpx.AsyncClient
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/"), ("GET", "/dev/token"), ("POST", "/dev/session"), ("POST", "/dev/outbox"), ("GET", "/dev/webpush")]
+    ("method", "path"),
+    [("POST", "/"), ("GET", "/dev/token"), ("POST", "/dev/session"), ("POST", "/dev/outbox"), ("GET", "/dev/webpush")],
 )
 async def test_other_methods_are_refused(page: httpx.AsyncClient, method: str, path: str) -> None:
     assert (await page.request(method, path)).status_code == 405
