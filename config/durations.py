@@ -3,6 +3,7 @@
 Settings files speak in these words; the code speaks in seconds as floats.
 """
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -37,10 +38,11 @@ def parse_duration(text: str) -> float:
 def format_duration(seconds: float) -> str:
     """Write a duration the way `parse_duration` reads it, in the largest single unit that needs no fraction: `"90s"`."""
     for unit in ("h", "m", "s", "ms"):
-        count = round(seconds / _UNIT_S[unit], 6)
-        if count >= 1 and count == int(count):
-            return f"{int(count)}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds else "0s"
+        count = seconds / _UNIT_S[unit]
+        if count >= 1 and math.isclose(count, round(count), rel_tol=1e-12):
+            return f"{round(count)}{unit}"
+    # Never in exponents: the parser does not read them.
+    return f"{seconds * 1000:.6f}".rstrip("0").rstrip(".") + "ms" if seconds else "0s"
 
 
 def _to_seconds(value: Any) -> Any:
