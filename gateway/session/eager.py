@@ -6,7 +6,6 @@ before its first suspension (no
 `asyncio.timeout` there): the ports of the broker say so.
 """
 
-import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 
@@ -38,23 +37,18 @@ class _Rest:
     def __init__(self, work: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         self._work, self._waiting_for = work, waiting_for
 
-    @types.coroutine
-    def _run(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, None]:
         work, waiting_for = self._work, self._waiting_for
         while True:
+            failure: BaseException | None = None
             try:
                 sent = yield waiting_for
             except GeneratorExit:
                 work.close()
                 raise
             except BaseException as exc:  # the loop throws cancellation in here; it belongs to the coroutine
-                failure: BaseException | None = exc
-            else:
-                failure = None
+                failure = exc
             try:
                 waiting_for = work.send(sent) if failure is None else work.throw(failure)
             except StopIteration:
                 return
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._run().__await__()
