@@ -71,6 +71,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status_line, *lines = head.split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    status = int(status_line.partition(" ")[2][:3])
     keeps = headers.get("connection", "").lower() != "close"
     if headers.get("transfer-encoding", "").lower() == "chunked":
         body = await _read_chunks(reader)
@@ -78,7 +79,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
         body = await reader.readexactly(int(headers["content-length"]))
     else:
         body, keeps = await reader.read(-1), False
-    return int(status_line.split(" ", 2)[1]), body, keeps
+    return status, body, keeps
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:

@@ -150,15 +150,12 @@ def _tables(result: Result) -> Iterable[str]:
 
 
 def _spread_table(result: Result) -> str:
-    head = "".join(f'<th class="number">{name}</th>' for name in ("lowest", "median", "highest", "deviation"))
+    head = "".join(f'<th class="number">{escape(spread.name.replace("_", " "))}/s</th>' for spread in result.spread)
     rows = "".join(
-        f"<tr><th>{escape(spread.name.replace('_', ' '))}/s</th>"
-        + "".join(
-            f'<td class="number">{write_number(value)}</td>'
-            for value in (spread.lowest, spread.median, spread.highest, spread.deviation)
-        )
+        f"<tr><th>{name}</th>"
+        + "".join(f'<td class="number">{write_number(getattr(spread, name))}</td>' for spread in result.spread)
         + "</tr>"
-        for spread in result.spread
+        for name in ("lowest", "median", "highest", "deviation")
     )
     seconds = result.spread[0].seconds
     return (

@@ -58,6 +58,11 @@ class Crew:
         await asyncio.gather(*self._readers, return_exceptions=True)
         await asyncio.gather(*(process.wait() for process in self._workers))
 
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers, by their numbers."""
+        return [process.pid for process in self._workers]
+
     async def send(self, message: ToWorker, *numbers: int) -> None:
         """Tell the numbered workers something (all of them when none is named).
 
