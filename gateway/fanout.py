@@ -55,7 +55,6 @@ class Turn:
         """Write what waits for one client now: before it is told to go."""
         if client.out:
             messages, client.out = client.out, NOTHING
-            self._clients.remove(client)
             self._write(client, client.wire.frame(messages), len(messages))
 
     def flush(self) -> None:

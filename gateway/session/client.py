@@ -145,13 +145,13 @@ class Client:
         if not self.is_open:
             return
         if disconnect is disconnects.SLOW:
-            self.out = NOTHING  # more of it is just what it cannot take
-        else:
-            self.turn.flush_client(self)
+            self.out = NOTHING
+            self.write = _discard  # more of it is just what it cannot take
         self.move(Event.DISCONNECT)
-        # The transport first, the slow cleanup (presence, leaves) after it.
-        self.transport.close(disconnect)
+        # Leaving the rooms writes what they held for it; nothing may follow the close frame.
         self._on_gone(self)
+        self.turn.flush_client(self)
+        self.transport.close(disconnect)
 
     def lose(self) -> None:
         """The transport is down."""
@@ -160,5 +160,10 @@ class Client:
         was_open = self.is_open
         self.move(Event.TRANSPORT_LOST)
         self.out = NOTHING
+        self.write = _discard
         if was_open:
             self._on_gone(self)
+
+
+def _discard(_frame: bytes) -> None:
+    """Write nothing."""

@@ -73,7 +73,7 @@ class WireClient:
 
     def connect(self, **request: Any) -> dict[str, Any]:
         """Connect and give back the result."""
-        (reply,) = self.send({"id": 1, "connect": request})
+        reply, *_joins = self.send({"id": 1, "connect": request})
         return reply["connect"]
 
     @property
