@@ -6,15 +6,15 @@ const STEPS = ["chat", "live", "away"];
 
 export class Guide {
   #done = new Set();
-  #facts = { isBobAway: false, isNoticeOpen: false, isTravelling: false };
+  #facts = { isBobAway: false, isTravelling: false };
 
   finish(step) {
     this.#done.add(step);
     this.#show();
   }
 
-  /** Tell what is the case now. */
-  tell(facts) {
+  /** Tell what is the case now, or that a notice has come or was answered. */
+  tell(facts = {}) {
     Object.assign(this.#facts, facts);
     this.#show();
   }
@@ -34,11 +34,11 @@ export class Guide {
   }
 
   #controlFor(step) {
-    const { isBobAway, isNoticeOpen, isTravelling } = this.#facts;
+    const { isBobAway, isTravelling } = this.#facts;
     if (step === "chat") return document.querySelector("#alice .compose button");
     if (step === "live") {
       if (isBobAway) return byId("bob-door");
-      return isNoticeOpen ? document.querySelector("#notices button:enabled") : byId("notify-button");
+      return document.querySelector("#notices button:enabled") ?? byId("notify-button");
     }
     if (step === "away" && !isTravelling) return isBobAway ? byId("notify-button") : byId("bob-door");
     return null; // nothing to press: watch

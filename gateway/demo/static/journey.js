@@ -1,6 +1,6 @@
 // What a notification's record means: pure functions from the answer of `notification_status` to what the page shows.
 
-/** @typedef {{route: string, provider?: string, address?: string, outcome: string, at: number|string, detail?: string}} Step */
+/** @typedef {{route: string, provider?: string, address?: string, outcome: string, time: number, detail?: string}} Step  `time` in Unix seconds */
 
 const STATION_OF_ROUTE = { live: "page", push: "phone", email: "mail" };
 const FINAL = new Set(["acknowledged", "exhausted", "failed", "expired", "cancelled"]);
@@ -8,23 +8,20 @@ const ON_ITS_WAY = new Set(["published", "accepted", "unknown"]); // somebody ma
 const COMES_AGAIN = new Set(["retry", "paused"]);
 
 const CARRIERS = { fcm: "Firebase", apns: "Apple", webpush: "The browser’s push service", email: "The mail server" };
+const carrier = ({ provider }) => CARRIERS[provider] ?? provider ?? "The gateway";
+const because = ({ detail }) => (detail ? `: ${detail}` : "");
 const WORDS = {
   "live offline": () => "Bob has no open page: no wait",
   "live published": () => "Shown on Bob’s open page",
-  accepted: ({ provider, address }) => `${CARRIERS[provider] ?? provider} took it for ${address}`,
-  retry: ({ provider }) => `${CARRIERS[provider] ?? provider} is busy: trying again`,
+  accepted: (step) => `${carrier(step)} took it for ${step.address}`,
+  retry: (step) => `${carrier(step)} is busy: trying again`,
   unregistered: ({ address }) => `${address} is gone, and was forgotten`,
-  refused: ({ provider, detail }) => `${CARRIERS[provider] ?? provider} refused it${detail ? `: ${detail}` : ""}`,
+  refused: (step) => `${carrier(step)} refused it${because(step)}`,
   muted: ({ route }) => `Bob does not want ${route}`,
   acknowledged: () => "Bob has seen it: nothing more is sent",
 };
 
 export const isFinal = (state) => FINAL.has(state);
-
-/** Unix seconds of a step's time, which the API may tell as a number or as RFC 3339. */
-export function secondsOf(at) {
-  return typeof at === "number" ? at : Date.parse(at) / 1000;
-}
 
 /** One line of the timeline in words. */
 export function describe(step) {
@@ -69,7 +66,7 @@ export function chart({ state, steps }, waits, seenAt = null) {
 function reached(name, steps) {
   const mine = steps.filter((step) => STATION_OF_ROUTE[step.route] === name && step.outcome !== "acknowledged");
   const lying = mine.find((step) => ON_ITS_WAY.has(step.outcome));
-  if (lying) return { state: "active", since: secondsOf(lying.at) };
+  if (lying) return { state: "active", since: lying.time };
   if (mine.some((step) => COMES_AGAIN.has(step.outcome))) return { state: "active" };
   return { state: mine.length ? "skipped" : "idle" };
 }

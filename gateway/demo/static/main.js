@@ -38,7 +38,7 @@ async function start() {
   alice.client.connect();
   bob.client.connect();
   await registerDevices(users.bob);
-  guide.tell({});
+  guide.tell();
 }
 
 /** Each open tab has users of its own, so that a second one does not answer for the first: alice, then alice-2, … */
@@ -84,9 +84,11 @@ function wireBob(bob) {
   bob.client.on("publication", ({ publication }) => {
     const notification = publication.data?.notification;
     if (!notification) return;
-    showNotice(notification, journeyOf(notification.id).waits.ack_wait_s, (id) => acknowledge(id, "page", () => bob.client.rpc("notification.ack", { id })));
-    guide.tell({ isNoticeOpen: true });
-    follow(notification.id, bob); // also when somebody else sent it, from a terminal
+    const { id } = notification;
+    const onAck = () => acknowledge(id, "page", () => bob.client.rpc("notification.ack", { id }));
+    showNotice(notification, journeyOf(id).waits.ack_wait_s, onAck);
+    guide.tell();
+    follow(id, bob); // also when somebody else sent it, from a terminal
   });
   byId("bob-door").addEventListener("click", () => {
     if (bob.client.state === "disconnected") bob.client.connect();
@@ -113,7 +115,7 @@ async function acknowledge(id, station, call) {
   }
   markSeen(id);
   if (station === "page") guide.finish("live");
-  guide.tell({ isNoticeOpen: false });
+  guide.tell();
   await look(id);
 }
 
@@ -122,12 +124,11 @@ async function acknowledge(id, station, call) {
 async function notify(event, bob) {
   event.preventDefault();
   const [title, body] = [byId("notify-title").value.trim(), byId("notify-body").value.trim()];
-  const sentAt = Date.now() / 1000;
   sending += 1;
   try {
     const { notifications } = await api.call("notify", { user: bob.user, title, body, ...WAITS }).finally(() => (sending -= 1));
     const { id } = notifications[0];
-    Object.assign(journeyOf(id), { sentAt, waits: WAITS });
+    journeyOf(id).waits = WAITS;
     guide.tell({ isTravelling: bob.client.state === "disconnected" });
     await follow(id, bob);
   } catch (error) {
@@ -139,7 +140,7 @@ async function notify(event, bob) {
 function journeyOf(id) {
   if (!journeys.has(id)) {
     const waits = sending ? WAITS : {}; // of one that came from elsewhere we do not know how long it waits
-    journeys.set(id, { sentAt: Date.now() / 1000, waits, seenAt: null, notification: null, isFollowed: false });
+    journeys.set(id, { waits, seenAt: null, notification: null, isFollowed: false });
   }
   return journeys.get(id);
 }

@@ -7,7 +7,7 @@ const MOST_SHOWN = 3;
 /** A notice on Bob's page with the button that acknowledges it, and a fuse that burns while it waits. */
 export function showNotice({ id, title, body = "" }, wait_s, onAck) {
   if (document.querySelector(`#notices [data-id="${CSS.escape(id)}"]`)) return;
-  const button = el("button", { type: "button", class: "primary", text: "Acknowledge", on: { click: () => onAck(id) } });
+  const button = el("button", { type: "button", class: "primary", text: "Acknowledge", on: { click: onAck } });
   const fuse = el("span", { class: "fuse", "aria-hidden": "true" });
   fuse.style.setProperty("--wait", `${wait_s ?? 0}s`);
   const notice = el("div", { class: "notice", "data-id": id }, el("b", { text: title }), el("p", { text: body }), button, fuse);
@@ -15,7 +15,7 @@ export function showNotice({ id, title, body = "" }, wait_s, onAck) {
   shorten(byId("notices"));
 }
 
-/** Show what the simulators received, once each. @param items of the outbox · onTap (id) => promise */
+/** Show what the simulators received, once each. @param items of the outbox, all of one notification */
 export function showOutbox(items, onTap) {
   for (const item of items) {
     if (item.provider === "email") showMail(item);
@@ -43,7 +43,7 @@ function showPush({ notification_id: id, title, body, address }, onTap) {
   byId("phone-hint").hidden = true;
   const push = el(
     "button",
-    { type: "button", class: "push", "data-id": id, "data-address": address, on: { click: () => onTap(id) } },
+    { type: "button", class: "push", "data-id": id, "data-address": address, on: { click: onTap } },
     el("img", { src: "/demo/mark.svg", alt: "", width: 20, height: 20 }),
     el("span", { class: "app", text: "Your app · now" }),
     el("b", { text: title }),

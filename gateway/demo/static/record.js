@@ -1,7 +1,7 @@
 // The record as it is written: the rail above the windows and the timeline below them.
 
 import { byId, el } from "/demo/dom.js";
-import { chart, describe, secondsOf } from "/demo/journey.js";
+import { chart, describe } from "/demo/journey.js";
 
 const NOTES = {
   page: { idle: "live, over WebSocket", active: "waiting for him", passed: "no answer", skipped: "not open", seen: "seen here", spared: "not needed" },
@@ -10,13 +10,13 @@ const NOTES = {
 };
 const STATES = { pending: "on its way", acknowledged: "seen", exhausted: "every route used" };
 
-export function showRecord({ notification, sentAt, waits, seenAt }) {
+export function showRecord({ notification, waits, seenAt }) {
   const { stations, sentence } = chart(notification, waits, seenAt);
   showRail({ sent: { state: "passed" }, ...stations });
   setText(byId("sentence"), sentence);
   setText(byId("state"), STATES[notification.state] ?? notification.state);
   byId("state").dataset.state = notification.state;
-  showSteps(notification.steps, sentAt);
+  showSteps(notification);
 }
 
 function showRail(stations) {
@@ -33,16 +33,16 @@ function showRail(stations) {
   }
 }
 
-function showSteps(steps, sentAt) {
+/** Add the lines that are new; another notification starts the list afresh. */
+function showSteps({ id, created_at, steps }) {
   const list = byId("steps");
-  const lines = [{ at: sentAt, route: "sent", words: "Stored, and your backend has its answer" }];
-  lines.push(...steps.map((step) => ({ at: secondsOf(step.at), route: step.route, outcome: step.outcome, words: describe(step) })));
-  if (list.dataset.sentAt !== String(sentAt)) list.replaceChildren();
-  list.dataset.sentAt = sentAt;
-  for (const { at, route, outcome, words } of lines.slice(list.children.length)) {
-    const after = Math.max(0, at - sentAt);
-    const time = el("span", { class: "after", text: `+${after.toFixed(1)} s` });
-    list.append(el("li", { "data-route": route, "data-outcome": outcome ?? "stored" }, time, el("span", { text: words })));
+  if (list.dataset.of !== id) list.replaceChildren();
+  list.dataset.of = id;
+  const stored = { time: created_at, route: "sent", outcome: "stored", words: "Stored, and your backend has its answer" };
+  const lines = [stored, ...steps.map((step) => ({ ...step, words: describe(step) }))];
+  for (const { time, route, outcome, words } of lines.slice(list.children.length)) {
+    const after = el("span", { class: "after", text: `+${Math.max(0, time - created_at).toFixed(1)} s` });
+    list.append(el("li", { "data-route": route, "data-outcome": outcome }, after, el("span", { text: words })));
   }
 }
 
