@@ -1,8 +1,8 @@
 """A node: one process's clients, rooms and duties, put together from an engine and settings.
 
 Whatever an engine brings enters through `deliver`, the one local delivery path; whatever the fleet's API wants done
-here enters through
-`perform`. One timer drives the timing wheel.
+here enters
+through `gateway.control`. One timer drives the timing wheel.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import msgspec
 
 from broker.channels import ChannelRules
-from broker.control import Command, NodeInfo
+from broker.control import NodeInfo
 from broker.engines.engine import Engine
 from broker.model import Join, Leave, Publication
 from config.clock import Clock
@@ -95,7 +95,7 @@ class Node:
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._handlers = self._make_handlers(rpc_methods)
         engine.pubsub.on_message(self.deliver)
-        engine.control.on_command(Controlled(self))
+        engine.control.on_command(Controlled(self.hub, self.rules, self.entrances, self.expiry, clock, self.describe))
 
     def start(self) -> None:
         """Begin the node's duties; in the loop that its clients live in."""
@@ -171,10 +171,6 @@ class Node:
             frames_written=self.turn.frames_written,
             messages_written=self.turn.messages_written,
         )
-
-    async def perform(self, command: Command) -> None:
-        """Carry a command of the API out on this node's connections."""
-        await Controlled(self).perform(command)
 
     def _make_handlers(self, rpc_methods: Mapping[str, RpcMethod]) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
