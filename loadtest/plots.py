@@ -14,6 +14,8 @@ __all__ = ["Line", "Plot", "draw_plot", "write_value"]
 
 _WIDTH, _HEIGHT = 720, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 40
+# Smaller values than this (no unit of ours means them) are drawn as if they were it.
+_LEAST = 1e-9
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -73,7 +75,8 @@ def _make_scale(plot: Plot, values: list[float]) -> _Scale:
     xs = [x for line in plot.lines for x, _ in line.points]
     x_low, x_high = min(0.0, *xs), max(xs)
     x_span = (x_high - x_low) or 1.0
-    ticks = _log_ticks(min(values), max(values)) if plot.is_log else _even_ticks(max(values))
+    low, high = max(min(values), _LEAST), max(*values, _LEAST)
+    ticks = _log_ticks(low, high) if plot.is_log else _even_ticks(high if any(values) else 0.0)
     measure: Callable[[float], float] = (lambda y: math.log10(max(y, ticks[0]))) if plot.is_log else (lambda y: y)
     y_low, y_high = measure(ticks[0]), measure(ticks[-1])
     x_ticks = plot.x_ticks or [(tick, write_value(tick)) for tick in _even_ticks(x_high) if tick <= x_high]

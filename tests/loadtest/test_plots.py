@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadtest.plots import Line, Plot, draw_plot, write_value
@@ -13,6 +13,8 @@ values = st.none() | st.floats(0, 1e12) | st.floats(1e-6, 1e3)
 
 
 @given(st.lists(values, min_size=1, max_size=30), st.booleans())
+@example([5e-324], False)
+@example([5e-324, 1e12], True)
 def test_every_positive_value_is_a_point_inside_the_picture(ys: list[float | None], is_log: bool) -> None:
     drawn = draw_plot(Plot("t", "ms", [Line("l", list(enumerate(ys)))], is_log=is_log))
     figure = ET.fromstring(drawn)
