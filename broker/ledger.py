@@ -43,7 +43,7 @@ class StepKind(StrEnum):
 class Step(msgspec.Struct, frozen=True):
     """A claimed step with all that is needed to do it, so that doing it reads nothing more.
 
-    `attempt` counts from 1. A plan step brings the user's devices (oldest first), preferences and the timeline so far; a send
+    `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest first), preferences and the timeline so far; a send
     step brings its device, or None if that was removed meanwhile.
     """
 
@@ -161,10 +161,13 @@ class Ledger(Protocol):
         """
 
     async def release(self, worker: str) -> None:
-        """Give all steps of a worker back, due now: for a clean end."""
+        """Give all steps of a worker back, due now and without counting their attempts: for a clean end."""
 
-    async def next_due(self) -> datetime | None:
-        """Tell when the next step is due or its lease runs out; None when there is none."""
+    async def next_due(self, *, paused: frozenset[Provider] = frozenset()) -> datetime | None:
+        """Tell when the next step is due or its lease runs out; None when there is none.
+
+        Sends of `paused` providers are left out, so that a worker which must leave them alone does not wake for them.
+        """
 
     def on_work(self, wake: Callable[[], None]) -> None:
         """Say whom to wake, in the loop's thread, when this process makes a step due now."""

@@ -1,0 +1,137 @@
+"""What the record of claimed steps comes to: a pure decision over the leases that still hold.
+
+Here stands the life of a step. A plan ends the notification, or asks again later, or rests while its sends are open; a send
+stays for a retry, or is gone; the last one to go wakes the plan.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from broker.ledger import NewSend, PlanDone, SendDone, Step
+from broker.notification import State
+from broker.store.keys import PLAN, StepKey
+from broker.store.moments import to_micros
+from broker.store.rows import entry_row
+
+__all__ = ["Changes", "decide"]
+
+
+class _Due(msgspec.Struct, frozen=True):
+    """When a step that nobody holds may be claimed (microseconds; None: it rests), and how many of its attempts count."""
+
+    due_at: int | None
+    attempt: int
+
+
+class Changes(msgspec.Struct):
+    """What must be written. Every step that is named is held by the transaction that read the leases."""
+
+    entries: list[Mapping[str, Any]] = []
+    put_back: dict[StepKey, _Due] = {}
+    opened: list[Mapping[str, Any]] = []
+    gone: list[StepKey] = []
+    ended: dict[str, State] = {}
+    dropped: dict[str, int] = {}
+
+    def makes_due(self, now: int) -> bool:
+        """Whether something can be claimed at `now` that could not before."""
+        dues = [put.due_at for put in self.put_back.values()] + [row["due_at"] for row in self.opened]
+        return any(due is not None and due <= now for due in dues)
+
+
+def decide(leases: Mapping[StepKey, str | None], plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> Changes:
+    """Decide what a record changes.
+
+    Args:
+        leases: All steps of all notifications concerned, with their leases (None: nobody holds it).
+    """
+    book = _Book(dict(leases))
+    for plan in plans:
+        book.record_plan(plan)
+    for send in sends:
+        book.record_send(send)
+    return book.changes
+
+
+class _Book:
+    """The steps as they stand after each line that is recorded."""
+
+    def __init__(self, leases: dict[StepKey, str | None]) -> None:
+        self._leases = leases
+        self._sends: dict[str, set[StepKey]] = {}
+        for key in leases:
+            if not key.is_plan:
+                self._sends.setdefault(key.notification_id, set()).add(key)
+        self.changes = Changes()
+
+    def record_plan(self, done: PlanDone) -> None:
+        given = (done.finish is not None) + bool(done.sends) + (done.next_plan_at is not None)
+        assert given == 1, "a decision has exactly one of finish, sends and next_plan_at"
+        notification_id = done.step.notification.id
+        self.changes.entries += [entry_row(notification_id, entry) for entry in done.entries]
+        key = self._release(done.step)
+        if key is None:
+            return
+        if done.finish is not None:
+            self._leases.pop(key)
+            self.changes.ended[notification_id] = done.finish
+        elif done.sends:
+            self.changes.put_back[key] = _Due(None, 0)
+            self._open(done.step, done.sends)
+        else:
+            self.changes.put_back[key] = _Due(_micros(done.next_plan_at), 0)
+
+    def record_send(self, done: SendDone) -> None:
+        notification_id = done.step.notification.id
+        if done.entry is not None:
+            self.changes.entries.append(entry_row(notification_id, done.entry))
+        key = self._release(done.step)
+        if key is None:
+            return
+        if done.drop_device is not None and done.step.device is not None:
+            self.changes.dropped[done.step.device.id] = to_micros(done.drop_device)
+        if done.retry_at is not None:
+            attempt = done.step.attempt if done.counts else done.step.attempt - 1
+            self.changes.put_back[key] = _Due(to_micros(done.retry_at), attempt)
+            return
+        self._leases.pop(key)
+        self.changes.gone.append(key)
+        self._sends[notification_id].discard(key)
+        plan = StepKey(notification_id, PLAN)
+        if not self._sends[notification_id] and plan in self._leases:
+            self.changes.put_back[plan] = _Due(to_micros(done.replan_at), 0)
+
+    def _release(self, step: Step) -> StepKey | None:
+        """Take a step from its holder; None when the lease is stale."""
+        key = StepKey.parse(step.id)
+        if self._leases.get(key) != step.lease:
+            return None
+        self._leases[key] = None
+        return key
+
+    def _open(self, step: Step, sends: Sequence[NewSend]) -> None:
+        notification = step.notification
+        for send in sends:
+            key = StepKey(notification.id, send.device.id)
+            if key in self._leases:  # one device is reached once at a time
+                continue
+            self._leases[key] = None
+            self._sends.setdefault(notification.id, set()).add(key)
+            self.changes.opened.append(
+                {
+                    "notification_id": notification.id,
+                    "device_id": send.device.id,
+                    "lane": int(notification.lane),
+                    "due_at": to_micros(send.due_at),
+                    "attempt": 0,
+                    "provider": send.device.provider.value,
+                    "expires_at": to_micros(notification.expires_at),
+                }
+            )
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)

@@ -1,0 +1,138 @@
+"""Out of the ledger: due steps are leased to a worker, with all that is needed to do them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, select, update
+
+from broker.ledger import Step, StepKind
+from broker.notification import Device, Entry, Lane, Preference, Provider
+from broker.store.dialect import Among, TextList
+from broker.store.keys import StepKey
+from broker.store.rows import StoredDraft, decode_draft, device_from, entry_from, notification_from, preference_from
+from broker.store.schema import DEVICES, DRAFTS, ENTRIES, NOTIFICATIONS, PREFERENCES, STEPS
+
+__all__ = ["Lease", "claim"]
+
+_S: Final = STEPS.c
+
+# A device that was removed brings none, and neither does one that has moved to another user since: what was meant for one
+# person is never sent to the next owner of the phone.
+_DUE: Final = (
+    select(
+        _S.notification_id,
+        _S.device_id,
+        _S.attempt,
+        NOTIFICATIONS.c.draft_id,
+        NOTIFICATIONS.c.user.label("owner"),
+        NOTIFICATIONS.c.state,
+        DEVICES,
+    )
+    .join_from(STEPS, NOTIFICATIONS, NOTIFICATIONS.c.id == _S.notification_id)
+    .outerjoin(DEVICES, and_(DEVICES.c.id == _S.device_id, DEVICES.c.user == NOTIFICATIONS.c.user))
+    .where(_S.lane == bindparam("lane"), _S.due_at <= bindparam("now"))
+    .order_by(_S.due_at)
+    .limit(bindparam("quota"))
+    .with_for_update(of=STEPS, skip_locked=True)
+)
+_DUE_UNPAUSED: Final = _DUE.where(
+    or_(not_(Among(_S.provider, bindparam("paused", type_=TextList()))), _S.expires_at <= bindparam("now"))
+)
+_LEASE: Final = (
+    update(STEPS)
+    .where(_S.notification_id == bindparam("of_notification"), _S.device_id == bindparam("of_device"))
+    .values(lease=bindparam("lease"), worker=bindparam("worker"), due_at=bindparam("until"), attempt=_S.attempt + 1)
+)
+
+
+def _among(query: Select[Any], column: Any) -> Select[Any]:
+    return query.where(Among(column, bindparam("among", type_=TextList())))
+
+
+_DRAFTS: Final = _among(select(DRAFTS), DRAFTS.c.id)
+_DEVICES: Final = _among(select(DEVICES), DEVICES.c.user).order_by(DEVICES.c.registered_at, DEVICES.c.id)
+_PREFERENCES: Final = _among(select(PREFERENCES), PREFERENCES.c.user).order_by(PREFERENCES.c.category, PREFERENCES.c.route)
+_ENTRIES: Final = _among(select(ENTRIES), ENTRIES.c.notification_id).order_by(ENTRIES.c.at, ENTRIES.c.number)
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What a claim gives out; moments in microseconds."""
+
+    id: str
+    worker: str
+    now: int
+    until: int
+
+
+def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paused: frozenset[Provider]) -> Sequence[Step]:
+    """Lease due steps, lanes in order of priority, and load what they need in a query per table."""
+    due = [row for lane in sorted(quotas) if quotas[lane] > 0 for row in _due(connection, lease, lane, quotas[lane], paused)]
+    if not due:
+        return ()
+    holder = {"lease": lease.id, "worker": lease.worker, "until": lease.until}
+    connection.execute(_LEASE, [{"of_notification": row.notification_id, "of_device": row.device_id, **holder} for row in due])
+    drafts = {row.id: decode_draft(row) for row in connection.execute(_DRAFTS, {"among": list({row.draft_id for row in due})})}
+    plans = [row for row in due if not row.device_id]
+    users = list({row.owner for row in plans})
+    context = _Context(
+        drafts,
+        _by_user(connection, _DEVICES, users, device_from),
+        _by_user(connection, _PREFERENCES, users, preference_from),
+        _entries(connection, [row.notification_id for row in plans]),
+    )
+    return [_step(row, lease, context) for row in due]
+
+
+def _due(connection: Connection, lease: Lease, lane: Lane, quota: int, paused: frozenset[Provider]) -> Sequence[Row[Any]]:
+    asked = {"lane": int(lane), "now": lease.now, "quota": quota}
+    if not paused:
+        return connection.execute(_DUE, asked).all()
+    return connection.execute(_DUE_UNPAUSED, {**asked, "paused": sorted(paused)}).all()
+
+
+class _Context(msgspec.Struct, frozen=True):
+    """What the steps of one claim need beside their own rows."""
+
+    drafts: Mapping[str, StoredDraft]
+    devices: Mapping[str, tuple[Device, ...]]
+    preferences: Mapping[str, tuple[Preference, ...]]
+    entries: Mapping[str, tuple[Entry, ...]]
+
+
+def _by_user(connection: Connection, query: Select[Any], users: list[str], read: Any) -> Mapping[str, tuple[Any, ...]]:
+    if not users:
+        return {}
+    return _grouped((row.user, read(row)) for row in connection.execute(query, {"among": users}))
+
+
+def _entries(connection: Connection, notification_ids: list[str]) -> Mapping[str, tuple[Entry, ...]]:
+    if not notification_ids:
+        return {}
+    rows = connection.execute(_ENTRIES, {"among": notification_ids})
+    return _grouped((row.notification_id, entry_from(row)) for row in rows)
+
+
+def _grouped(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, tuple[Any, ...]]:
+    groups: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in groups.items()}
+
+
+def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
+    notification = notification_from(row.notification_id, row.owner, row.state, context.drafts[row.draft_id])
+    key = StepKey(row.notification_id, row.device_id)
+    if not key.is_plan:
+        device = None if row.id is None else device_from(row)
+        return Step(str(key), StepKind.SEND, lease.id, row.attempt + 1, notification, device)
+    return Step(
+        str(key),
+        StepKind.PLAN,
+        lease.id,
+        row.attempt + 1,
+        notification,
+        devices=context.devices.get(row.owner, ()),
+        preferences=context.preferences.get(row.owner, ()),
+        entries=context.entries.get(row.notification_id, ()),
+    )

@@ -1,0 +1,89 @@
+"""The devices on SQL."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, not_, select
+
+from broker.devices import MAX_DEVICES, Registration
+from broker.errors import BadInput
+from broker.notification import Device
+from broker.store import dialect
+from broker.store.database import Database
+from broker.store.moments import to_micros
+from broker.store.rows import device_from
+from broker.store.schema import DEVICES
+from broker.store.texts import check_name, is_name
+from config.clock import Clock
+
+__all__ = ["SqlDevices"]
+
+_D: Final = DEVICES.c
+_RENEWED: Final = ("user", "platform", "locale", "timezone", "registered_at")
+_OTHERS: Final = select(func.count()).where(
+    _D.user == bindparam("user"),
+    not_(and_(_D.provider == bindparam("provider"), _D.token_digest == bindparam("token_digest"))),
+)
+_OF_USER: Final = select(DEVICES).where(_D.user == bindparam("user")).order_by(_D.registered_at, _D.id)
+_REMOVE: Final = delete(DEVICES).where(_D.id == bindparam("of_device"), _D.user == bindparam("of_user"))
+
+
+class SqlDevices:
+    """Implements `broker.devices.Devices`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def register(self, registration: Registration) -> Device:
+        check_name("user", registration.user)
+        now = self._clock.now()
+        row = {
+            "id": str(self._clock.new_id()),
+            "user": registration.user,
+            "provider": registration.provider.value,
+            "token_digest": hashlib.sha256(registration.token.encode()).digest(),
+            "token": registration.token,
+            "platform": registration.platform,
+            "locale": registration.locale,
+            "timezone": registration.timezone,
+            "registered_at": to_micros(now),
+        }
+        device_id = await self._database.write(lambda connection: _register(connection, row))
+        return Device(
+            device_id,
+            registration.user,
+            registration.provider,
+            registration.token,
+            registration.platform,
+            now,
+            registration.locale,
+            registration.timezone,
+        )
+
+    async def of_user(self, user: str) -> Sequence[Device]:
+        if not is_name(user):
+            return ()
+        return await self._database.read(
+            lambda connection: [device_from(row) for row in connection.execute(_OF_USER, {"user": user})]
+        )
+
+    async def remove(self, user: str, device_id: str) -> bool:
+        if not (is_name(user) and is_name(device_id)):
+            return False
+        named = {"of_user": user, "of_device": device_id}
+        return await self._database.write(lambda connection: connection.execute(_REMOVE, named).rowcount > 0)
+
+
+def _register(connection: Connection, row: Mapping[str, Any]) -> str:
+    """Store or renew an address; tell its id."""
+    dialect.lock(connection, "devices", row["user"])  # two new addresses of one user are counted one after the other
+    asked = {name: row[name] for name in ("user", "provider", "token_digest")}
+    if connection.execute(_OTHERS, asked).scalar_one() >= MAX_DEVICES:
+        raise BadInput("user", f"has {MAX_DEVICES} devices already: remove one first")
+    insert = dialect.upsert(connection, DEVICES).values(row)
+    insert = insert.on_conflict_do_update(
+        index_elements=[_D.provider, _D.token_digest], set_={name: insert.excluded[name] for name in _RENEWED}
+    )
+    return str(connection.execute(insert.returning(_D.id)).scalar_one())

@@ -1,0 +1,133 @@
+"""The ledger on SQL: each method of the port is one function of a connection, run by the database."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from broker.errors import NotFound
+from broker.ledger import PlanDone, SendDone, Step
+from broker.notification import Accepted, Draft, Lane, NotificationStatus, Provider, State
+from broker.store import accepting, claiming, ending, idempotency, recording
+from broker.store.changes import Changes
+from broker.store.database import Database
+from broker.store.moments import from_micros, to_micros
+from broker.store.recent import RecentlyEnded
+from broker.store.texts import check_name, is_name
+from config.clock import Clock
+
+__all__ = ["SqlLedger"]
+
+_PURGE_INTERVAL_S: Final = 60.0
+
+
+class SqlLedger:
+    """Implements `broker.ledger.Ledger`."""
+
+    def __init__(self, database: Database, clock: Clock, *, idempotency_ttl_s: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._idempotency_ttl_us = int(idempotency_ttl_s * 1_000_000)
+        self._purge_deadline = clock.monotonic()
+        self._ended = RecentlyEnded()
+        self._wakes: list[Callable[[], None]] = []
+
+    async def accept(self, draft: Draft, *, idempotency_key: str = "", fingerprint: bytes = b"") -> Sequence[Accepted]:
+        for user in draft.users:
+            check_name("user", user)
+        check_name("idempotency_key", idempotency_key)
+        new = accepting.prepare(draft, self._clock)
+        key = None
+        if idempotency_key:
+            now = self._now()
+            key = idempotency.Key(idempotency_key, fingerprint, now, now - self._idempotency_ttl_us)
+            await self._purge(key.dead_before)
+        return await self._database.write(lambda connection: accepting.store_new(connection, new, key), lambda _: self._wake())
+
+    async def acknowledge(self, notification_id: str, user: str) -> State:
+        if not (is_name(notification_id) and is_name(user)):
+            raise NotFound("notification")
+        now = self._now()
+        return await self._database.write(
+            lambda connection: ending.acknowledge(connection, notification_id, user, now),
+            lambda _: self._ended.add(notification_id),
+        )
+
+    async def cancel(self, notification_id: str) -> State:
+        if not is_name(notification_id):
+            raise NotFound("notification")
+        now = self._now()
+        return await self._database.write(
+            lambda connection: ending.cancel(connection, notification_id, now),
+            lambda _: self._ended.add(notification_id),
+        )
+
+    async def status(self, notification_id: str) -> NotificationStatus:
+        if not is_name(notification_id):
+            raise NotFound("notification")
+        return await self._database.read(lambda connection: ending.read_status(connection, notification_id))
+
+    async def claim(
+        self,
+        worker: str,
+        quotas: Mapping[Lane, int],
+        *,
+        lease_until: datetime,
+        paused: frozenset[Provider] = frozenset(),
+    ) -> Sequence[Step]:
+        lease = claiming.Lease(str(self._clock.new_id()), worker, self._now(), to_micros(lease_until))
+        return await self._database.write(lambda connection: claiming.claim(connection, lease, quotas, paused))
+
+    async def renew(self, steps: Sequence[Step], *, lease_until: datetime) -> None:
+        until = to_micros(lease_until)
+        await self._database.write(lambda connection: recording.hold_longer(connection, steps, until))
+
+    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+        if plans or sends:
+            work: Callable[[Connection], Changes] = partial(recording.record, plans=plans, sends=sends)
+            await self._database.write(work, self._recorded)
+
+    async def release(self, worker: str) -> None:
+        now = self._now()
+        await self._database.write(lambda connection: recording.release(connection, worker, now), self._released)
+
+    async def next_due(self, *, paused: frozenset[Provider] = frozenset()) -> datetime | None:
+        due = await self._database.read(lambda connection: recording.earliest_due(connection, paused))
+        return None if due is None else from_micros(due)
+
+    def on_work(self, wake: Callable[[], None]) -> None:
+        self._wakes.append(wake)
+
+    def is_ended(self, notification_id: str) -> bool:
+        return notification_id in self._ended
+
+    def _now(self) -> int:
+        return to_micros(self._clock.now())
+
+    def _wake(self) -> None:
+        for wake in self._wakes:
+            wake()
+
+    def _recorded(self, changes: Changes) -> None:
+        for notification_id in changes.ended:
+            self._ended.add(notification_id)
+        if changes.makes_due(self._now()):
+            self._wake()
+
+    def _released(self, any_given_back: bool) -> None:
+        if any_given_back:
+            self._wake()
+
+    async def _purge(self, dead_before: int) -> None:
+        """Remove dead keys now and then; as long as there are many, with every request that brings a key."""
+        if self._clock.monotonic() < self._purge_deadline:
+            return
+        self._purge_deadline = self._clock.monotonic() + _PURGE_INTERVAL_S
+
+        def purged(count: int) -> None:
+            if count >= idempotency.PURGE_SIZE:
+                self._purge_deadline = self._clock.monotonic()
+
+        await self._database.write(lambda connection: idempotency.purge(connection, dead_before), purged)

@@ -1,0 +1,19 @@
+"""Moments as the store keeps them: whole microseconds since 1970, the same on every database, and exact."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+__all__ = ["from_micros", "to_micros"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Write an aware moment as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Read microseconds since 1970 as an aware moment in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)

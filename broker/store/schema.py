@@ -1,0 +1,111 @@
+"""The tables, the same on every database. What changes here changes by a migration; a test holds the two together.
+
+`drafts` has what all notifications of one request share, `notifications` one row per user, `steps` the queue, `entries` the
+timelines. Moments are microseconds since 1970 (`moments.py`).
+
+A step is known by its notification and its device; the plan step has the empty device. The primary key thus finds all steps
+of a notification, and holds that it has one plan. `due_at` is when a step may be claimed: a claim moves it to the end of the
+lease, so that a lease that runs out and a step that falls due are one and the same condition, on one index. It is NULL while
+a plan rests. `provider` (empty for a plan) and `expires_at` stand here so that a claim need not look elsewhere to pass a row
+over.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+
+__all__ = ["DEVICES", "DRAFTS", "ENTRIES", "IDEMPOTENCY_KEYS", "METADATA", "NOTIFICATIONS", "PREFERENCES", "STEPS"]
+
+METADATA: Final = MetaData()
+
+# Compared by code point on every database: one order everywhere, and the cheapest comparison.
+_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
+DRAFTS: Final = Table(
+    "drafts",
+    METADATA,
+    Column("id", _TEXT, primary_key=True),
+    Column("lane", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # JSON of `rows.Body`
+    sqlite_with_rowid=False,
+)
+
+NOTIFICATIONS: Final = Table(
+    "notifications",
+    METADATA,
+    Column("id", _TEXT, primary_key=True),
+    Column("draft_id", _TEXT, ForeignKey("drafts.id"), nullable=False),
+    Column("user", _TEXT, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+STEPS: Final = Table(
+    "steps",
+    METADATA,
+    Column("notification_id", _TEXT, ForeignKey("notifications.id"), primary_key=True),
+    Column("device_id", _TEXT, primary_key=True),
+    Column("lane", SmallInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("attempt", Integer, nullable=False),
+    Column("provider", _TEXT, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("lease", _TEXT),
+    Column("worker", _TEXT),
+    Index("steps_by_due", "lane", "due_at"),
+    sqlite_with_rowid=False,
+)
+
+ENTRIES: Final = Table(
+    "entries",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("notification_id", _TEXT, ForeignKey("notifications.id"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("route", _TEXT, nullable=False),
+    Column("outcome", _TEXT, nullable=False),
+    Column("provider", _TEXT, nullable=False),
+    Column("address", _TEXT, nullable=False),
+    Column("device_id", _TEXT, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("detail", _TEXT, nullable=False),
+    Index("entries_by_notification", "notification_id"),
+)
+
+IDEMPOTENCY_KEYS: Final = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("key", _TEXT, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),  # JSON of the list of `Accepted`
+    Index("idempotency_keys_by_age", "created_at"),
+)
+
+DEVICES: Final = Table(
+    "devices",
+    METADATA,
+    Column("id", _TEXT, primary_key=True),
+    Column("user", _TEXT, nullable=False),
+    Column("provider", _TEXT, nullable=False),
+    Column("token_digest", LargeBinary, nullable=False),  # SHA-256: tokens are long, and PostgreSQL bounds what an index takes
+    Column("token", _TEXT, nullable=False),
+    Column("platform", _TEXT, nullable=False),
+    Column("locale", _TEXT, nullable=False),
+    Column("timezone", _TEXT, nullable=False),
+    Column("registered_at", BigInteger, nullable=False),
+    Index("devices_by_address", "provider", "token_digest", unique=True),
+    Index("devices_by_user", "user"),
+)
+
+PREFERENCES: Final = Table(
+    "preferences",
+    METADATA,
+    Column("user", _TEXT, primary_key=True),
+    Column("category", _TEXT, primary_key=True),
+    Column("route", _TEXT, primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
