@@ -6,16 +6,12 @@ turn of latency, a busy one sends many publications with one system call. A room
 frame object to every member.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from gateway.member import Member
 from gateway.protocol import disconnects
-
-if TYPE_CHECKING:
-    from gateway.room import Room
-    from gateway.session.client import Client
+from gateway.room import Room
 
 __all__ = ["NOTHING", "Turn"]
 
@@ -28,12 +24,12 @@ class Turn:
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._call_soon = call_soon
         self._rooms: list[Room] = []
-        self._clients: list[Client] = []
+        self._clients: list[Member] = []
         self._is_scheduled = False
         self.frames_written = 0
         self.messages_written = 0
 
-    def touch_client(self, client: Client) -> None:
+    def touch_client(self, client: Member) -> None:
         """A client has got its first message of this turn."""
         self._clients.append(client)
         self._schedule()
@@ -51,7 +47,7 @@ class Turn:
             self._rooms.remove(room)
             self._write_room(room)
 
-    def flush_client(self, client: Client) -> None:
+    def flush_client(self, client: Member) -> None:
         """Write what waits for one client now: before it is told to go."""
         if client.out:
             messages, client.out = client.out, NOTHING
@@ -87,7 +83,7 @@ class Turn:
             self._is_scheduled = True
             self._call_soon(self.flush)
 
-    def _write(self, client: Client, frame: bytes, messages: int) -> None:
+    def _write(self, client: Member, frame: bytes, messages: int) -> None:
         self.frames_written += 1
         self.messages_written += messages
         client.write(frame)
@@ -127,6 +123,6 @@ class Turn:
                     self._clients.append(client)
 
 
-def _refuse_payload(members: dict[Client, None]) -> None:
+def _refuse_payload(members: dict[Member, None]) -> None:
     for client in tuple(members):
         client.disconnect(disconnects.INAPPROPRIATE_PROTOCOL)

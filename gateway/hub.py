@@ -1,18 +1,13 @@
 """Who is here and in which rooms: the node's indexes, each changed in one place, both directions together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.fanout import Turn
 from gateway.room import Room
+from gateway.session.client import Client
 from gateway.session.subscription import Grant, Subscription
-
-if TYPE_CHECKING:
-    from gateway.fanout import Turn
-    from gateway.session.client import Client
 
 __all__ = ["Hub", "HubStatistics"]
 

@@ -4,21 +4,14 @@ Subscribers stand in *cohorts*: those who get the same bytes. A publication is e
 batch of this loop turn, and written to every member in one frame when the turn ends.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
-
 from broker.model import Join, Leave, Publication
+from gateway.member import Member
 from gateway.protocol.codec import UnfitPayload
-
-if TYPE_CHECKING:
-    from gateway.session.client import Client
-    from gateway.transports.transport import Wire
+from gateway.transports.transport import Wire
 
 __all__ = ["Cohort", "CohortKey", "Room"]
 
-CohortKey = tuple["Wire", bool]
-_NOTHING: Final[tuple[bytes, ...]] = ()
+CohortKey = tuple[Wire, bool]
 
 
 class Cohort:
@@ -28,7 +21,7 @@ class Cohort:
 
     def __init__(self, wire: Wire, wants_membership: bool) -> None:
         self.wire, self.wants_membership = wire, wants_membership
-        self.members: dict[Client, None] = {}
+        self.members: dict[Member, None] = {}
         self.batch: list[bytes] = []
         self.unfit = False  # a payload of this turn cannot travel in this encoding
 
@@ -42,7 +35,7 @@ class Room:
         self.channel = channel
         self.cohorts: dict[CohortKey, Cohort] = {}
         # Clients on their way in, with the live publications that reached the room meanwhile.
-        self.entering: dict[Client, list[Publication]] = {}
+        self.entering: dict[Member, list[Publication]] = {}
         self.size = 0
         self.is_dirty = False
         # The position belongs to the room: in steady state all its positioned subscribers stand at the same offset.
@@ -54,7 +47,7 @@ class Room:
         """Whether nobody is in it or on the way in."""
         return self.size == 0 and not self.entering
 
-    def add(self, client: Client, key: CohortKey) -> Cohort:
+    def add(self, client: Member, key: CohortKey) -> Cohort:
         """Put a client into its cohort; the batch must have been flushed before."""
         cohort = self.cohorts.get(key)
         if cohort is None:
@@ -63,7 +56,7 @@ class Room:
         self.size += 1
         return cohort
 
-    def remove(self, client: Client, cohort: Cohort) -> None:
+    def remove(self, client: Member, cohort: Cohort) -> None:
         """Take a client out of its cohort."""
         del cohort.members[client]
         self.size -= 1

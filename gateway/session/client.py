@@ -6,7 +6,7 @@ keep an idle one small: there may be a million.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from broker.model import ClientInfo
 from gateway.fanout import NOTHING, Turn
@@ -14,12 +14,8 @@ from gateway.protocol import disconnects
 from gateway.protocol.disconnects import Disconnect
 from gateway.protocol.messages import Push, Reply
 from gateway.session.states import NEXT, Event, State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gateway.session.subscription import Subscription
-    from gateway.transports.transport import Transport, Wire
+from gateway.session.subscription import Subscription
+from gateway.transports.transport import Transport, Wire
 
 __all__ = ["Client"]
 

@@ -1,14 +1,10 @@
 """One client's place in one channel."""
 
-from __future__ import annotations
-
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from gateway.room import Cohort, Room
+from gateway.room import Cohort, Room
 
 __all__ = ["Grant", "Source", "Subscription"]
 
