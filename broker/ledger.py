@@ -43,8 +43,9 @@ class StepKind(StrEnum):
 class Step(msgspec.Struct, frozen=True):
     """A claimed step with all that is needed to do it, so that doing it reads nothing more.
 
-    `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest first), preferences and the timeline so far; a send
-    step brings its device, or None if that was removed meanwhile.
+    `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest
+    first), preferences and the timeline so far; a send step brings its device, or None if that was removed meanwhile or has
+    moved to another user.
     """
 
     id: str
