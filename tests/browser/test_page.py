@@ -196,6 +196,14 @@ async def test_it_fits_and_can_be_read(chromium: Browser, server, watch, width: 
     assert await page.evaluate("document.getAnimations().filter((a) => a.effect.getComputedTiming().duration > 1).length") == 0
 
 
+async def test_the_audit_sees_what_is_wrong(page: Page) -> None:
+    await page.evaluate("document.querySelector('#sentence').style.color = '#b9b9b9'")
+    await page.evaluate("document.querySelector('#notify').append(document.createElement('button'))")
+    found = await page.evaluate(AUDIT)
+    assert [text.partition(": ")[2] for text in found["faintTexts"]] == [await page.locator("#sentence").inner_text()]
+    assert found["namelessControls"] == ["<button></button>"]
+
+
 async def test_the_policy_stops_what_does_not_belong(context: BrowserContext, server) -> None:
     page = await context.new_page()
     await page.goto(f"{server.url}/")

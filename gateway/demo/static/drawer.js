@@ -55,7 +55,8 @@ export class Drawer {
       await navigator.clipboard.writeText(command);
       copy.textContent = "Copied";
     });
-    return el("li", {}, el("div", { class: "head" }, el("b", { text: title }), copy), el("pre", { tabindex: "0" }, el("code", { text: command })));
+    const head = el("div", { class: "head" }, el("b", { text: title }), copy);
+    return el("li", {}, head, el("pre", { tabindex: "0" }, el("code", { text: command })));
   }
 
   #showTally() {

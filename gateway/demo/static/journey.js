@@ -1,6 +1,7 @@
 // What a notification's record means: pure functions from the answer of `notification_status` to what the page shows.
 
-/** @typedef {{route: string, provider?: string, address?: string, outcome: string, time: number, detail?: string}} Step  `time` in Unix seconds */
+/** @typedef {{route: string, provider?: string, address?: string, outcome: string, time: number, detail?: string}} Step
+ *  `time` in Unix seconds */
 
 const STATION_OF_ROUTE = { live: "page", push: "phone", email: "mail" };
 const FINAL = new Set(["acknowledged", "exhausted", "failed", "expired", "cancelled"]);
@@ -83,8 +84,8 @@ function sentence(state, { page, phone, mail }, { ack_wait_s, push_wait_s }) {
   if (state === "cancelled") return "It was taken back.";
   if (state === "exhausted" || mail.state === "active") return "Nobody answered, so a mail is in his mailbox. Every route has been used.";
   if (phone.state === "active") {
-    const before = page.state === "skipped" ? "He has no open page, so it went straight to his phone." : "No answer on his page, so it went to his phone.";
-    return `${before} If nobody taps it ${within(push_wait_s)}, a mail follows.`;
+    const before = page.state === "skipped" ? "He has no open page, so it went straight" : "No answer on his page, so it went";
+    return `${before} to his phone. If nobody taps it ${within(push_wait_s)}, a mail follows.`;
   }
   if (page.state === "skipped") return "He has no open page. On to his phone…";
   return `On his open page. If he does not acknowledge ${within(ack_wait_s)}, it goes on to his phone.`;

@@ -27,7 +27,9 @@ async function start() {
   const users = { alice: `alice${seat}`, bob: `bob${seat}` };
   const channel = `chat${seat}`;
   const names = { [users.alice]: "Alice", [users.bob]: "Bob" };
-  const shared = { channel, names, onFrame: (frame) => drawer.addFrame(frame), onMessage: (isForeign) => isForeign && guide.finish("chat") };
+  const onFrame = (frame) => drawer.addFrame(frame);
+  const onMessage = (isForeign) => isForeign && guide.finish("chat");
+  const shared = { channel, names, onFrame, onMessage };
   const alice = new Person({ id: "alice", user: users.alice, nextLines: ALICE_LINES, ...shared });
   const bob = new Person({ id: "bob", user: users.bob, nextLines: BOB_LINES, ...shared });
   await api.open();

@@ -4,10 +4,11 @@ import { byId, el } from "/demo/dom.js";
 import { chart, describe } from "/demo/journey.js";
 
 const NOTES = {
-  page: { idle: "live, over WebSocket", active: "waiting for him", passed: "no answer", skipped: "not open", seen: "seen here", spared: "not needed" },
-  phone: { idle: "push, by FCM", active: "waiting for a tap", passed: "no answer", skipped: "not reachable", seen: "seen here", spared: "left in peace" },
-  mail: { idle: "email, by SMTP", active: "delivered", passed: "delivered", skipped: "not reachable", seen: "seen", spared: "never sent" },
+  page: { idle: "live, over WebSocket", active: "waiting for him", passed: "no answer", skipped: "not open", seen: "seen here" },
+  phone: { idle: "push, by FCM", active: "waiting for a tap", passed: "no answer", skipped: "not reachable", seen: "seen here" },
+  mail: { idle: "email, by SMTP", active: "delivered", passed: "delivered", skipped: "not reachable", seen: "seen" },
 };
+const SPARED = { page: "not needed", phone: "left in peace", mail: "never sent" };
 const STATES = { pending: "on its way", acknowledged: "seen", exhausted: "every route used" };
 
 export function showRecord({ notification, waits, seenAt }) {
@@ -22,7 +23,7 @@ export function showRecord({ notification, waits, seenAt }) {
 function showRail(stations) {
   for (const item of byId("rail").children) {
     const { state, since, wait_s } = stations[item.dataset.station];
-    const note = NOTES[item.dataset.station]?.[state];
+    const note = state === "spared" ? SPARED[item.dataset.station] : NOTES[item.dataset.station]?.[state];
     if (note) setText(item.querySelector(".note"), note);
     if (item.dataset.state === state) continue; // an animation that runs is left alone
     item.dataset.state = state;
