@@ -9,6 +9,7 @@ import msgspec
 
 __all__ = [
     "MAX_USERS",
+    "NO_JSON",
     "ROUTES",
     "Accepted",
     "Content",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 MAX_USERS: Final = 1000
+# The one empty payload: by its identity an encoder knows that there is nothing to write.
+NO_JSON: Final = msgspec.Raw()
 
 
 class Lane(IntEnum):
@@ -101,7 +104,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 
     title: str = ""
     body: str = ""
-    data: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = NO_JSON
     category: str = ""
     link: str = ""
     image: str = ""

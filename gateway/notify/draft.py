@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from broker.errors import BadInput
-from broker.notification import LANE_BY_PRIORITY, MAX_USERS, ROUTES, Content, Draft, Route
+from broker.notification import LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Route
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
 
@@ -43,7 +43,7 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
     if request.image and not request.image.startswith("https://"):
         raise BadInput("image", "must be an https address")
     data = _data(request.data)
-    if not (request.title or request.body or data != Raw()):
+    if not (request.title or request.body or data is not NO_JSON):
         raise BadInput("title", "one of title, body and data must not be empty")
     return Draft(
         users=users,
@@ -87,7 +87,7 @@ def _data(data: Raw) -> Raw:
     """Accept a JSON object; null counts as absent."""
     value = bytes(data)
     if value in (b"", b"null"):
-        return Raw()
+        return NO_JSON
     if not value.startswith(b"{"):
         raise BadInput("data", "must be a JSON object")
     if len(value) > _DATA_LIMIT:
