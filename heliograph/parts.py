@@ -1,0 +1,38 @@
+"""The parts that the two addresses choose by their schemes: the real-time engine and the durable store."""
+
+from urllib.parse import urlsplit
+
+from broker.engines.engine import Engine
+from broker.engines.memory.engine import MemoryEngine
+from broker.errors import BadInput, StoreUnavailable
+from broker.store.store import Store, open_store
+from config.clock import Clock
+from config.errors import SettingsError
+from config.settings import Settings
+
+__all__ = ["make_engine", "open_durable_store"]
+
+
+def make_engine(settings: Settings, clock: Clock) -> Engine:
+    """Make the real-time engine that `broker.url` names.
+
+    Raises:
+        SettingsError: No engine has this scheme.
+    """
+    scheme = urlsplit(settings.broker.url).scheme
+    if scheme == "memory":
+        return MemoryEngine(clock)
+    raise SettingsError([f"broker.url: no engine for {scheme}://; there is memory://"])
+
+
+async def open_durable_store(settings: Settings, clock: Clock) -> Store:
+    """Open the store that `store.url` names, its tables up to date.
+
+    Raises:
+        SettingsError: It cannot be opened; the line says why without the address's password.
+    """
+    try:
+        return await open_store(settings.store.url, clock=clock, idempotency_ttl_s=settings.notifications.idempotency_ttl)
+    except (BadInput, StoreUnavailable) as exc:
+        text = str(exc).removeprefix("store.url: ")
+        raise SettingsError([f"store.url: {text}"]) from None
