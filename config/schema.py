@@ -85,12 +85,18 @@ def variable_of(path: str) -> str:
     return ENVIRONMENT_PREFIX + path.upper().replace(".", "__")
 
 
-def json_schema() -> str:
-    """Write the JSON schema of a settings file, for editors and for checks before a deployment."""
+def json_schema() -> dict[str, Any]:
+    """Make the JSON schema of a settings file, for editors and for checks before a deployment."""
     schema = Settings.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "heliograph settings"
-    return json.dumps(schema, indent=2)
+    # Defaults come from the model in seconds; a file says them in words. Those of whole sections repeat their members'.
+    for definition in (schema, *schema["$defs"].values()):
+        for member in definition.get("properties", {}).values():
+            default = member.get("default")
+            if isinstance(default, dict):
+                del member["default"]
+            elif member.get("type") == "string" and isinstance(default, int | float):
+                member["default"] = format_duration(default)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "heliograph settings"}
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:

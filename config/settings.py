@@ -134,17 +134,23 @@ class ChannelOptions(_Section):
     allowed_delta_types: tuple[Literal["fossil"], ...] = Field((), description="Delta formats clients may ask for.")
     delta_publish: bool = Field(False, description="Every publication may travel as a delta.")
     allow_tags_filter: bool = Field(False, description="Let subscribers filter by tags.")
-    allow_subscribe_for_client: bool = False
-    allow_subscribe_for_anonymous: bool = False
-    allow_publish_for_client: bool = False
-    allow_publish_for_subscriber: bool = False
-    allow_publish_for_anonymous: bool = False
-    allow_presence_for_client: bool = False
-    allow_presence_for_subscriber: bool = False
-    allow_presence_for_anonymous: bool = False
-    allow_history_for_client: bool = False
-    allow_history_for_subscriber: bool = False
-    allow_history_for_anonymous: bool = False
+    allow_subscribe_for_client: bool = Field(False, description="Every client with a user may subscribe.")
+    allow_subscribe_for_anonymous: bool = Field(
+        False, description="What others may, clients without a user may too: subscribe."
+    )
+    allow_publish_for_client: bool = Field(False, description="Every client with a user may publish.")
+    allow_publish_for_subscriber: bool = Field(False, description="Every subscriber may publish.")
+    allow_publish_for_anonymous: bool = Field(False, description="What others may, clients without a user may too: publish.")
+    allow_presence_for_client: bool = Field(False, description="Every client with a user may ask who is there.")
+    allow_presence_for_subscriber: bool = Field(False, description="Every subscriber may ask who is there.")
+    allow_presence_for_anonymous: bool = Field(
+        False, description="What others may, clients without a user may too: ask who is there."
+    )
+    allow_history_for_client: bool = Field(False, description="Every client with a user may read history.")
+    allow_history_for_subscriber: bool = Field(False, description="Every subscriber may read history.")
+    allow_history_for_anonymous: bool = Field(
+        False, description="What others may, clients without a user may too: read history."
+    )
     allow_user_limited_channels: bool = Field(False, description="Honour user lists after #.")
     channel_regex: str = Field("", description="Searched in the name after the namespace.")
     publication_data_format: Literal["", "json", "json_object", "binary"] = Field("", description="What publications must be.")
@@ -189,7 +195,7 @@ class NamespaceSettings(ChannelOptions):
 
 class ChannelSettings(_Section):
     without_namespace: ChannelOptions = ChannelOptions()
-    namespaces: tuple[NamespaceSettings, ...] = ()
+    namespaces: tuple[NamespaceSettings, ...] = Field((), description="Options of channels by their namespace.")
 
     @field_validator("namespaces")
     @classmethod
@@ -227,7 +233,7 @@ class NodeSettings(_Section):
 
 
 class LogSettings(_Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     format: Literal["auto", "console", "json"] = Field("auto", description="auto is console on a terminal, else json.")
 
 
@@ -241,7 +247,7 @@ class NotificationSettings(_Section):
     retry_base: Duration = Field(0.1, description="First wait after a temporary failure.")
     retry_cap: Duration = Field(30.0, description="Longest wait between tries.")
     retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
-    retry_jitter: Literal["full", "equal", "decorrelated"] = "full"
+    retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
 
 
 class ProviderLimits(_Section):
@@ -254,8 +260,8 @@ class ProviderLimits(_Section):
 
 class ApnsSettings(ProviderLimits):
     url: str = Field("https://api.push.apple.com", description="Apple's host, its sandbox or a simulator.")
-    team_id: str = ""
-    key_id: str = ""
+    team_id: str = Field("", description="Apple developer team.")
+    key_id: str = Field("", description="Id of the .p8 key.")
     private_key: SecretStr = Field(SecretStr(""), description="PEM of the .p8 key.")
     topic: str = Field("", description="Bundle id of the app.")
     ca_file: str = Field("", description="Certificates to trust instead of the system's.")
@@ -299,10 +305,10 @@ class WebPushSettings(ProviderLimits):
 
 class EmailSettings(ProviderLimits):
     url: str = Field("", description="smtp://host:587 (STARTTLS), smtps://host:465, or smtp+plain:// for a simulator.")
-    username: str = ""
-    password: SecretStr = SecretStr("")
+    username: str = Field("", description="Login at the relay; empty for none.")
+    password: SecretStr = Field(SecretStr(""), description="Password at the relay.")
     sender: str = Field("", description="Address that mail comes from.")
-    sender_name: str = ""
+    sender_name: str = Field("", description="Name that mail comes from.")
     ca_file: str = Field("", description="Certificates to trust instead of the system's.")
     connections: int = Field(8, ge=1, le=100, description="Connections to the relay at once.")
 

@@ -1,0 +1,57 @@
+"""Settings as an operator may see them: each with its value and where it came from, secrets and passwords hidden."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, SecretStr
+
+from config.durations import format_duration
+from config.loader import LoadedSettings
+from config.schema import list_settings
+
+__all__ = ["ShownSetting", "hide_password", "show_settings"]
+
+HIDDEN = "…"
+
+_USER_INFO = re.compile(r"(://[^:/?#@]*):[^/?#]*@")
+_PASSWORD_QUERY = re.compile(r"([?&](?:password|sslpassword)=)[^&]*")
+
+
+class ShownSetting(msgspec.Struct, frozen=True):
+    """A setting's path, its value in TOML with secrets hidden, and its origin, "" for the default."""
+
+    path: str
+    value: str
+    origin: str
+
+
+def show_settings(loaded: LoadedSettings) -> Iterator[ShownSetting]:
+    """List all settings that hold, in the order of the model."""
+    for setting in list_settings():
+        if "[]" in setting.path:
+            continue
+        value: Any = loaded.settings
+        for name in setting.path.split("."):
+            value = getattr(value, name)
+        shown = json.dumps(format_duration(value)) if setting.kind == "duration" else _written(value)
+        yield ShownSetting(setting.path, shown, loaded.origins.get(setting.path, ""))
+
+
+def hide_password(address: str) -> str:
+    """Hide what stands for a password in an address: `postgresql://user:…@host/db`."""
+    return _PASSWORD_QUERY.sub(rf"\1{HIDDEN}", _USER_INFO.sub(rf"\1:{HIDDEN}@", address))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return json.dumps(HIDDEN if value.get_secret_value() else "", ensure_ascii=False)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(entry) for entry in value)}]"
+    if isinstance(value, BaseModel):
+        # An element of a list of tables: what was set in it is enough.
+        pairs = ((name, getattr(value, name)) for name in type(value).model_fields if name in value.model_fields_set)
+        return f"{{ {', '.join(f'{name} = {_written(entry)}' for name, entry in pairs)} }}"
+    return json.dumps(hide_password(value) if isinstance(value, str) else value, ensure_ascii=False)

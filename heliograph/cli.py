@@ -1,0 +1,63 @@
+"""The command `heliograph`.
+
+Exit codes: 0 done; 2 an error of use or of settings, with one line for each problem on standard error; 130 interrupted. What is
+left, a traceback and code 1, is a bug of ours.
+"""
+
+import os
+import sys
+from typing import Final
+
+import click
+
+from config.errors import SettingsError
+from heliograph.groups import LateCommand, LateGroup
+
+__all__ = ["cli", "main"]
+
+_COMMANDS: Final = {
+    "serve": LateCommand("heliograph.commands.serve:serve", "Serve clients, the HTTP API and the notification pipeline."),
+    "init": LateCommand("heliograph.commands.init:init", "Write a settings file with fresh secrets."),
+    "config": LateCommand("heliograph.commands.config:config", "Check, show and describe settings."),
+    "token": LateCommand("heliograph.commands.token:token", "Make tokens for clients."),
+    "loadtest": LateCommand("loadtest.command:loadtest", "Measure a deployment with a swarm of clients."),
+    "simulate": LateCommand("loadtest.simulators.command:simulate", "Run simulators of APNs, FCM, Web Push and SMTP."),
+}
+
+
+@click.group(cls=LateGroup, late=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="heliograph", message="heliograph %(version)s")
+def cli() -> None:
+    """Messages to whoever is there, notifications to whoever is not."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command and leave the process: the entry point."""
+    sys.exit(_run(args))
+
+
+def _run(args: list[str] | None) -> int:
+    try:
+        result = cli.main(args, prog_name="heliograph", standalone_mode=False)
+    except SettingsError as exc:
+        return _refuse("heliograph", exc.problems)
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message(), err=True)
+        return 2
+    except click.UsageError as exc:
+        return _refuse(exc.ctx.command_path if exc.ctx else "heliograph", [exc.format_message()])
+    except click.ClickException as exc:
+        return _refuse("heliograph", [exc.format_message()])
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not stumble over it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(command: str, problems: list[str]) -> int:
+    for problem in problems:
+        click.echo(f"{command}: {' '.join(problem.split())}", err=True)
+    return 2
