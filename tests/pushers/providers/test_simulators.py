@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.notification import Device, Lane, Notification
+from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.clock import SystemClock
 from config.settings import ProvidersSettings
 from loadtest.simulators.suite import Simulators
-from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry
+from pushers.outcome import Accepted, DropDevice, DropMessage, Retry
 from pushers.provider import Provider
 from pushers.providers.configured import build_providers
 
