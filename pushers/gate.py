@@ -1,0 +1,107 @@
+"""Whether a provider may be called now: its breaker, and the times in which it is to be left alone.
+
+Two things leave a provider alone beside the breaker: its own word (a Retry-After that is meant for everything), and settings
+that are wrong. The latter is probed: after the pause a single call goes ahead, and the others follow only when its answer no
+longer complains of the settings; each further complaint doubles the pause.
+"""
+
+from typing import Final
+
+import msgspec
+
+from broker.notification import Provider as ProviderName
+from config.clock import Clock
+from config.logs import get_logger
+from pushers.breaker import Breaker, BreakerState
+from pushers.outcome import Ambiguous, ConfigPause, Retry, SendOutcome
+from pushers.retry import clamp_after_s
+
+__all__ = ["Gate", "Permit"]
+
+_log = get_logger()
+
+_PAUSE_CAP_S: Final = 900.0
+
+
+class Permit(msgspec.Struct, frozen=True, gc=False):
+    """A call that may be made; to be handed back by `leave` or `abandon`."""
+
+    number: int
+    began: float
+    is_probe: bool
+
+
+class Gate:
+    """One provider's gate. Synchronous; time comes from the clock that is handed in."""
+
+    def __init__(self, provider: ProviderName, clock: Clock, breaker: Breaker | None = None) -> None:
+        self.provider = provider
+        self._clock = clock
+        self._breaker = breaker or Breaker()
+        self._quiet_until = 0.0
+        self._complaints = 0
+        self._probing = False
+
+    @property
+    def state(self) -> BreakerState:
+        """Where the breaker stands now."""
+        return self._breaker.state(self._clock.monotonic())
+
+    @property
+    def is_wide_open(self) -> bool:
+        """Whether calls pass without being counted one by one."""
+        return not self._complaints and self.state is BreakerState.CLOSED
+
+    def blocked_s(self) -> float:
+        """Tell for how long nothing will pass; 0 where something may."""
+        now = self._clock.monotonic()
+        return max(self._quiet_until - now, self._breaker.blocked_s(now), 0.0)
+
+    def enter(self) -> Permit | None:
+        """Ask to make a call; None where it must not be made now."""
+        now = self._clock.monotonic()
+        if now < self._quiet_until or self._probing:
+            return None
+        number = self._breaker.begin(now)
+        if number is None:
+            return None
+        self._probing = self._complaints > 0
+        return Permit(number, now, self._probing)
+
+    def leave(self, permit: Permit, outcome: SendOutcome) -> None:
+        """Tell how the call ended."""
+        now = self._clock.monotonic()
+        failed = isinstance(outcome, Ambiguous) or (isinstance(outcome, Retry) and outcome.is_failure)
+        before = self._breaker.state(now)
+        self._breaker.end(permit.number, failed=failed, took_s=now - permit.began, now=now, spread=self._clock.spread())
+        self._tell_of_breaker(before, now)
+        if permit.is_probe:
+            self._probing = False
+        match outcome:
+            case ConfigPause(after_s=after_s) if now >= self._quiet_until:
+                # Those that were under way beside the first complaint only say the same once more.
+                self._complaints += 1
+                _log.error("provider.paused", provider=self.provider, reason=outcome.reason, complaints=self._complaints)
+                self._be_quiet(min(_PAUSE_CAP_S, clamp_after_s(after_s) * 2.0 ** min(self._complaints - 1, 20)))
+            case ConfigPause():
+                pass
+            case Retry(after_s=float(after_s), scope="lane"):
+                self._be_quiet(clamp_after_s(after_s))
+            case _ if permit.is_probe and not failed:
+                self._complaints = 0
+
+    def abandon(self, permit: Permit) -> None:
+        """Give a permit back: the call was not made, or says nothing of the provider."""
+        self._breaker.abandon(permit.number)
+        if permit.is_probe:
+            self._probing = False
+
+    def _tell_of_breaker(self, before: BreakerState, now: float) -> None:
+        state = self._breaker.state(now)
+        if state is not before:
+            tell = _log.warning if state is BreakerState.OPEN else _log.info
+            tell("breaker.moved", provider=self.provider, state=state, open_s=round(self._breaker.blocked_s(now), 1))
+
+    def _be_quiet(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds * (1 + 0.1 * self._clock.spread())
+        self._quiet_until = max(self._quiet_until, until)

@@ -1,0 +1,83 @@
+"""What the pipeline counts, for Prometheus. Labels name providers, outcomes, lanes and states, never people or addresses."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from broker.ledger import PlanDone, SendDone
+from broker.notification import Outcome
+from broker.notification import Provider as ProviderName
+from pushers.breaker import BreakerState
+
+__all__ = ["Metrics"]
+
+_BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+
+
+class Metrics:
+    """The series of one registry. Children are looked up once: finding one by its labels costs more than counting."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        deliveries = Counter(
+            "heliograph_deliveries",
+            "Attempts that ended, by provider (live for the socket), outcome and lane.",
+            ("provider", "outcome", "lane"),
+            registry=registry,
+        )
+        finished = Counter(
+            "heliograph_notifications_finished",
+            "Notifications that the pipeline brought to an end, by state and lane.",
+            ("state", "lane"),
+            registry=registry,
+        )
+        accepted = Histogram(
+            "heliograph_accepted_seconds",
+            "From storing a notification to a provider's acceptance.",
+            ("provider", "lane"),
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        calls = Histogram(
+            "heliograph_provider_call_seconds",
+            "Duration of one call to a provider.",
+            ("provider",),
+            buckets=_BUCKETS_S[:11],
+            registry=registry,
+        )
+        self._breakers = Gauge("heliograph_breaker_state", "0 closed, 1 half open, 2 open.", ("provider",), registry=registry)
+        self._under_way = Gauge(
+            "heliograph_deliveries_under_way", "Calls to a provider under way.", ("provider",), registry=registry
+        )
+        self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
+        self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
+        self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
+        self._call = cache(calls.labels)
+
+    def watch(self, provider: ProviderName, state: Callable[[], BreakerState], under_way: Callable[[], int]) -> None:
+        """Say where a provider's gauges are read, whenever they are asked for."""
+        self._breakers.labels(provider).set_function(lambda: _BREAKER_VALUES[state()])
+        self._under_way.labels(provider).set_function(under_way)
+
+    def planned(self, done: PlanDone) -> None:
+        """Count a decision: its lines, and an end."""
+        lane = done.step.notification.lane
+        for entry in done.entries:
+            self._delivery(entry.provider or entry.route, entry.outcome, lane).inc()
+        if done.finish is not None:
+            self._finished(done.finish, lane).inc()
+
+    def sent(self, done: SendDone, took_s: float | None, now: datetime) -> None:
+        """Count an attempt that ended, and its call if one was made."""
+        entry = done.entry
+        if entry is None:
+            return
+        notification = done.step.notification
+        provider, lane = entry.provider, notification.lane
+        self._delivery(provider, entry.outcome, lane).inc()
+        if took_s is not None:
+            self._call(provider).observe(took_s)
+        if entry.outcome is Outcome.ACCEPTED:
+            self._accepted(provider, lane).observe((now - notification.created_at).total_seconds())

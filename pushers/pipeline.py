@@ -1,0 +1,281 @@
+"""The pipeline's component: claims steps, has them decided or delivered, and has written down what became of them.
+
+One claim is in flight at a time and takes as much as the lanes' quotas allow; while claims come back full the next follows at
+once. Between claims the pipeline sleeps until the store has work, a step falls due, or a second has passed: other processes
+make work too. Everything that is claimed is bounded: what a provider cannot take now is left in the store.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from broker.channels import ChannelRules
+from broker.errors import StoreUnavailable
+from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
+from broker.limits import Limits
+from broker.notification import Lane
+from broker.notification import Provider as ProviderName
+from broker.presence import UserPresence
+from broker.pubsub import PubSub
+from config.clock import Clock
+from config.logs import get_logger
+from config.settings import NotificationSettings, ProviderLimits
+from pushers import verdict
+from pushers.bell import Bell
+from pushers.completion import to_completion, within
+from pushers.gate import Gate
+from pushers.lanes import hungry_lanes, quotas
+from pushers.leases import Held, renew_forever
+from pushers.live import LiveRoute
+from pushers.metrics import Metrics
+from pushers.outage import Outage
+from pushers.planner import Planner
+from pushers.provider import Provider
+from pushers.rates import Rates
+from pushers.recorder import Recorder
+from pushers.report import Report
+from pushers.retry import RetryPolicy
+from pushers.worker import Worker
+
+__all__ = ["Pipeline", "PipelineStatistics"]
+
+_log = get_logger()
+
+_BATCH: Final = 500
+_POLL_S: Final = 1.0
+# A step that is due and yet was not claimed belongs to a provider that is left alone: looking again at once helps nobody.
+_LEAST_WAIT_S: Final = 0.05
+
+
+class PipelineStatistics(msgspec.Struct, frozen=True):
+    """What is held now: steps in all, those that wait for a place, calls under way, and results not written yet."""
+
+    held: int
+    queued: int
+    under_way: int
+    unwritten: int
+
+
+class Pipeline:
+    """The component. Providers belong to whoever made them, and are closed by them after `stop`."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        pubsub: PubSub,
+        user_presence: UserPresence,
+        limits: Limits,
+        rules: ChannelRules,
+        providers: Sequence[Provider],
+        provider_limits: Mapping[ProviderName, ProviderLimits],
+        settings: NotificationSettings,
+        clock: Clock,
+        worker_id: str,
+        metrics: Metrics | None = None,
+        stop_timeout_s: float = 3.0,
+    ) -> None:
+        self.started = asyncio.Event()
+        self._ledger, self._settings, self._clock, self._id = ledger, settings, clock, worker_id
+        self._stop_timeout_s = stop_timeout_s
+        self._metrics = metrics or Metrics(CollectorRegistry())
+        self._policy = RetryPolicy.of(settings)
+        self._report = Report(self._metrics)
+        self._work = Bell(clock)
+        self._held = Held()
+        self._outage = Outage("store", clock)
+        self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written)
+        rates = Rates(limits, provider_limits, clock)
+        self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
+        self._planner = Planner(
+            LiveRoute(pubsub, rules),
+            user_presence,
+            reachable=frozenset(self._workers),
+            policy=self._policy,
+            held=self._held,
+            is_ended=ledger.is_ended,
+            clock=clock,
+        )
+        self._group: asyncio.TaskGroup | None = None
+        self._sleeps_until: datetime | None = None
+        self._stop_asked = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def statistics(self) -> PipelineStatistics:
+        """Count what is held."""
+        workers = self._workers.values()
+        return PipelineStatistics(
+            held=len(self._held),
+            queued=sum(worker.queued for worker in workers),
+            under_way=sum(worker.under_way for worker in workers),
+            unwritten=len(self._recorder),
+        )
+
+    async def run(self) -> None:
+        """Work until `stop` is called. One call per object."""
+        if self._stop_asked.is_set():
+            return
+        self._ledger.on_work(self._work.ring)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                claiming = group.create_task(self._claim_forever(), name="pipeline:claim")
+                recording = group.create_task(self._recorder.run(), name="pipeline:record")
+                renewing = group.create_task(
+                    renew_forever(self._held, self._ledger, self._clock, self._settings.lease), name="pipeline:renew"
+                )
+                self.started.set()
+                await self._stop_asked.wait()
+                await self._wind_down(claiming)
+                recording.cancel()
+                renewing.cancel()
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Stop claiming, finish what is under way within the time given, write it down, and give the rest back.
+
+        May come twice, or before the start; returns when `run` is over.
+        """
+        self._stop_asked.set()
+        if self.started.is_set():
+            await self._ended.wait()
+
+    async def _wind_down(self, claiming: asyncio.Task[None]) -> None:
+        # 1 claim nothing more
+        claiming.cancel()
+        await asyncio.wait({claiming})
+        # 2 what was not begun is given back by the release below
+        for worker in self._workers.values():
+            worker.give_up_queue()
+        # 3 calls under way may end
+        finishing = asyncio.gather(*(worker.finish() for worker in self._workers.values()))
+        if not await within(finishing, self._stop_timeout_s, self._clock):
+            _log.warning("pipeline.cut_off", under_way=self.statistics().under_way)
+            for worker in self._workers.values():
+                await worker.cut_off()
+        # 4 what they came to is written
+        drained = asyncio.ensure_future(self._recorder.drained())
+        if not await within(drained, self._stop_timeout_s, self._clock):
+            _log.warning("pipeline.unwritten", results=len(self._recorder))
+        # 5 the leases go back, so that others need not wait until they run out
+        try:
+            await self._ledger.release(self._id)
+        except StoreUnavailable as exc:
+            _log.warning("pipeline.unreleased", reason=str(exc))
+
+    async def _claim_forever(self) -> None:
+        hungry = frozenset(Lane)
+        while True:
+            try:
+                await self._recorder.room()
+                self._work.silence()
+                hungry = await self._claim(hungry)
+                wait_s = 0.0 if hungry else await self._rest_s()
+                self._outage.ended()
+            except StoreUnavailable as exc:
+                await self._clock.sleep(self._outage.failed(exc))
+                continue
+            except Exception:  # the edge of a claim: the pipeline never dies of an error of ours
+                _log.exception("claim.broke")
+                wait_s = _POLL_S
+            if wait_s:
+                self._sleeps_until = self._clock.now() + timedelta(seconds=wait_s)
+                await self._work.wait_for(wait_s)
+                self._sleeps_until = None
+
+    async def _claim(self, hungry: frozenset[Lane]) -> frozenset[Lane]:
+        """Claim once and set everything going; tells which lanes came back full."""
+        asked = quotas(_BATCH, hungry)
+        blocked = {name for name, worker in self._workers.items() if worker.is_blocked}
+        full = {name for name, worker in self._workers.items() if worker.is_full()}
+        steps = list(await self._ask_for(asked, blocked | full))
+        if full - blocked:
+            # Critical steps overtake what waits here, so they are not left behind it in the store.
+            full_of_critical = {name for name, worker in self._workers.items() if worker.is_full_of_critical}
+            steps += await self._ask_for({Lane.CRITICAL: _BATCH}, blocked | full_of_critical)
+        await self._begin(steps)
+        return hungry_lanes(steps, asked)
+
+    async def _ask_for(self, asked: Mapping[Lane, int], paused: set[ProviderName]) -> Sequence[Step]:
+        lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
+        return await to_completion(self._ledger.claim(self._id, asked, lease_until=lease_until, paused=frozenset(paused)))
+
+    async def _begin(self, steps: Sequence[Step]) -> None:
+        """Set claimed steps going: decisions here and now, deliveries at their workers."""
+        plans: list[Step] = []
+        for step in steps:
+            if not self._held.take(step):
+                continue  # under way here already: what that comes to is written under the new lease
+            if step.kind is StepKind.PLAN:
+                plans.append(step)
+                continue
+            try:
+                self._dispatch(step)
+            except Exception:  # the edge of a step: its lease runs out, and it is taken over
+                _log.exception("delivery.lost", notification=step.notification.id)
+                self._held.drop(step)
+        if plans:
+            self._recorder.add_plans(await self._planner.decide(plans))
+
+    async def _rest_s(self) -> float:
+        """Tell how long nothing needs to be claimed."""
+        if self._work.is_rung:
+            return 0.0
+        due_at = await self._ledger.next_due()
+        if due_at is None:
+            return _POLL_S
+        return min(_POLL_S, max(_LEAST_WAIT_S, (due_at - self._clock.now()).total_seconds()))
+
+    def _written(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+        """Count what is written, and wake up for what falls due earlier than anybody knew when the sleep began."""
+        for plan in plans:
+            self._metrics.planned(plan)
+        if (until := self._sleeps_until) is None:
+            return
+        if any(plan.next_plan_at is not None and plan.next_plan_at < until for plan in plans) or any(
+            (send.retry_at or send.replan_at) < until for send in sends
+        ):
+            self._work.ring()
+
+    def _dispatch(self, step: Step) -> None:
+        """Hand a delivery to its provider's worker, or end it where there is none."""
+        device, now = step.device, self._clock.now()
+        if device is None:
+            self._recorder.add_send(verdict.removed(step, now=now))
+            return
+        worker = self._workers.get(device.provider)
+        if worker is not None and now < step.notification.expires_at:
+            worker.offer(step)
+            return
+        end = verdict.unconfigured if now < step.notification.expires_at else verdict.expired
+        done = end(step, device, now=now)
+        self._recorder.add_send(done)
+        self._report.ended(done, now=now)
+
+    def _make_worker(self, provider: Provider, rates: Rates) -> Worker:
+        gate = Gate(provider.name, self._clock)
+        worker = Worker(
+            provider,
+            gate,
+            rates=rates,
+            policy=self._policy,
+            concurrency=self._settings.concurrency,
+            held=self._held,
+            recorder=self._recorder,
+            report=self._report,
+            is_ended=self._ledger.is_ended,
+            on_room=self._work.ring,
+            spawn=self._spawn,
+            clock=self._clock,
+        )
+        self._metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
+        return worker
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        assert self._group is not None, "deliveries begin while the pipeline runs"
+        return self._group.create_task(work, name=name)

@@ -1,0 +1,103 @@
+"""Carries out decisions: asks once per batch who is connected, decides each step, and publishes what goes live."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from broker.errors import EngineUnavailable
+from broker.ledger import PlanDone, Step
+from broker.notification import Entry, Outcome, Provider, State
+from broker.presence import UserPresence
+from config.clock import Clock
+from config.logs import get_logger
+from pushers.leases import Held
+from pushers.live import LiveRoute
+from pushers.outage import Outage
+from pushers.retry import RetryAt, RetryPolicy, next_try
+from pushers.router import Plan, asks_presence, plan, plan_without_live
+
+__all__ = ["Planner"]
+
+_log = get_logger()
+
+
+class Planner:
+    """Turns plan steps into what is to be recorded."""
+
+    def __init__(
+        self,
+        live: LiveRoute,
+        users: UserPresence,
+        *,
+        reachable: frozenset[Provider],
+        policy: RetryPolicy,
+        held: Held,
+        is_ended: Callable[[str], bool],
+        clock: Clock,
+    ) -> None:
+        self._live, self._users, self._reachable, self._policy = live, users, reachable, policy
+        self._held, self._is_ended, self._clock = held, is_ended, clock
+        self._outage = Outage("engine", clock)
+
+    async def decide(self, steps: Sequence[Step]) -> Sequence[PlanDone]:
+        """Decide all steps, and publish for those that go live; what comes back has only to be written down."""
+        now = self._clock.now()
+        online = await self._online(steps, now)
+        decided: list[PlanDone] = []
+        publishing: list[Plan] = []
+        for step in steps:
+            try:
+                if online is None and asks_presence(step, now=now):
+                    decided.append(plan_without_live(step, now=now, reachable=self._reachable))
+                    continue
+                is_online = online is not None and step.notification.user in online
+                planned = plan(step, online=is_online, now=now, reachable=self._reachable)
+            except Exception:  # the edge of a decision: an error of ours must not take the others down
+                decided.append(self._broken(step, now))
+                continue
+            if planned.publish:
+                publishing.append(planned)
+            else:
+                decided.append(planned.done)
+        decided += filter(None, await asyncio.gather(*(self._publish(planned, now) for planned in publishing)))
+        return decided
+
+    async def _online(self, steps: Sequence[Step], now: datetime) -> frozenset[str] | None:
+        """Ask who of the users that matter is connected; None where the engine does not say."""
+        users = frozenset(step.notification.user for step in steps if asks_presence(step, now=now))
+        asked = frozenset(user for user in users if self._live.is_open(user))
+        if not asked:
+            return frozenset()
+        try:
+            online = await self._users.online(asked)
+        except EngineUnavailable as exc:
+            self._outage.failed(exc)
+            return None
+        self._outage.ended()
+        return online
+
+    async def _publish(self, planned: Plan, now: datetime) -> PlanDone | None:
+        """Make the live publication of a decision; None where the notification has ended meanwhile."""
+        step = planned.done.step
+        if self._is_ended(step.notification.id):
+            self._held.drop(step)
+            return None
+        try:
+            await self._live.publish(step.notification)
+        except EngineUnavailable as exc:
+            self._outage.failed(exc)
+            return plan_without_live(step, now=now, reachable=self._reachable)
+        except Exception:  # the edge of a decision
+            return self._broken(step, now)
+        return planned.done
+
+    def _broken(self, step: Step, now: datetime) -> PlanDone:
+        """Put a decision back that failed through an error of ours; in the end, end the notification. Called while handling."""
+        _log.exception("plan.broke", notification=step.notification.id)
+        failures = sum(entry.route == "" and entry.outcome is Outcome.RETRY for entry in step.entries)
+        decision = next_try(self._policy, failures + 1, now=now, spread=self._clock.spread())
+        if isinstance(decision, RetryAt):
+            return PlanDone(step, (Entry("", Outcome.RETRY, now, detail="internal error"),), next_plan_at=decision.at)
+        was_taken = any(entry.outcome in (Outcome.ACCEPTED, Outcome.PUBLISHED) for entry in step.entries)
+        entry = Entry("", Outcome.GAVE_UP, now, detail="internal error")
+        return PlanDone(step, (entry,), finish=State.EXHAUSTED if was_taken else State.FAILED)

@@ -1,0 +1,232 @@
+"""Carries the deliveries of one provider: a short queue, a bounded number of calls under way, and nothing shared with others.
+
+A hanging provider fills its own places and its own queue; then it is left out of claims, and the others never notice. In the
+queue critical deliveries go first; the others keep the order of their claims, which have shared out the lanes already.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from broker.errors import EngineUnavailable
+from broker.ledger import SendDone, Step
+from broker.notification import Lane
+from config.clock import Clock
+from config.logs import get_logger
+from pushers import verdict
+from pushers.gate import Gate, Permit
+from pushers.leases import Held
+from pushers.outage import Outage
+from pushers.outcome import SendOutcome
+from pushers.provider import Provider
+from pushers.rates import Rates
+from pushers.recorder import Recorder
+from pushers.report import Report
+from pushers.retry import RetryPolicy
+
+__all__ = ["Spawn", "Worker"]
+
+_log = get_logger()
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+
+
+class Worker:
+    """One provider's deliveries. Everything but the calls themselves happens in the loop turn that brings it."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        gate: Gate,
+        *,
+        rates: Rates,
+        policy: RetryPolicy,
+        concurrency: int,
+        held: Held,
+        recorder: Recorder,
+        report: Report,
+        is_ended: Callable[[str], bool],
+        on_room: Callable[[], None],
+        spawn: Spawn,
+        clock: Clock,
+    ) -> None:
+        self._provider, self._gate, self._rates, self._policy = provider, gate, rates, policy
+        self._concurrency = concurrency
+        self._held, self._recorder, self._report = held, recorder, report
+        self._is_ended, self._on_room, self._spawn, self._clock = is_ended, on_room, spawn, clock
+        self._critical: deque[Step] = deque()
+        self._others: deque[Step] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = 0
+        self._is_awaited = False
+        self._limits_outage = Outage("limits", clock, base_s=1.0)
+
+    @property
+    def queued(self) -> int:
+        """How many steps wait here."""
+        return len(self._critical) + len(self._others)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls are under way, or about to be."""
+        return len(self._tasks)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing may pass now, so that claims should leave this provider alone."""
+        return self._gate.blocked_s() > 0
+
+    def is_full(self) -> bool:
+        """Whether enough waits here already; then `on_room` is called once there is room again."""
+        most = self._concurrency if self._gate.is_wide_open else 1
+        self._is_awaited = self.queued >= most
+        return self._is_awaited
+
+    @property
+    def is_full_of_critical(self) -> bool:
+        """Whether even critical steps should be left where they are."""
+        return len(self._critical) >= self._concurrency
+
+    def offer(self, step: Step) -> None:
+        """Take a claimed step that has a device of this provider."""
+        queue = self._critical if step.notification.lane is Lane.CRITICAL else self._others
+        queue.append(step)
+        self._pump()
+
+    def give_up_queue(self) -> None:
+        """Forget what was not begun: for the end, when all leases are released."""
+        for step in (*self._critical, *self._others):
+            self._held.drop(step)
+        self._critical.clear()
+        self._others.clear()
+
+    async def finish(self) -> None:
+        """Wait for the calls under way."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
+    async def cut_off(self) -> None:
+        """Break the calls off that are still under way; what they came to is unknown."""
+        for task in self._tasks:
+            task.cancel()
+        await self.finish()
+
+    def _pump(self) -> None:
+        """Put free places to work, or put everything back while nothing may pass."""
+        if not self.queued:
+            return
+        if (blocked_s := self._gate.blocked_s()) > 0:
+            self._put_all_back(blocked_s)
+            return
+        wanted = min(self.queued - self._starting, self._concurrency - len(self._tasks))
+        if not self._gate.is_wide_open:
+            wanted = min(wanted, 1)  # each probe that comes back well calls the next
+        for _ in range(wanted):
+            self._starting += 1
+            task = self._spawn(self._carry(), f"delivery:{self._provider.name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self) -> None:
+        """Serve the queue from one place until it is empty or nothing may pass."""
+        self._starting -= 1
+        while self.queued:
+            step = (self._critical or self._others).popleft()
+            self._call_for_more()
+            if not self._still_holds(step):
+                continue
+            permit = self._gate.enter()
+            if permit is None:
+                (self._critical if step.notification.lane is Lane.CRITICAL else self._others).appendleft(step)
+                if (blocked_s := self._gate.blocked_s()) > 0:
+                    self._put_all_back(blocked_s)
+                return
+            try:
+                await self._deliver(step, permit)
+            except Exception:  # the net under the edge: the lease runs out, and the step is taken over
+                _log.exception("delivery.lost", notification=step.notification.id, provider=self._provider.name)
+                self._held.drop(step)
+            if not self._gate.is_wide_open or len(self._tasks) < self._concurrency:
+                self._pump()
+
+    def _still_holds(self, step: Step) -> bool:
+        """Look a last time before a call whether anybody still wants it."""
+        assert step.device is not None
+        if self._is_ended(step.notification.id):
+            self._held.drop(step)  # its row went with the notification
+            return False
+        now = self._clock.now()
+        if now >= step.notification.expires_at:
+            self._record(verdict.expired(step, step.device, now=now))
+            return False
+        return True
+
+    async def _deliver(self, step: Step, permit: Permit) -> None:
+        if self._rates.is_limited(self._provider.name) and (wait_s := await self._spend(step.notification.lane)):
+            self._gate.abandon(permit)
+            now = self._clock.now()
+            self._record(verdict.put_off(step, until=now + timedelta(seconds=wait_s), now=now))
+            return
+        if not self._still_holds(step):
+            self._gate.abandon(permit)
+            return
+        await self._call(step, permit)
+
+    async def _spend(self, lane: Lane) -> float:
+        """Ask for the rate; seconds to wait, 0 for none."""
+        try:
+            wait_s = await self._rates.spend(self._provider.name, lane)
+        except EngineUnavailable as exc:
+            return self._limits_outage.failed(exc)
+        self._limits_outage.ended()
+        return wait_s
+
+    async def _call(self, step: Step, permit: Permit) -> None:
+        device = step.device
+        assert device is not None
+        try:
+            outcome = await self._provider.send(step.notification, device, now=self._clock.now())
+        except asyncio.CancelledError:
+            self._gate.abandon(permit)
+            raise
+        except Exception:  # the edge of a delivery: an error of ours must not take the others down
+            _log.exception("delivery.broke", notification=step.notification.id, provider=self._provider.name)
+            self._gate.abandon(permit)
+            now, spread = self._clock.now(), self._clock.spread()
+            self._record(verdict.broken(step, device, policy=self._policy, now=now, spread=spread))
+            return
+        self._conclude(step, permit, outcome)
+
+    def _conclude(self, step: Step, permit: Permit, outcome: SendOutcome) -> None:
+        device = step.device
+        assert device is not None
+        self._gate.leave(permit, outcome)
+        now = self._clock.now()
+        done = verdict.judge(
+            step,
+            device,
+            outcome,
+            policy=self._policy,
+            now=now,
+            resume_at=now + timedelta(seconds=self._gate.blocked_s()),
+            spread=self._clock.spread(),
+        )
+        self._record(done, took_s=self._clock.monotonic() - permit.began)
+
+    def _put_all_back(self, blocked_s: float) -> None:
+        now = self._clock.now()
+        for step in (*self._critical, *self._others):
+            self._recorder.add_send(verdict.put_off(step, until=now + timedelta(seconds=blocked_s), now=now))
+        self._critical.clear()
+        self._others.clear()
+
+    def _record(self, done: SendDone, took_s: float | None = None) -> None:
+        self._recorder.add_send(done)
+        self._report.ended(done, now=self._clock.now(), took_s=took_s)
+
+    def _call_for_more(self) -> None:
+        if self._is_awaited and self.queued < self._concurrency:
+            self._is_awaited = False
+            self._on_room()

@@ -1,0 +1,465 @@
+"""The component from claim to record: what reaches providers, when, and what the timeline tells."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from broker.errors import EngineUnavailable
+from broker.notification import Lane, Preference, Provider, Route, State
+from config.settings import NotificationSettings, ProviderLimits
+from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, TooLarge
+
+PUSH = (Route.PUSH,)
+
+
+async def test_an_offline_user_gets_push_then_mail(rig, device):
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
+    sent = rig.ledger.add(push_wait_s=30.0)
+    await rig.start()
+    assert rig.calls(Provider.FCM) == [0.0]
+    await rig.advance(29.0)
+    assert rig.calls(Provider.EMAIL) == []
+    await rig.advance(1.0)
+    assert rig.calls(Provider.EMAIL) == [30.0]
+    assert rig.state(sent) is State.EXHAUSTED
+    assert rig.outcomes(sent) == [("live", "offline"), ("fcm", "accepted"), ("email", "accepted")]
+
+
+async def test_a_connected_user_is_told_live_and_an_ack_ends_it(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    await rig.connect()
+    await rig.start()
+    sent = rig.ledger.add()
+    await rig.quiet()
+    assert [channel for channel, _ in rig.published] == ["#ann"]
+    assert rig.published[0][1]["id"] == sent.id
+    await rig.advance(4.0)
+    await rig.ledger.acknowledge(sent.id, "ann")
+    await rig.advance(60.0)
+    assert rig.calls(Provider.FCM) == []
+    assert rig.state(sent) is State.ACKNOWLEDGED
+
+
+async def test_without_an_ack_the_push_goes_out_after_the_wait(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    await rig.connect()
+    sent = rig.ledger.add(ack_wait_s=5.0)
+    await rig.start()
+    await rig.advance(4.9)
+    assert rig.calls(Provider.FCM) == []
+    await rig.advance(0.1)
+    assert rig.calls(Provider.FCM) == [5.0]
+    assert rig.state(sent) is State.EXHAUSTED
+
+
+async def test_an_ack_that_comes_while_the_step_waits_for_a_place_stops_the_send(rig, device):
+    rig.settings = NotificationSettings(concurrency=1)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    await rig.start()
+    rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    waiting = rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    await rig.ledger.acknowledge(waiting.id, "ann")
+    rig.providers[Provider.FCM].answer()
+    await rig.quiet()
+    assert waiting.id not in [id_ for _, id_, _ in rig.providers[Provider.FCM].calls]
+    assert rig.state(waiting) is State.ACKNOWLEDGED
+
+
+async def test_a_send_under_way_may_finish_and_both_are_told(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    pipeline = await rig.start()
+    sent = rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    await rig.ledger.acknowledge(sent.id, "ann")
+    rig.providers[Provider.FCM].answer()
+    await rig.quiet()
+    assert rig.outcomes(sent) == [("live", "acknowledged"), ("fcm", "accepted")]
+    assert rig.state(sent) is State.ACKNOWLEDGED
+    assert pipeline.statistics().held == 0
+
+
+async def test_a_temporary_failure_is_retried_from_the_schedule(rig, device):
+    rig.settings = NotificationSettings(retry_jitter="equal")
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].script = [Retry("503"), Retry("503")]
+    sent = rig.ledger.add(routes=PUSH)
+    await rig.start()
+    assert len(rig.calls(Provider.FCM)) == 1
+    await rig.advance(2.0)
+    first, second, third = rig.calls(Provider.FCM)
+    assert 0.05 <= second - first < 0.2
+    assert 0.1 <= third - second < 0.3
+    assert rig.outcomes(sent) == [("fcm", "retry"), ("fcm", "retry"), ("fcm", "accepted")]
+    assert [entry.attempt for entry in rig.ledger.entries[sent.id]] == [1, 2, 3]
+    assert rig.state(sent) is State.EXHAUSTED
+
+
+async def test_the_last_retry_gives_up_and_mail_follows_at_once(rig, device):
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
+    rig.providers[Provider.FCM].default = Retry("503")
+    sent = rig.ledger.add()
+    await rig.start()
+    await rig.advance(10.0)
+    assert len(rig.calls(Provider.FCM)) == 6
+    assert len(rig.calls(Provider.EMAIL)) == 1
+    assert rig.outcomes(sent)[-2:] == [("fcm", "gave_up"), ("email", "accepted")]
+
+
+async def test_retry_after_is_obeyed(rig, device):
+    rig.ledger.register(device(Provider.APNS), device(Provider.FCM))
+    rig.providers[Provider.APNS].script = [Retry("429", after_s=20.0, is_failure=False)]
+    rig.ledger.add(routes=PUSH)
+    await rig.start()
+    await rig.advance(19.9)
+    assert rig.calls(Provider.APNS) == [0.0]
+    await rig.advance(2.2)
+    assert len(rig.calls(Provider.APNS)) == 2
+    assert rig.calls(Provider.APNS)[1] >= 20.0
+
+
+async def test_a_word_for_the_whole_lane_holds_everything_back_there_and_nothing_elsewhere(rig, device):
+    rig.ledger.register(device(Provider.APNS), device(Provider.FCM))
+    rig.providers[Provider.APNS].script = [Retry("503", after_s=20.0, scope="lane")]
+    await rig.start()
+    rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    for _ in range(5):
+        rig.ledger.add(routes=PUSH)
+    await rig.advance(19.9)
+    assert rig.calls(Provider.APNS) == [0.0]
+    assert len(rig.calls(Provider.FCM)) == 6
+    await rig.advance(3.0)
+    assert len(rig.calls(Provider.APNS)) == 7
+
+
+async def test_a_dead_address_is_dropped_and_the_next_route_has_its_turn(rig, device):
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
+    rig.providers[Provider.FCM].script = [DropDevice("UNREGISTERED", as_of=rig.clock.now())]
+    sent = rig.ledger.add()
+    await rig.start()
+    assert [found.provider for found in rig.ledger.devices.values()] == [Provider.EMAIL]
+    assert rig.outcomes(sent) == [("live", "offline"), ("fcm", "unregistered"), ("email", "accepted")]
+
+
+@pytest.mark.parametrize("outcome", [DropMessage("bad"), TooLarge(4096), DropDevice("mix-up", None, confident=False)])
+async def test_a_permanent_failure_goes_to_the_next_route_and_keeps_the_device(rig, device, outcome):
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
+    rig.providers[Provider.FCM].script = [outcome]
+    sent = rig.ledger.add()
+    await rig.start()
+    assert len(rig.ledger.devices) == 2
+    assert rig.outcomes(sent)[1:] == [("fcm", "refused"), ("email", "accepted")]
+
+
+async def test_nobody_to_reach_is_failed(rig):
+    sent = rig.ledger.add()
+    await rig.start()
+    assert rig.state(sent) is State.FAILED
+
+
+async def test_a_muted_route_is_left_out(rig, device):
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
+    rig.ledger.preferences = [Preference("chat", "push", False)]
+    sent = rig.ledger.add()
+    await rig.start()
+    assert rig.outcomes(sent) == [("live", "offline"), ("push", "muted"), ("email", "accepted")]
+    assert rig.calls(Provider.FCM) == []
+
+
+async def test_a_provider_that_is_not_configured_is_told_and_passed(rig, device):
+    del rig.providers[Provider.FCM]
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
+    sent = rig.ledger.add()
+    await rig.start()
+    assert rig.outcomes(sent)[1:] == [("fcm", "paused"), ("email", "accepted")]
+
+
+async def test_what_expires_while_it_waits_is_expired_and_not_sent(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    await rig.connect()
+    sent = rig.ledger.add(ttl_s=3.0, ack_wait_s=5.0)
+    await rig.start()
+    await rig.advance(3.0)
+    assert rig.state(sent) is State.EXPIRED
+    assert rig.calls(Provider.FCM) == []
+
+
+async def test_a_delivery_that_expires_before_its_turn_is_not_sent(rig, device):
+    rig.settings = NotificationSettings(concurrency=1)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    rig.ledger.add(routes=PUSH)
+    await rig.start()
+    late = rig.ledger.add(routes=PUSH, ttl_s=4.0)
+    await rig.advance(4.0)
+    rig.providers[Provider.FCM].answer()
+    await rig.quiet()
+    assert rig.outcomes(late) == [("fcm", "expired")]
+    assert rig.state(late) is State.EXPIRED
+    assert len(rig.calls(Provider.FCM)) == 1
+
+
+async def test_a_hanging_provider_does_not_hold_up_another(rig, device):
+    rig.settings = NotificationSettings(concurrency=2)
+    rig.ledger.register(device(Provider.APNS), device(Provider.FCM))
+    rig.providers[Provider.APNS].hang()
+    pipeline = await rig.start()
+    sent = [rig.ledger.add(routes=PUSH) for _ in range(50)]
+    await rig.advance(5.0)
+    assert len(rig.calls(Provider.APNS)) == 2
+    assert len(rig.calls(Provider.FCM)) == 50
+    assert rig.providers[Provider.APNS].most_at_once == 2
+    rig.providers[Provider.APNS].answer()
+    await rig.advance(5.0)
+    assert {rig.state(one) for one in sent} == {State.EXHAUSTED}
+    assert pipeline.statistics().held == 0
+
+
+async def test_the_breaker_opens_probes_and_closes(rig, device):
+    rig.settings = NotificationSettings(retry_limit=0)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].default = Retry("503")
+    await rig.start()
+    for _ in range(20):
+        rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    assert len(rig.calls(Provider.FCM)) == 20
+    waiting = [rig.ledger.add(routes=PUSH) for _ in range(30)]
+    await rig.advance(59.9)
+    assert len(rig.calls(Provider.FCM)) == 20
+    rig.providers[Provider.FCM].default = Accepted()
+    rig.providers[Provider.FCM].hang()
+    await rig.advance(8.0)
+    assert len(rig.calls(Provider.FCM)) == 21, "one probe goes ahead alone"
+    rig.providers[Provider.FCM].answer()
+    await rig.advance(1.0)
+    assert {rig.state(one) for one in waiting} == {State.EXHAUSTED}
+    assert {found for one in waiting for found in rig.outcomes(one)} == {("fcm", "accepted")}
+
+
+async def test_a_failed_probe_opens_for_longer(rig, device):
+    rig.settings = NotificationSettings(retry_limit=0)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].default = Ambiguous("timeout")
+    await rig.start()
+    for _ in range(40):
+        rig.ledger.add(routes=PUSH)
+    await rig.advance(70.0)
+    calls = len(rig.calls(Provider.FCM))
+    await rig.advance(100.0)
+    assert len(rig.calls(Provider.FCM)) == calls
+    await rig.advance(40.0)
+    assert len(rig.calls(Provider.FCM)) == calls + 1
+
+
+async def test_wrong_settings_hold_everything_until_a_probe_passes(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].script = [ConfigPause("no such key", after_s=60.0)] * 2
+    first = rig.ledger.add(routes=PUSH)
+    await rig.start()
+    others = [rig.ledger.add(routes=PUSH) for _ in range(5)]
+    await rig.advance(59.0)
+    assert len(rig.calls(Provider.FCM)) == 1
+    assert rig.outcomes(first) == [("fcm", "paused")]
+    await rig.advance(10.0)
+    assert len(rig.calls(Provider.FCM)) == 2, "a single probe"
+    await rig.advance(140.0)
+    assert {rig.state(one) for one in (first, *others)} == {State.EXHAUSTED}
+
+
+async def test_a_rate_spreads_calls_without_costing_tries(rig, device):
+    rig.limits = {Provider.FCM: ProviderLimits(rate_per_s=10.0, burst=5)}
+    rig.ledger.register(device(Provider.FCM))
+    sent = [rig.ledger.add(routes=PUSH) for _ in range(25)]
+    await rig.start()
+    assert len(rig.calls(Provider.FCM)) == 5
+    await rig.advance(1.0)
+    assert 10 <= len(rig.calls(Provider.FCM)) <= 15
+    await rig.advance(3.0)
+    assert len(rig.calls(Provider.FCM)) == 25
+    assert {entry.attempt for one in sent for entry in rig.ledger.entries[one.id]} == {1}
+
+
+async def test_critical_is_called_before_everything_that_waits(rig, device):
+    rig.settings = NotificationSettings(concurrency=1)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    await rig.start()
+    for _ in range(10):
+        rig.ledger.add(routes=PUSH, lane=Lane.BULK)
+    await rig.quiet()
+    critical = rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL)
+    await rig.quiet()
+    rig.providers[Provider.FCM].answer()
+    await rig.advance(1.0)
+    order = [id_ for _, id_, _ in rig.providers[Provider.FCM].calls]
+    assert order.index(critical.id) <= 2
+
+
+async def test_steps_left_by_a_dead_worker_are_taken_over_and_count_as_tried(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    sent = rig.ledger.add(routes=PUSH)
+    await rig.start("w-1")
+    assert len(rig.calls(Provider.FCM)) == 1
+    await rig.kill()
+    rig.providers[Provider.FCM].answer()
+    await rig.start("w-2")
+    await rig.advance(29.0)
+    assert len(rig.calls(Provider.FCM)) == 1
+    await rig.advance(2.0)
+    assert len(rig.calls(Provider.FCM)) == 2
+    assert [entry.attempt for entry in rig.ledger.entries[sent.id]] == [2]
+    assert rig.state(sent) is State.EXHAUSTED
+
+
+async def test_a_long_call_keeps_its_lease(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    sent = rig.ledger.add(routes=PUSH)
+    await rig.start("w-1")
+    await rig.start("w-2")
+    await rig.advance(300.0)
+    assert len(rig.calls(Provider.FCM)) == 1
+    rig.providers[Provider.FCM].answer()
+    await rig.quiet()
+    assert rig.outcomes(sent) == [("fcm", "accepted")]
+
+
+async def test_the_store_goes_away_and_comes_back(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    under_way = rig.ledger.add(routes=PUSH)
+    pipeline = await rig.start()
+    rig.ledger.is_away = True
+    rig.providers[Provider.FCM].answer()
+    await rig.advance(20.0)
+    waiting = rig.ledger.add(routes=PUSH)
+    assert pipeline.statistics().unwritten == 1
+    rig.ledger.is_away = False
+    await rig.advance(6.0)
+    assert rig.state(under_way) is rig.state(waiting) is State.EXHAUSTED
+    assert len(rig.calls(Provider.FCM)) == 2
+
+
+async def test_a_lease_that_ran_out_while_the_store_was_away_is_not_done_twice(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    sent = rig.ledger.add(routes=PUSH)
+    pipeline = await rig.start()
+    rig.ledger.is_away = True
+    await rig.advance(60.0)
+    rig.ledger.is_away = False
+    await rig.advance(6.0)
+    assert len(rig.ledger.claims) == 3, "plan, send, and the send again under a new lease"
+    rig.providers[Provider.FCM].answer()
+    await rig.quiet()
+    assert len(rig.calls(Provider.FCM)) == 1
+    assert rig.outcomes(sent) == [("fcm", "accepted")]
+    assert rig.state(sent) is State.EXHAUSTED
+    assert pipeline.statistics().held == 0
+
+
+async def test_an_error_of_ours_in_one_delivery_leaves_the_others_alone(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].script = [RuntimeError("a bug")]
+    sent = [rig.ledger.add(routes=PUSH) for _ in range(3)]
+    await rig.start()
+    await rig.advance(1.0)
+    assert {rig.state(one) for one in sent} == {State.EXHAUSTED}
+    assert [rig.outcomes(one) for one in sent].count([("fcm", "retry"), ("fcm", "accepted")]) == 1
+
+
+async def test_an_error_of_ours_in_one_result_leaves_the_others_alone(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    await rig.start()
+    failures = 1
+
+    def fail_once():
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise RuntimeError("a bug")
+
+    rig.ledger.on_record = fail_once
+    sent = [rig.ledger.add(routes=PUSH) for _ in range(3)]
+    await rig.quiet()
+    assert {rig.state(one) for one in sent} == {State.EXHAUSTED}
+
+
+async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(rig, device):
+    rig.settings = NotificationSettings(concurrency=1)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    sent = [rig.ledger.add(routes=PUSH) for _ in range(2)]
+    pipeline = await rig.start()
+    stopping = asyncio.create_task(pipeline.stop())
+    await rig.quiet()
+    assert not stopping.done()
+    rig.providers[Provider.FCM].answer()
+    await stopping
+    assert [rig.outcomes(one) for one in sent] == [[("fcm", "accepted")], []]
+    assert all(not row.lease for row in rig.ledger.rows.values())
+    await pipeline.stop()
+
+
+async def test_stop_cuts_off_what_does_not_end(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    sent = rig.ledger.add(routes=PUSH)
+    pipeline = await rig.start()
+    stopping = asyncio.create_task(pipeline.stop())
+    await rig.advance(3.0)
+    await stopping
+    assert rig.outcomes(sent) == []
+    rig.providers[Provider.FCM].answer()
+    await rig.start("w-2")
+    assert rig.state(sent) is State.EXHAUSTED
+
+
+async def test_stop_before_the_start_keeps_it_from_starting(rig):
+    sent = rig.ledger.add()
+    pipeline = await rig.start()
+    await pipeline.stop()
+    assert rig.state(sent) is State.FAILED
+    assert pipeline.statistics().held == 0
+
+
+async def test_the_engine_away_delays_the_live_step_no_longer_than_an_ack_would(rig, device):
+    class Away:
+        async def online(self, users):
+            raise EngineUnavailable("away")
+
+    rig.ledger.register(device(Provider.FCM))
+    sent = rig.ledger.add(ack_wait_s=5.0)
+    await rig.start(user_presence=Away())
+    await rig.advance(4.9)
+    assert rig.calls(Provider.FCM) == []
+    await rig.advance(0.2)
+    assert rig.calls(Provider.FCM) == [5.0]
+    assert rig.outcomes(sent)[-2:] == [("live", "gave_up"), ("fcm", "accepted")]
+
+
+async def test_a_device_registered_again_later_is_kept(rig, device):
+    rig.ledger.register(device(Provider.FCM, registered_at=rig.clock.now()))
+    rig.providers[Provider.FCM].script = [DropDevice("gone", as_of=rig.clock.now() - timedelta(days=1))]
+    rig.ledger.add(routes=PUSH)
+    await rig.start()
+    assert len(rig.ledger.devices) == 1
+
+
+async def test_addresses_are_masked_on_the_timeline(rig, device):
+    rig.ledger.register(*(device(provider) for provider in Provider))
+    sent = rig.ledger.add(push_wait_s=0.0)
+    await rig.start()
+    assert {entry.provider: entry.address for entry in rig.ledger.entries[sent.id] if entry.provider} == {
+        "apns": "a1b2c3…",
+        "fcm": "fcm-to…",
+        "webpush": "updates.push.services.mozilla.com/…",
+        "email": "a…@example.org",
+    }
