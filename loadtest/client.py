@@ -164,6 +164,10 @@ class SwarmClient(asyncio.Protocol):
                 self._take_frame(opcode, payload)
 
     def _receive_frames(self, data: bytes) -> None:
+        if start := self._parser.text_start(data):
+            self.tally.received_bytes += len(data)
+            self._take_text(data, start)  # unsliced: the header's bytes never look like a key
+            return
         for opcode, payload in self._parse(data):
             self._take_frame(opcode, payload)
 
@@ -195,20 +199,23 @@ class SwarmClient(asyncio.Protocol):
 
     def _take_frame(self, opcode: int, payload: bytes) -> None:
         if opcode == TEXT:
-            count = payload.count(_PUBLICATION)
-            if count:
-                self.received += count
-                self.tally.deliveries += count
-                if self.check is not None:
-                    self._read_stamps(payload)
-            # A ping may share its frame with publications; no other message begins like that.
-            if payload[:2] == b"{}" or b"\n{}" in payload:
-                self._write(_PONG_FRAME)
+            self._take_text(payload, 0)
         elif opcode == PING:
             self._write(encode_frame(PONG, payload))
         elif opcode == CLOSE:
             self.closing = f"{close_code(payload)} {payload[2:].decode('utf-8', 'replace')}".strip()
             self._abort()
+
+    def _take_text(self, payload: bytes, start: int) -> None:
+        count = payload.count(_PUBLICATION)
+        if count:
+            self.received += count
+            self.tally.deliveries += count
+            if self.check is not None:
+                self._read_stamps(payload)
+        # A ping may share its frame with publications; no other message begins like that.
+        if payload.startswith(b"{}", start) or b"\n{}" in payload:
+            self._write(_PONG_FRAME)
 
     def _read_stamps(self, payload: bytes) -> None:
         assert self.check is not None

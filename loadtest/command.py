@@ -151,7 +151,7 @@ _COMMON = (
     "--connections", type=click.IntRange(1, 1000), default=4, show_default=True, help="Keep-alive connections that publish."
 )
 @click.option("--channel", default="loadtest", show_default=True, help="Channel to publish in.")
-@click.option("--sample", type=click.IntRange(1), default=50, show_default=True, help="Subscribers whose payloads are read.")
+@click.option("--sample", type=click.IntRange(1), default=20, show_default=True, help="Subscribers whose payloads are read.")
 @click.option("--at-once", type=click.IntRange(1), default=200, show_default=True, help="Clients connecting at a time.")
 @click.option(
     "--source-addresses",

@@ -33,6 +33,16 @@ class FrameParser:
         self._fragments: list[bytes] = []
         self._opcode = 0
 
+    def text_start(self, data: bytes) -> int:
+        """Tell where the payload begins when `data` is exactly one whole text frame; else 0, and nothing changed."""
+        size = len(data)
+        if size < 4 or data[0] != 0x80 | TEXT or self._rest or self._fragments:
+            return 0
+        length = data[1]
+        if length < 126:
+            return 2 if size == length + 2 else 0
+        return 4 if length == 126 and size == (data[2] << 8 | data[3]) + 4 else 0
+
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take what arrived.
 

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 
+from loadtest.failures import describe_failure
 from loadtest.target import Target
 
 __all__ = ["HttpConnection", "HttpFailed"]
@@ -50,7 +51,7 @@ class HttpConnection:
                 status, answer, keeps = await _read_answer(reader)
         except (OSError, ValueError, EOFError, TimeoutError, asyncio.LimitOverrunError) as exc:
             await self.aclose()
-            raise HttpFailed(str(exc) or type(exc).__name__) from exc
+            raise HttpFailed(describe_failure(exc)) from exc
         except asyncio.CancelledError:
             await self.aclose()  # its answer would be taken for the next request's
             raise

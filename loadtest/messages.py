@@ -118,7 +118,11 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
 
 
 class Tick(msgspec.Struct, frozen=True, tag=True):
-    """What happened in one slot of TICK_S: counts by name, latencies, clients connected at its end, CPU seconds used."""
+    """What happened in one slot of TICK_S: counts by name, latencies, clients connected at its end, CPU seconds used.
+
+    `lag_s`: how late the worker's loop came to tell it. What it read meanwhile was late by as much, through no fault of
+    the server's.
+    """
 
     phase: str
     slot: int
@@ -126,6 +130,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
     latency: HistogramCounts
     connected: int
     cpu_s: float
+    lag_s: float = 0.0
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):

@@ -10,7 +10,7 @@ from loadtest.http_client import HttpConnection, HttpFailed
 __all__ = ["Arrival", "PipelineWatch"]
 
 _PERIOD_S = 0.25
-_ASKED_AT_ONCE = 20
+_UNSETTLED_PER_ROUND = 5
 _TERMINAL = frozenset({"acknowledged", "exhausted", "failed", "expired", "cancelled"})
 
 
@@ -81,29 +81,37 @@ class PipelineWatch:
         return len(self.states) / len(self.asked) if self.asked else 0.0
 
     async def run(self) -> None:
-        """Ask again and again, oldest first, until cancelled."""
+        """Ask again and again, oldest first, until cancelled.
+
+        They leave the pipeline about in order, so a few that have not left yet end a round.
+        """
         while True:
             await asyncio.sleep(_PERIOD_S)
-            for notification_id in list(self._open)[:_ASKED_AT_ONCE]:
+            unsettled = 0
+            for notification_id in list(self._open):
                 try:
-                    await self._ask(notification_id)
+                    unsettled += not await self._has_settled(notification_id)
                 except HttpFailed:
                     break  # asked again in the next period; a server that is gone shows elsewhere
+                if unsettled > _UNSETTLED_PER_ROUND:
+                    break
 
-    async def _ask(self, notification_id: str) -> None:
+    async def _has_settled(self, notification_id: str) -> bool:
+        """Ask for one; an answer that cannot be read counts as not yet."""
         body = msgspec.json.encode({"id": notification_id})
         _, answer = await self._connection.post("/api/notification_status", body)
         try:
             result = _answer.decode(answer).result
         except msgspec.DecodeError:
-            return
+            return False
         if result is None or result.notification.state not in _TERMINAL:
-            return
+            return False
         self._open.pop(notification_id, None)
         self.states[notification_id] = result.notification.state
         at = _accepted_at(result.notification.steps)
         if not self.has_outbox and at is not None:
             self.arrivals[notification_id] = Arrival(notification_id, at)
+        return True
 
     async def read_outbox(self, wanted: set[str]) -> None:
         """Take the arrivals of `wanted` from the outbox; without one (404) the sample's steps must do."""

@@ -39,9 +39,9 @@ def show_result(console: Console, result: Result, files: list[str]) -> None:
     console.print(table)
     for failure in result.failures:
         meaning = f" ({failure.meaning})" if failure.meaning else ""
-        console.print(f"[red]✗[/] {failure.count:,} × {escape(failure.name + meaning)}", highlight=False)
+        console.print(f"[red]✗[/] {failure.count:,} × {escape(failure.name + meaning)}", highlight=False, soft_wrap=True)
     for warning in result.warnings:
-        console.print(f"[yellow]![/] {escape(warning)}", highlight=False)
+        console.print(f"[yellow]![/] {escape(warning)}", highlight=False, soft_wrap=True)
     if not result.is_complete:
         console.print("[yellow]![/] ended early: the figures are of a part of the run")
     for name in files:

@@ -165,6 +165,6 @@ def _spread_table(result: Result) -> str:
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]], *, note: str = "") -> str:
-    body = "".join(f'<tr><th>{escape(name)}</th><td class="number">{escape(value)}</td></tr>' for name, value in rows)
+    body = "".join(f'<tr><th>{escape(name)}</th><td class="value">{escape(value)}</td></tr>' for name, value in rows)
     about = f"<p>{escape(note)}</p>" if note else ""
     return f'<div class="box"><h3>{escape(title)}</h3>{about}<table>{body}</table></div>'

@@ -34,6 +34,8 @@ __all__ = [
 
 # Orders travel to the workers before the moment they name.
 _HEAD_START_NS = 200_000_000
+# From here on a worker is told of: its share of a core, and how late its loop was.
+_BUSY, _LAG_S = 0.9, 0.05
 
 
 class NothingMeasured(Exception):
@@ -171,13 +173,18 @@ def cpu_seconds(samples: Sequence[ServerSample], begin_s: float, end_s: float) -
 def busy_warnings(collection: Collection, phase: str, measured: range) -> list[str]:
     """Tell of worker processes that were themselves at their limit over the measured seconds."""
     used_s: dict[int, float] = {}
+    lag_s = 0.0
     for worker, tick in collection.of_phase(phase):
         if int(tick.slot * TICK_S) in measured:
             used_s[worker] = used_s.get(worker, 0.0) + tick.cpu_s
+            lag_s = max(lag_s, tick.lag_s)
     busiest = max(used_s.values(), default=0.0) / max(1, len(measured))
-    if busiest < 0.9:
-        return []
-    return [f"a measuring process used {busiest:.0%} of a core: the figures may be its limit, try more --processes"]
+    found: list[str] = []
+    if busiest >= _BUSY:
+        found.append(f"a measuring process used {busiest:.0%} of a core: the figures may be its limit, try more --processes")
+    if lag_s >= _LAG_S:
+        found.append(f"a measuring process was up to {lag_s * 1000:,.0f} ms behind, which is a part of the latencies told")
+    return found
 
 
 def show_ms(value_ms: float | None) -> str:

@@ -171,5 +171,10 @@ class _Run:
             *figures,
             Figure("server CPU", self._cpu_s / elapsed_s * 100, "%", "of one core, while connecting"),
             Figure("CPU per client", self._cpu_s / subscribed * 1e6 if subscribed else None, "µs"),
-            Figure("memory per client", grown_kib / subscribed if subscribed else None, "KiB", "growth, resident"),
+            Figure(
+                "memory per client",
+                grown_kib / subscribed if subscribed and grown_kib > 0 else None,
+                "KiB",
+                "growth of a fresh server",
+            ),
         ]

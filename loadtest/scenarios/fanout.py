@@ -28,7 +28,7 @@ class FanoutPlan(msgspec.Struct, frozen=True):
     batch: int = 1
     connections: int = 4
     channel: str = "loadtest"
-    sample: int = 50
+    sample: int = 20
     at_once: int = 200
     source_addresses: int = 1
     timeout_s: float = 30.0
@@ -45,7 +45,7 @@ def make_parts(plan: FanoutPlan, conditions: Conditions) -> tuple[list[Subscribe
         users=max(1, plan.subscribers),
         at_once=plan.at_once,
         rate_per_s=0.0,
-        sample_every=max(1, plan.subscribers // max(1, plan.sample)),
+        sample_every=max(1, -(-plan.subscribers // plan.sample)),
         source_addresses=plan.source_addresses,
         timeout_s=plan.timeout_s,
         cpu=conditions.cpu,
@@ -233,7 +233,12 @@ class _Run:
             Figure("server CPU", used_s / length_s * 100, "%", "of one core, all its processes together"),
             Figure("CPU per delivery", used_s / deliveries * 1e6 if deliveries else None, "µs"),
             Figure("server memory", observer.rss_mib(), "MiB", "resident, at the end"),
-            Figure("memory per client", grown_kib / opened if opened else None, "KiB", "growth while connecting, resident"),
+            Figure(
+                "memory per client",
+                grown_kib / opened if opened and grown_kib > 0 else None,
+                "KiB",
+                "growth of a fresh server while connecting",
+            ),
         ]
 
     def _failures(self) -> list[Failure]:

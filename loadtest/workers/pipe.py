@@ -53,14 +53,14 @@ class Ticker:
             while True:
                 boundary_ns = self._origin_ns + int((self._slot + 1) * TICK_S * 1e9)
                 await asyncio.sleep(max(0.0, (boundary_ns - time.monotonic_ns()) / 1e9))
-                self._flush()
+                self._flush((time.monotonic_ns() - boundary_ns) / 1e9)
         finally:
-            self._flush()
+            self._flush(0.0)
 
-    def _flush(self) -> None:
+    def _flush(self, lag_s: float) -> None:
         cpu_s = time.process_time()
         counts, latency = self._tally.take()
-        self._pipe.send(Tick(self._phase, self._slot, counts, latency, self._tally.connected, cpu_s - self._cpu_s))
+        self._pipe.send(Tick(self._phase, self._slot, counts, latency, self._tally.connected, cpu_s - self._cpu_s, lag_s))
         self._cpu_s = cpu_s
         self._slot = max(self._slot + 1, self._slot_now())
 

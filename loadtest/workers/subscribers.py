@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jwt
 
 from loadtest.client import SwarmClient, make_hello, make_upgrade
+from loadtest.failures import describe_failure
 from loadtest.histogram import Histogram
 from loadtest.messages import Finish, Measure, Open, Opened, Prepared, SubscriberPart, SubscribersFinal
 from loadtest.sequences import Findings, SequenceCheck, SourceTotal
@@ -106,7 +107,7 @@ class _Share:
         except TimeoutError:
             client.fail(f"not subscribed within {part.timeout_s:g} s")
         except OSError as exc:
-            client.fail(f"connection refused: {exc.strerror or exc}")
+            client.fail(f"cannot connect: {describe_failure(exc)}")
         if client.failure:
             self._failures[client.failure] += 1
             self.tally.add("failed")

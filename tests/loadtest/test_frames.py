@@ -86,3 +86,20 @@ def test_client_frames_are_masked_as_a_server_demands(size: int) -> None:
 def test_the_code_of_a_close_frame() -> None:
     assert close_code((3001).to_bytes(2, "big") + b"shutdown") == 3001
     assert close_code(b"") == 1005
+
+
+@given(st.binary(max_size=400), st.integers(0, 3), st.binary(max_size=4))
+def test_the_short_way_for_one_whole_text_frame_agrees_with_the_long_one(payload: bytes, cut: int, more: bytes) -> None:
+    stream = serve_frame(TEXT, payload) + more
+    stream = stream[: len(stream) - cut] if cut else stream
+    start = FrameParser().text_start(stream)
+    if start:
+        assert FrameParser().feed(stream) == [(TEXT, stream[start:])]
+    elif not more and not cut and len(payload) > 1:
+        raise AssertionError("a whole frame went the long way")
+
+
+def test_the_short_way_is_closed_while_a_message_is_cut() -> None:
+    parser = FrameParser()
+    parser.feed(serve_frame(TEXT, b"part", is_final=False))
+    assert parser.text_start(serve_frame(TEXT, b"whole")) == 0

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.messages import SubscriberPart
+from loadtest.histogram import Histogram
+from loadtest.measure import Collection
+from loadtest.messages import SubscriberPart, Tick
 from loadtest.result import Failure, ServerSample
-from loadtest.session import alongside, cpu_seconds, failures_of, share_out
+from loadtest.session import alongside, busy_warnings, cpu_seconds, failures_of, share_out
 from loadtest.target import Target
 
 
@@ -60,3 +62,16 @@ async def test_a_failure_alongside_fails_the_block() -> None:
     with pytest.raises(LookupError, match="broken"):
         async with alongside(work(), "work"):
             await asyncio.sleep(0)
+
+
+def test_workers_at_their_limit_are_told_of() -> None:
+    collection = Collection()
+    counts = Histogram().counts()
+    for slot in range(8):
+        collection.take(0, Tick("measure", slot, {}, counts, 0, 0.25, lag_s=0.3 if slot == 5 else 0.0))
+        collection.take(1, Tick("measure", slot, {}, counts, 0, 0.05))
+    used, lag = busy_warnings(collection, "measure", range(1, 2))
+    assert "100% of a core" in used
+    assert "300 ms behind" in lag
+    assert busy_warnings(collection, "measure", range(0)) == []
+    assert busy_warnings(collection, "open", range(9)) == []
