@@ -1,8 +1,11 @@
-"""The steps that this process holds, from their claim until they are written down.
+"""The steps that this process holds, from their claim until they are being written down.
 
 A lease may run out while its step is still under way, for example because the store was away when it should have been
 renewed. If the same process then claims the step again, it must not do it a second time: the new lease takes the place of
 the old one, and what the first doing comes to is written down under it.
+
+A step that is being written is not held any more: whoever claims it then claims what it has become, the next try or the next
+decision, whose row goes by the same id.
 """
 
 from datetime import timedelta
@@ -35,16 +38,12 @@ class Held:
         return self._steps.get(step.id, step)
 
     def drop(self, step: Step) -> None:
-        """Let a step go, written down or not."""
+        """Let a step go: it is being written, or needs no writing."""
         self._steps.pop(step.id, None)
 
-    def settle(self, step: Step) -> bool:
-        """Let a step go that was written down; False when it was claimed anew meanwhile, so that it must be once more."""
-        held = self._steps.get(step.id)
-        if held is not None and held.lease != step.lease:
-            return False
-        self._steps.pop(step.id, None)
-        return True
+    def restore(self, step: Step) -> bool:
+        """Hold a step again that was not written; False when it was claimed anew meanwhile and has begun another life."""
+        return self._steps.setdefault(step.id, step) is step
 
     def lasting(self) -> list[Step]:
         """List the steps that were held at the last call too: most are gone long before they need a longer lease."""

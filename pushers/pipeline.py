@@ -226,7 +226,8 @@ class Pipeline:
         """Tell how long nothing needs to be claimed."""
         if self._work.is_rung:
             return 0.0
-        due_at = await self._ledger.next_due()
+        busy = frozenset(name for name, worker in self._workers.items() if worker.is_blocked or worker.is_full())
+        due_at = await self._ledger.next_due(paused=busy)
         if due_at is None:
             return _POLL_S
         return min(_POLL_S, max(_LEAST_WAIT_S, (due_at - self._clock.now()).total_seconds()))

@@ -83,12 +83,12 @@ class Recorder:
     async def _write(self) -> None:
         plans, self._plans = self._plans[:_MOST], self._plans[_MOST:]
         sends, self._sends = self._sends[:_MOST], self._sends[_MOST:]
-        plans, sends = [self._fresh(plan) for plan in plans], [self._fresh(send) for send in sends]
+        plans, sends = [self._taken(plan) for plan in plans], [self._taken(send) for send in sends]
         self._writing = len(plans) + len(sends)
         try:
             await to_completion(self._ledger.record(plans, sends))
         except StoreUnavailable as exc:
-            self._plans, self._sends = plans + self._plans, sends + self._sends
+            self._keep(plans, sends)
             self._writing = 0
             await self._clock.sleep(self._outage.failed(exc))
             return
@@ -97,7 +97,7 @@ class Recorder:
             await self._write_singly(plans, sends)
         else:
             self._outage.ended()
-            self._settle(plans, sends)
+            self._written(plans, sends)
         self._writing = 0
 
     async def _write_singly(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
@@ -111,22 +111,20 @@ class Recorder:
         try:
             await to_completion(self._ledger.record(plans, sends))
         except StoreUnavailable:
-            self._plans += plans
-            self._sends += sends
+            self._keep(plans, sends)
         except Exception:  # the edge of a result
             done: PlanDone | SendDone = plans[0] if plans else sends[0]
             _log.exception("record.failed", notification=done.step.notification.id, step=done.step.id)
-            self._held.drop(done.step)
         else:
-            self._settle(plans, sends)
+            self._written(plans, sends)
 
-    def _settle(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
-        """Let go of what is written; what was claimed anew meanwhile has to be written under its new lease."""
-        self._plans += [plan for plan in plans if not self._held.settle(plan.step)]
-        self._sends += [send for send in sends if not self._held.settle(send.step)]
-        self._written(plans, sends)
+    def _keep(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+        """Have results written again; it is unknown whether they were, and writing them twice under one lease is safe."""
+        self._plans[:0] = [plan for plan in plans if self._held.restore(plan.step)]
+        self._sends[:0] = [send for send in sends if self._held.restore(send.step)]
 
-    def _fresh(self, done: T) -> T:
-        """Put the newest lease of a step under its result."""
+    def _taken(self, done: T) -> T:
+        """Take a result to be written, under the newest lease of its step."""
         step = self._held.current(done.step)
+        self._held.drop(step)
         return done if step is done.step else msgspec.structs.replace(done, step=step)

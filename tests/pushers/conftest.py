@@ -171,9 +171,10 @@ class FakeLedger:
             if row.worker == worker:
                 row.lease, row.lease_until, row.worker = "", None, ""
 
-    async def next_due(self) -> datetime | None:
+    async def next_due(self, *, paused: frozenset[Provider] = frozenset()) -> datetime | None:
         await self._answer()
-        return min((row.lease_until or row.due_at for row in self.rows.values() if row.due_at), default=None)
+        rows = [row for row in self.rows.values() if row.due_at and row.provider not in paused]
+        return min((row.lease_until or row.due_at for row in rows), default=None)
 
     def on_work(self, wake: Callable[[], None]) -> None:
         self._wake = wake
