@@ -35,7 +35,7 @@ export class Api {
   /** The same call for a terminal. */
   curl(method, body) {
     const json = JSON.stringify(body).replaceAll("'", "'\\''");
-    return `curl -H 'X-API-Key: ${this.#key}' ${location.origin}/api/${method} \\\n  -d '${json}'`;
+    return [`curl ${location.origin}/api/${method}`, `-H 'X-API-Key: ${this.#key}'`, `-d '${json}'`].join(" \\\n  ");
   }
 }
 

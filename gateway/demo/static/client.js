@@ -16,6 +16,7 @@
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 20_000;
 const PING_GRACE_MS = 10_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // a longer one would fire at once
 const TOKEN_EXPIRED = 109;
 
 export class ProtocolError extends Error {
@@ -122,7 +123,7 @@ export class Client {
     this.#failures = 0;
     this.#pings = { expectedMs: (result.ping ?? 0) * 1000, answered: result.pong ?? false };
     this.#watchPings();
-    if (result.expires) this.#timers.refresh = setTimeout(() => this.#refresh(), result.ttl * 1000);
+    this.#refreshIn(result);
     this.#enter("connected", { client: result.client, channels: Object.keys(result.subs ?? {}) });
     for (const [channel, sub] of Object.entries(result.subs ?? {})) {
       const deliver = (publication, recovered) => this.#emit("publication", { channel, publication, recovered });
@@ -148,11 +149,15 @@ export class Client {
     this.#timers.reconnect = setTimeout(() => this.#open(), ceiling * (0.5 + Math.random() / 2)); // spread the crowd
   }
 
+  #refreshIn({ expires, ttl }) {
+    if (expires) this.#timers.refresh = setTimeout(() => this.#refresh(), Math.min(ttl * 1000, LONGEST_TIMER_MS));
+  }
+
   async #refresh() {
     try {
       this.#token = await this.#options.getToken();
       const { refresh } = await this.#call({ refresh: { token: this.#token } });
-      if (refresh.expires) this.#timers.refresh = setTimeout(() => this.#refresh(), refresh.ttl * 1000);
+      this.#refreshIn(refresh);
     } catch {
       // the server closes an expired connection, and coming back asks for a token again
       this.#token = "";

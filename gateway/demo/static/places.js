@@ -63,7 +63,7 @@ function showMail(item) {
     el("img", { src: "/demo/mark.svg", alt: "", width: 26, height: 26 }),
     el("b", { text: item.title }),
     el("time", { text: clockTime(item.at) }),
-    el("span", { class: "preview", text: item.body.trim() }),
+    el("span", { class: "preview", text: previewOf(item) }),
   );
   const row = el("li", { "data-mail": item.notification_id }, open);
   mails.prepend(row);
@@ -79,6 +79,12 @@ function openLetter({ title, body, address, at }, row) {
     el("p", { class: "from" }, el("span", { text: `to ${address}` }), el("time", { text: clockTime(at) })),
     el("p", { class: "text", text: body.trim() }),
   );
+}
+
+/** A mail often repeats its subject on top: a list of mails shows what follows. */
+function previewOf({ title, body }) {
+  const text = body.trim();
+  return (text.startsWith(title) ? text.slice(title.length).trim() : "") || text;
 }
 
 function shorten(list) {

@@ -263,6 +263,13 @@ test("a connection that expires is refreshed in time", async () => {
   assert.deepEqual(socket.frames.slice(before).flat().map(Object.keys), [["id", "refresh"]]);
 });
 
+test("an expiry beyond what a timer can hold does not fire at once", async () => {
+  const { socket } = await connected({ welcome: { expires: true, ttl: 365 * 86_400, ping: 0 } });
+  mock.timers.tick(86_400_000);
+  await turns();
+  assert.equal(socket.frames.length, 1);
+});
+
 test("unsubscribe pushes end a subscription below 2500 and renew it from there on", async () => {
   const { socket, rest, named } = await connected({}, (made) => made.subscribe("a", () => {}));
   socket.say({ id: rest[0].id, subscribe: { offset: 3, epoch: "e" } });
