@@ -6,6 +6,7 @@ error of use. The composition root may offer the credentials of development mode
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial, update_wrapper
@@ -79,6 +80,10 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
         except BadTarget as exc:
             raise click.BadParameter(str(exc), param_hint="--url") from exc
         offered = _offered_credentials() if api_key is None or secret is None else None
+        if cpu_client is not None and cpu_client >= (os.cpu_count() or 1):
+            raise click.BadParameter(
+                f"there is no core {cpu_client}, the last is {(os.cpu_count() or 1) - 1}", param_hint="--cpu-client"
+            )
         api_key = api_key if api_key is not None else (offered.api_key if offered else "")
         secret = secret if secret is not None else (offered.secret if offered else "")
         command(common=_Common(target, api_key, secret, processes, output, pid, cpu_client, quiet), **options)
@@ -270,7 +275,7 @@ def notify(
     provider: str,
     priority: str,
 ) -> None:
-    """Notify users that are away, through the pipeline to the simulators."""
+    """Notify users that are away."""
     _need_api_key(common)
     per_request = min(per_request, notifications)
     users = users if users is not None else max(per_request, min(notifications, 1000))

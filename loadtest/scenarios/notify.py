@@ -246,7 +246,9 @@ class _Run:
             plotted=["accepted", "worked_off"],
             unit="notifications/s",
             seconds=seconds,
-            spread=[spread for name in ("accepted", "worked_off") if (spread := make_spread(seconds, name))],
+            spread=[
+                spread for name in ("accepted", "worked_off") if (spread := make_spread(_while_going(seconds, name), name))
+            ],
             server=list(session.observer.samples),
         )
 
@@ -325,6 +327,12 @@ class _Run:
         elif self.watch.outbox_reads > 3:
             found.append(f"the outbox was read {self.watch.outbox_reads} times during the run, which the server paid for")
         return found
+
+
+def _while_going(seconds: list[Second], name: str) -> list[Second]:
+    """The seconds up to the last in which the count rose: accepting ends long before working off does."""
+    last = max((second.at_s for second in seconds if second.counts.get(name)), default=-1)
+    return [second for second in seconds if second.at_s <= last]
 
 
 def _ms(value_ns: int | None) -> float | None:

@@ -198,6 +198,7 @@ def test_a_server_that_is_not_there(free_port: int, tmp_path: Path) -> None:
         (["connect", "--clients", "0"], "--clients"),
         (["notify", "--api-key", "k", "--notifications", "100", "--per-request", "50", "--users", "10"], "--users (10)"),
         (["notify", "--provider", "pigeon"], "--provider"),
+        (["connect", "--cpu-client", "9999"], "there is no core 9999"),
         (["fanout"], "an API key is needed"),
         (["storm"], "No such command"),
     ],
