@@ -30,7 +30,7 @@ __all__ = ["COMMAND_VARIABLES", "LoadedSettings", "load_settings", "load_with_or
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 # Read by commands, not by the settings.
-COMMAND_VARIABLES: Final = frozenset({"HELIOGRAPH_CONFIG", "HELIOGRAPH_API_KEY", "HELIOGRAPH_URL", "HELIOGRAPH_TOKEN_SECRET"})
+COMMAND_VARIABLES: Final = frozenset({"HELIOGRAPH_API_KEY", "HELIOGRAPH_CONFIG"})
 
 # What Kubernetes puts into every container beside a service that is called heliograph.
 _SERVICE_LINK = re.compile(r"HELIOGRAPH_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")

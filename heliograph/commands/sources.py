@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from config.loader import NOTHING, LoadedSettings, load_with_origins
 from heliograph.development import Development, open_development
@@ -35,7 +36,9 @@ def source_options(command: F) -> F:
 
 
 def load_from(file: Path | None, dev: bool, overrides: Mapping[str, Any] = NOTHING) -> Source:
-    """Load the settings that the options choose.
+    """Load the settings that the options of the running command choose.
+
+    `--dev` passes over a file that only HELIOGRAPH_CONFIG names.
 
     Raises:
         SettingsError: They cannot be used.
@@ -43,7 +46,7 @@ def load_from(file: Path | None, dev: bool, overrides: Mapping[str, Any] = NOTHI
     """
     if not dev:
         return Source(load_with_origins(file, overrides=overrides), None)
-    if file is not None:
+    if file is not None and click.get_current_context().get_parameter_source("file") is not ParameterSource.ENVIRONMENT:
         raise click.UsageError("--config and --dev exclude each other")
     development = open_development(overrides=overrides)
     return Source(development.load(), development)

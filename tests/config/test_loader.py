@@ -238,7 +238,6 @@ def test_refuses_files_that_cannot_be_read(tmp_path: Path) -> None:
     [
         "HELIOGRAPH_API_KEY",
         "HELIOGRAPH_CONFIG",
-        "HELIOGRAPH_URL",
         "HELIOGRAPH_SERVICE_HOST",
         "HELIOGRAPH_SERVICE_PORT_HTTP",
         "HELIOGRAPH_PORT",
