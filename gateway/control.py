@@ -1,5 +1,6 @@
 """The node's side of control: what the fleet's API wants done is done here, on this node's own connections."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from broker.channels import ChannelRules
@@ -110,6 +111,6 @@ class Controlled:
         client.expire_at = command.expire_at
         if command.info:
             client.conn_info = command.info
-        ttl = int(command.expire_at - now) if command.expire_at else 0
+        ttl = math.ceil(command.expire_at - now) if command.expire_at else 0
         self._expiry.watch_connection(client)
         client.push(Push(refresh=RefreshPush(expires=ttl > 0, ttl=ttl)))

@@ -1,5 +1,6 @@
 """How a command answers, and the small conversions that several commands share."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +22,15 @@ Answer = Callable[[Any], None]
 def ttl_of(expire_at: int, clock: Clock) -> int:
     """Tell how many whole seconds are left of something that expires at a Unix time; 0 for what never does.
 
+    Rounded up: a begun second counts, because SDKs take error 110 for final and a ttl of 0 for none. Refreshing a moment
+    late is what the grace after the expiry is for.
+
     Raises:
-        ClientError: 110, when it has expired; also when it does now, so that a ttl is never 0 (an SDK reads that wrongly).
+        ClientError: 110, when it has expired.
     """
     if expire_at <= 0:
         return 0
-    ttl = int(expire_at - clock.now().timestamp())
+    ttl = math.ceil(expire_at - clock.now().timestamp())
     if ttl <= 0:
         raise ClientError(errors.EXPIRED)
     return ttl

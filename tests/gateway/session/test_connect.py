@@ -178,3 +178,10 @@ async def test_refresh_with_a_wrong_token(world, user, claims, code):
 async def test_server_time_on_request(world):
     world = world(client={"connect_include_server_time": True})
     assert world.client().connect(token=world.token())["time"] == world.now() * 1000
+
+
+async def test_a_begun_second_counts(world):
+    world = world()
+    world.clock.move(0.5)
+    result = world.client().connect(token=world.token(exp=world.now() + 1))
+    assert (result["expires"], result["ttl"]) == (True, 1)

@@ -1,0 +1,63 @@
+"""The official JavaScript client (npm `centrifuge`) under node against a development server."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SDK = Path(__file__).parents[1] / "sdk"
+NODE = Path(sys.executable).with_name("node")
+SCENARIOS = (
+    "connect",
+    "publish_and_receive",
+    "recover_after_a_killed_socket",
+    "presence_join_and_leave",
+    "history",
+    "rpc",
+    "token_refresh",
+    "subscription_token",
+    "bad_token",
+    "unknown_namespace",
+)
+
+pytestmark = pytest.mark.sdk
+
+
+def launch(server: Any, scenario: str, channel: str) -> subprocess.Popen[str]:
+    environ = {
+        **os.environ,
+        "URL": server.ws_url,
+        "TOKEN": server.token("42"),
+        "OTHER_TOKEN": server.token("43"),
+        "SHORT_TOKEN": server.token("42", "--ttl", "3"),
+        "SUBSCRIPTION_TOKEN": server.token("42", "--channel", f"${channel}"),
+        "CHANNEL": channel,
+    }
+    command = [str(NODE), "scenarios.mjs", scenario]
+    return subprocess.Popen(command, cwd=SDK, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(server, scenario):
+    process = launch(server, scenario, f"js-{uuid.uuid4().hex[:8]}")
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output.strip().splitlines()[-1:]) == (0, ["OK"]), output
+
+
+def test_notification_and_ack(server):
+    process = launch(server, "notification_and_ack", "unused")
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "READY"
+    sent = server.notify("42", title="Hello", ack_wait_s=30)
+    output, _ = process.communicate(timeout=60)
+    assert output.split() == ["ACKED", sent, "OK"]
+    assert server.status(sent)["state"] == "acknowledged"
+
+
+def test_every_scenario_is_run():
+    listed = subprocess.run([str(NODE), "scenarios.mjs", "--list"], cwd=SDK, capture_output=True, text=True, check=True)
+    assert set(listed.stdout.split()) == {*SCENARIOS, "notification_and_ack"}
