@@ -1,6 +1,6 @@
 """Into the ledger: a draft becomes a notification for each of its users, each with a plan step due now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, insert
 
 from broker.notification import Accepted, Draft, State
+from broker.store.bulk import execute_rows, insert_rows
 from broker.store.idempotency import Key, take_key
 from broker.store.keys import PLAN
 from broker.store.moments import to_micros
@@ -18,43 +19,38 @@ from config.clock import Clock
 __all__ = ["NewNotifications", "prepare", "store_new"]
 
 _INSERT_DRAFT: Final = insert(DRAFTS)
-_INSERT_NOTIFICATIONS: Final = insert(NOTIFICATIONS)
-_INSERT_STEPS: Final = insert(STEPS)
+_INSERT_NOTIFICATIONS: Final = insert_rows(
+    NOTIFICATIONS, NOTIFICATIONS.c.id, NOTIFICATIONS.c.user, same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state)
+)
+_INSERT_PLANS: Final = insert_rows(
+    STEPS,
+    STEPS.c.notification_id,
+    same=(STEPS.c.device_id, STEPS.c.lane, STEPS.c.due_at, STEPS.c.attempt, STEPS.c.provider, STEPS.c.expires_at),
+)
 
 
 class NewNotifications(msgspec.Struct, frozen=True):
-    """Rows that are ready to be stored, and the answer that is given for them."""
+    """What is ready to be stored, and the answer that is given for it."""
 
     answer: tuple[Accepted, ...]
     draft: Mapping[str, Any]
-    notifications: Sequence[Mapping[str, Any]]
-    steps: Sequence[Mapping[str, Any]]
 
 
 def prepare(draft: Draft, clock: Clock) -> NewNotifications:
-    """Give ids and make the rows, before anything waits for the database."""
+    """Give ids and encode, before anything waits for the database."""
     now = clock.now()
-    created_at, expires_at = to_micros(now), to_micros(now + timedelta(seconds=draft.ttl_s))
-    lane, draft_id = int(draft.lane), str(clock.new_id())
-    answer = tuple(Accepted(user, str(clock.new_id())) for user in draft.users)
-    step = {
-        "device_id": PLAN,
-        "lane": lane,
-        "due_at": created_at,
-        "attempt": 0,
-        "provider": "",
-        "expires_at": expires_at,
+    row = {
+        "id": str(clock.new_id()),
+        "lane": int(draft.lane),
+        "created_at": to_micros(now),
+        "expires_at": to_micros(now + timedelta(seconds=draft.ttl_s)),
+        "body": encode_body(draft),
     }
-    return NewNotifications(
-        answer,
-        {"id": draft_id, "lane": lane, "created_at": created_at, "expires_at": expires_at, "body": encode_body(draft)},
-        [{"id": one.id, "draft_id": draft_id, "user": one.user, "state": State.PENDING.value} for one in answer],
-        [{"notification_id": one.id, **step} for one in answer],
-    )
+    return NewNotifications(tuple(Accepted(user, str(clock.new_id())) for user in draft.users), row)
 
 
 def store_new(connection: Connection, new: NewNotifications, key: Key | None) -> tuple[Accepted, ...]:
-    """Store the rows, unless the key was seen before.
+    """Store a draft and its notifications, unless the key was seen before.
 
     Returns:
         The answer, which is the first one's where the key was seen.
@@ -63,7 +59,24 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
     """
     if key is not None and (first := take_key(connection, key, new.answer)) is not None:
         return first
-    connection.execute(_INSERT_DRAFT, new.draft)
-    connection.execute(_INSERT_NOTIFICATIONS, new.notifications)
-    connection.execute(_INSERT_STEPS, new.steps)
+    draft = new.draft
+    connection.execute(_INSERT_DRAFT, draft)
+    execute_rows(
+        connection,
+        _INSERT_NOTIFICATIONS,
+        [(one.id, one.user) for one in new.answer],
+        same_draft_id=draft["id"],
+        same_state=State.PENDING.value,
+    )
+    execute_rows(
+        connection,
+        _INSERT_PLANS,
+        [(one.id,) for one in new.answer],
+        same_device_id=PLAN,
+        same_lane=draft["lane"],
+        same_due_at=draft["created_at"],
+        same_attempt=0,
+        same_provider="",
+        same_expires_at=draft["expires_at"],
+    )
     return new.answer

@@ -6,7 +6,6 @@ stays for a retry, or is gone; the last one to go wakes the plan.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -14,32 +13,32 @@ from broker.ledger import NewSend, PlanDone, SendDone, Step
 from broker.notification import State
 from broker.store.keys import PLAN, StepKey
 from broker.store.moments import to_micros
-from broker.store.rows import entry_row
+from broker.store.rows import EntryRow, entry_row
 
-__all__ = ["Changes", "decide"]
+__all__ = ["Changes", "Opened", "PutBack", "decide"]
 
 
-class _Due(msgspec.Struct, frozen=True):
-    """When a step that nobody holds may be claimed (microseconds; None: it rests), and how many of its attempts count."""
-
-    due_at: int | None
-    attempt: int
+# Of `steps`: notification, device, due_at (microseconds; None: it rests), and how many attempts count.
+PutBack = tuple[str, str, int | None, int]
+# Of `steps`: notification, device, lane, due_at, attempt, provider, expires_at.
+Opened = tuple[str, str, int, int, int, str, int]
 
 
 class Changes(msgspec.Struct):
     """What must be written. Every step that is named is held by the transaction that read the leases."""
 
-    entries: list[Mapping[str, Any]] = []
-    put_back: dict[StepKey, _Due] = {}
-    opened: list[Mapping[str, Any]] = []
+    entries: list[EntryRow] = []
+    put_back: list[PutBack] = []
+    opened: list[Opened] = []
     gone: list[StepKey] = []
     ended: dict[str, State] = {}
     dropped: dict[str, int] = {}
 
     def makes_due(self, now: int) -> bool:
         """Whether something can be claimed at `now` that could not before."""
-        dues = [put.due_at for put in self.put_back.values()] + [row["due_at"] for row in self.opened]
-        return any(due is not None and due <= now for due in dues)
+        return any(due_at is not None and due_at <= now for _, _, due_at, _ in self.put_back) or any(
+            row[3] <= now for row in self.opened
+        )
 
 
 def decide(leases: Mapping[StepKey, str | None], plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> Changes:
@@ -79,10 +78,10 @@ class _Book:
             self._leases.pop(key)
             self.changes.ended[notification_id] = done.finish
         elif done.sends:
-            self.changes.put_back[key] = _Due(None, 0)
+            self._put_back(key, None, 0)
             self._open(done.step, done.sends)
         else:
-            self.changes.put_back[key] = _Due(_micros(done.next_plan_at), 0)
+            self._put_back(key, done.next_plan_at, 0)
 
     def record_send(self, done: SendDone) -> None:
         notification_id = done.step.notification.id
@@ -95,14 +94,14 @@ class _Book:
             self.changes.dropped[done.step.device.id] = to_micros(done.drop_device)
         if done.retry_at is not None:
             attempt = done.step.attempt if done.counts else done.step.attempt - 1
-            self.changes.put_back[key] = _Due(to_micros(done.retry_at), attempt)
+            self._put_back(key, done.retry_at, attempt)
             return
         self._leases.pop(key)
         self.changes.gone.append(key)
         self._sends[notification_id].discard(key)
         plan = StepKey(notification_id, PLAN)
         if not self._sends[notification_id] and plan in self._leases:
-            self.changes.put_back[plan] = _Due(to_micros(done.replan_at), 0)
+            self._put_back(plan, done.replan_at, 0)
 
     def _release(self, step: Step) -> StepKey | None:
         """Take a step from its holder; None when the lease is stale."""
@@ -121,17 +120,8 @@ class _Book:
             self._leases[key] = None
             self._sends.setdefault(notification.id, set()).add(key)
             self.changes.opened.append(
-                {
-                    "notification_id": notification.id,
-                    "device_id": send.device.id,
-                    "lane": int(notification.lane),
-                    "due_at": to_micros(send.due_at),
-                    "attempt": 0,
-                    "provider": send.device.provider.value,
-                    "expires_at": to_micros(notification.expires_at),
-                }
+                (*key, notification.lane, to_micros(send.due_at), 0, send.device.provider, to_micros(notification.expires_at))
             )
 
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
+    def _put_back(self, key: StepKey, due_at: datetime | None, attempt: int) -> None:
+        self.changes.put_back.append((*key, None if due_at is None else to_micros(due_at), attempt))

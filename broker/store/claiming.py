@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, sele
 
 from broker.ledger import Step, StepKind
 from broker.notification import Device, Entry, Lane, Preference, Provider
+from broker.store.bulk import Rows, execute_rows
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
 from broker.store.rows import StoredDraft, decode_draft, device_from, entry_from, notification_from, preference_from
@@ -39,10 +40,11 @@ _DUE: Final = (
 _DUE_UNPAUSED: Final = _DUE.where(
     or_(not_(Among(_S.provider, bindparam("paused", type_=TextList()))), _S.expires_at <= bindparam("now"))
 )
+_KEYS: Final = Rows(_S.notification_id, _S.device_id)
 _LEASE: Final = (
     update(STEPS)
-    .where(_S.notification_id == bindparam("of_notification"), _S.device_id == bindparam("of_device"))
-    .values(lease=bindparam("lease"), worker=bindparam("worker"), due_at=bindparam("until"), attempt=_S.attempt + 1)
+    .where(_S.notification_id == _KEYS[_S.notification_id], _S.device_id == _KEYS[_S.device_id])
+    .values(lease=bindparam("new_lease"), worker=bindparam("new_worker"), due_at=bindparam("until"), attempt=_S.attempt + 1)
 )
 
 
@@ -70,9 +72,11 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
     due = [row for lane in sorted(quotas) if quotas[lane] > 0 for row in _due(connection, lease, lane, quotas[lane], paused)]
     if not due:
         return ()
-    holder = {"lease": lease.id, "worker": lease.worker, "until": lease.until}
-    connection.execute(_LEASE, [{"of_notification": row.notification_id, "of_device": row.device_id, **holder} for row in due])
-    drafts = {row.id: decode_draft(row) for row in connection.execute(_DRAFTS, {"among": list({row.draft_id for row in due})})}
+    keys = [(row.notification_id, row.device_id) for row in due]
+    execute_rows(connection, _LEASE, keys, new_lease=lease.id, new_worker=lease.worker, until=lease.until)
+    drafts = {
+        row.id: decode_draft(row) for row in connection.execute(_DRAFTS, {"among": list({row.draft_id for row in due})}).all()
+    }
     plans = [row for row in due if not row.device_id]
     users = list({row.owner for row in plans})
     context = _Context(
@@ -103,13 +107,13 @@ class _Context(msgspec.Struct, frozen=True):
 def _by_user(connection: Connection, query: Select[Any], users: list[str], read: Any) -> Mapping[str, tuple[Any, ...]]:
     if not users:
         return {}
-    return _grouped((row.user, read(row)) for row in connection.execute(query, {"among": users}))
+    return _grouped((row.user, read(row)) for row in connection.execute(query, {"among": users}).all())
 
 
 def _entries(connection: Connection, notification_ids: list[str]) -> Mapping[str, tuple[Entry, ...]]:
     if not notification_ids:
         return {}
-    rows = connection.execute(_ENTRIES, {"among": notification_ids})
+    rows = connection.execute(_ENTRIES, {"among": notification_ids}).all()
     return _grouped((row.notification_id, entry_from(row)) for row in rows)
 
 

@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from broker.errors import NotFound
 from broker.notification import Entry, NotificationStatus, Outcome, State
+from broker.store.bulk import execute_rows, insert_rows
 from broker.store.moments import from_micros
-from broker.store.rows import decode_draft, entry_from, entry_row, notification_from
+from broker.store.rows import ENTRY_COLUMNS, decode_draft, entry_from, entry_row, notification_from
 from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 
 __all__ = ["acknowledge", "cancel", "read_status"]
@@ -22,7 +23,7 @@ _HOLD_STEPS: Final = (
 _STANDING: Final = select(_N.user, _N.state).where(_N.id == _ID).with_for_update(key_share=True)
 _END: Final = update(NOTIFICATIONS).where(_N.id == bindparam("of_notification")).values(state=bindparam("new_state"))
 _REMOVE_STEPS: Final = delete(STEPS).where(STEPS.c.notification_id == _ID)
-_WRITE: Final = insert(ENTRIES)
+_WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 _STATUS: Final = (
     select(_N.id.label("notification_id"), _N.user, _N.state, DRAFTS)
     .join_from(NOTIFICATIONS, DRAFTS, DRAFTS.c.id == _N.draft_id)
@@ -84,4 +85,4 @@ def _end(connection: Connection, notification_id: str, state: State, outcome: Ou
     connection.execute(_END, {"of_notification": notification_id, "new_state": state.value})
     connection.execute(_REMOVE_STEPS, {"notification_id": notification_id})
     # No route: who acknowledges says that the user saw it, not where.
-    connection.execute(_WRITE, entry_row(notification_id, Entry("", outcome, from_micros(now))))
+    execute_rows(connection, _WRITE, [entry_row(notification_id, Entry("", outcome, from_micros(now)))])

@@ -1,21 +1,22 @@
 """What came of claimed steps, written in one transaction; and leases held longer or given back."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, not_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, not_, select, tuple_, update
 
 from broker.ledger import PlanDone, SendDone, Step
 from broker.notification import Lane, Provider
+from broker.store.bulk import Rows, execute_rows, insert_rows
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
+from broker.store.rows import ENTRY_COLUMNS
 from broker.store.schema import DEVICES, ENTRIES, NOTIFICATIONS, STEPS
 
 __all__ = ["earliest_due", "give_all_back", "hold_longer", "record", "release"]
 
 _S: Final = STEPS.c
-_THIS: Final = (_S.notification_id == bindparam("of_notification"), _S.device_id == bindparam("of_device"))
 
 # Taken in one order by all who take more than one, so that two transactions never wait for each other.
 _LEASES: Final = (
@@ -24,20 +25,36 @@ _LEASES: Final = (
     .order_by(_S.notification_id, _S.device_id)
     .with_for_update()
 )
+_BACK: Final = Rows(_S.notification_id, _S.device_id, _S.due_at, _S.attempt)
 _PUT_BACK: Final = (
     update(STEPS)
-    .where(*_THIS)
-    .values(lease=None, worker=None, due_at=bindparam("new_due_at"), attempt=bindparam("new_attempt"))
+    .where(_S.notification_id == _BACK[_S.notification_id], _S.device_id == _BACK[_S.device_id])
+    .values(lease=None, worker=None, due_at=_BACK[_S.due_at], attempt=_BACK[_S.attempt])
 )
-_OPEN: Final = insert(STEPS)
-_REMOVE: Final = delete(STEPS).where(*_THIS)
+_OPEN: Final = insert_rows(STEPS, _S.notification_id, _S.device_id, _S.lane, _S.due_at, _S.attempt, _S.provider, _S.expires_at)
+_GONE: Final = Rows(_S.notification_id, _S.device_id)
+_REMOVE: Final = delete(STEPS).where(
+    tuple_(_S.notification_id, _S.device_id).in_(
+        select(_GONE[_S.notification_id], _GONE[_S.device_id]).select_from(_GONE.given)
+    )
+)
 _REMOVE_ALL: Final = delete(STEPS).where(Among(_S.notification_id, bindparam("among", type_=TextList())))
-_WRITE: Final = insert(ENTRIES)
+_WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
+_ENDED: Final = Rows(NOTIFICATIONS.c.id, NOTIFICATIONS.c.state)
 _END: Final = (
-    update(NOTIFICATIONS).where(NOTIFICATIONS.c.id == bindparam("of_notification")).values(state=bindparam("new_state"))
+    update(NOTIFICATIONS).where(NOTIFICATIONS.c.id == _ENDED[NOTIFICATIONS.c.id]).values(state=_ENDED[NOTIFICATIONS.c.state])
 )
 _DROP: Final = delete(DEVICES).where(DEVICES.c.id == bindparam("of_device"), DEVICES.c.registered_at <= bindparam("known_at"))
-_HOLD: Final = update(STEPS).where(*_THIS, _S.lease == bindparam("of_lease")).values(due_at=bindparam("until"))
+_HELD: Final = Rows(_S.notification_id, _S.device_id, _S.lease)
+_HOLD: Final = (
+    update(STEPS)
+    .where(
+        _S.notification_id == _HELD[_S.notification_id],
+        _S.device_id == _HELD[_S.device_id],
+        _S.lease == _HELD[_S.lease],
+    )
+    .values(due_at=bindparam("until"))
+)
 _HELD_BY: Final = (
     select(_S.notification_id)
     .where(_S.worker == bindparam("of_worker"))
@@ -56,31 +73,31 @@ _EARLIEST: Final = select(func.min(_S.due_at)).where(_S.due_at.is_not(None))
 def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> Changes:
     """Write what came of claimed steps; tell what it changed."""
     concerned = {plan.step.notification.id for plan in plans} | {send.step.notification.id for send in sends}
-    rows = connection.execute(_LEASES, {"among": sorted(concerned)})
+    rows = connection.execute(_LEASES, {"among": sorted(concerned)}).all()
     changes = decide({StepKey(row.notification_id, row.device_id): row.lease for row in rows}, plans, sends)
     _write(connection, changes)
     return changes
 
 
 def _write(connection: Connection, changes: Changes) -> None:
-    _many(
-        connection,
-        _PUT_BACK,
-        ({**_of(key), "new_due_at": put.due_at, "new_attempt": put.attempt} for key, put in changes.put_back.items()),
-    )
-    _many(connection, _REMOVE, (_of(key) for key in changes.gone))
-    _many(connection, _OPEN, changes.opened)
-    _many(connection, _WRITE, changes.entries)
-    _many(connection, _END, ({"of_notification": ended, "new_state": state.value} for ended, state in changes.ended.items()))
+    execute_rows(connection, _PUT_BACK, changes.put_back)
+    execute_rows(connection, _REMOVE, changes.gone)
+    execute_rows(connection, _OPEN, changes.opened)
+    execute_rows(connection, _WRITE, changes.entries)
     if changes.ended:
+        execute_rows(connection, _END, list(changes.ended.items()))
         connection.execute(_REMOVE_ALL, {"among": list(changes.ended)})
-    _many(connection, _DROP, ({"of_device": device, "known_at": at} for device, at in sorted(changes.dropped.items())))
+    if changes.dropped:
+        drops = [{"of_device": device, "known_at": at} for device, at in sorted(changes.dropped.items())]
+        connection.execute(_DROP, drops)
 
 
-def hold_longer(connection: Connection, steps: Iterable[Step], until: int) -> None:
+def hold_longer(connection: Connection, steps: Sequence[Step], until: int) -> None:
     """Move the ends of leases; stale ones match nothing."""
-    keys = sorted((StepKey.parse(step.id), step.lease) for step in steps)
-    _many(connection, _HOLD, ({**_of(key), "of_lease": lease, "until": until} for key, lease in keys))
+    keys = [StepKey.parse(step.id) for step in steps]
+    connection.execute(_LEASES, {"among": list({key.notification_id for key in keys})})
+    held = [(*key, step.lease) for key, step in zip(keys, steps, strict=True)]
+    execute_rows(connection, _HOLD, held, until=until)
 
 
 def release(connection: Connection, worker: str, now: int) -> bool:
@@ -103,12 +120,3 @@ def earliest_due(connection: Connection, paused: frozenset[Provider]) -> int | N
         query = query.where(not_(Among(_S.provider, bindparam("paused", sorted(paused), type_=TextList()))))
     row = connection.execute(select(*(query.where(_S.lane == int(lane)).scalar_subquery() for lane in Lane))).one()
     return min((due for due in row if due is not None), default=None)
-
-
-def _of(key: StepKey) -> dict[str, Any]:
-    return {"of_notification": key.notification_id, "of_device": key.device_id}
-
-
-def _many(connection: Connection, statement: Any, rows: Iterable[Mapping[str, Any]]) -> None:
-    if many := list(rows):
-        connection.execute(statement, many)

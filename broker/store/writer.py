@@ -9,11 +9,11 @@ a bug of one write, the others are run again, each alone.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker.errors import BrokerError, StoreUnavailable
 from broker.store.failures import translate
@@ -27,6 +27,8 @@ _QUEUE_SIZE: Final = 4096
 
 T = TypeVar("T")
 _Work = Callable[[Connection], Any]
+# Runs one piece of work in a transaction, and returns when it is committed.
+Commit = Callable[[_Work], Awaitable[Any]]
 
 
 class _Write:
@@ -61,8 +63,8 @@ class _Write:
 class GroupWriter:
     """The one writer of an engine. It owns a task until `close`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
         self._queue: asyncio.Queue[_Write | None] = asyncio.Queue()
         self._is_closed = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name="store:writer")
@@ -88,7 +90,7 @@ class GroupWriter:
     async def _run(self) -> None:
         try:
             while group := await self._next_group():
-                await self._commit(group)
+                await self._settle(group)
         finally:  # only a loop that is torn down cancels this task
             self._is_closed = True
             self._refuse_waiting()
@@ -107,11 +109,10 @@ class GroupWriter:
             group.append(write)
         return group
 
-    async def _commit(self, group: Sequence[_Write]) -> None:
+    async def _settle(self, group: Sequence[_Write]) -> None:
         """Run a group in one transaction and tell every caller what became of it."""
         try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(_perform, group)
+            await self._commit(partial(_perform, group))
         except asyncio.CancelledError:
             for write in group:
                 write.fail(StoreUnavailable("the store is closed"))
@@ -123,7 +124,7 @@ class GroupWriter:
                     write.fail(error)
             else:
                 for write in group:
-                    await self._commit([write])
+                    await self._settle([write])
             return
         for write in group:
             write.settle()
@@ -134,7 +135,7 @@ class GroupWriter:
                 write.fail(StoreUnavailable("the store is closed"))
 
 
-def _perform(connection: Connection, group: Sequence[_Write]) -> None:
+def _perform(group: Sequence[_Write], connection: Connection) -> None:
     if len(group) == 1:  # alone: its refusal may undo the transaction itself
         group[0].answer = group[0].work(connection)
         return

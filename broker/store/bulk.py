@@ -1,0 +1,51 @@
+"""Many rows as one parameter: a JSON text that the database takes apart itself.
+
+Measured against a parameter per value and row: a third of Python's time for a record saved, on PostgreSQL one statement
+instead of one per row; and a statement is the same text, prepared once, however many rows it is given.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Column, Connection, Insert, Integer, Table, Text, bindparam, insert, literal_column, select
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import ColumnElement
+
+from broker.store.dialect import Elements, NumberAt, TextAt
+
+__all__ = ["Rows", "execute_rows", "insert_rows"]
+
+_PARAMETER: Final = "rows"
+
+
+class Rows:
+    """The rows that a statement will be given, each a list of values in the order of `columns`.
+
+    `rows[column]` is a value of theirs in a condition or an assignment.
+    """
+
+    def __init__(self, *columns: "Column[Any]") -> None:
+        self.columns = columns
+        self.given = Elements(bindparam(_PARAMETER, type_=Text())).table_valued("value", name="given")
+        self._cells = [
+            (NumberAt if isinstance(column.type, Integer) else TextAt)(self.given.c.value, literal_column(str(index)))
+            for index, column in enumerate(columns)
+        ]
+
+    def __getitem__(self, column: "Column[Any]") -> ColumnElement[Any]:
+        return self._cells[self.columns.index(column)]
+
+
+def insert_rows(table: Table, *columns: "Column[Any]", same: Sequence["Column[Any]"] = ()) -> Insert:
+    """Make an insert of rows with these columns; those of `same` have one value for all, given as `same_<column>`."""
+    rows = Rows(*columns)
+    constants = [bindparam(f"same_{column.name}", type_=column.type) for column in same]
+    values = select(*(rows[column] for column in columns), *constants).select_from(rows.given)
+    return insert(table).from_select([*columns, *same], values)
+
+
+def execute_rows(connection: Connection, statement: UpdateBase, rows: Sequence[Sequence[Any]], **more: Any) -> None:
+    """Run a statement on rows, unless there are none; `more` has its other parameters."""
+    if rows:
+        connection.execute(statement, {_PARAMETER: msgspec.json.encode(rows).decode(), **more})
