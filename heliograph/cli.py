@@ -6,7 +6,7 @@ left, a traceback and code 1, is a bug of ours.
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -27,8 +27,21 @@ _COMMANDS: Final = {
 
 @click.group(cls=LateGroup, late=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="heliograph", message="heliograph %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Messages to whoever is there, notifications to whoever is not."""
+    ctx.meta["loadtest.credentials"] = _development_credentials
+
+
+def _development_credentials() -> Any:
+    """Offer a load test the credentials of the development server that runs in this directory, if one ever did."""
+    from heliograph.development import DATA_DIRECTORY, SECRETS_FILE, open_development
+    from loadtest.command import Credentials
+
+    if not (DATA_DIRECTORY / SECRETS_FILE).exists():
+        return None
+    development = open_development()
+    return Credentials(development.api_key, development.hmac_secret)
 
 
 def main(args: list[str] | None = None) -> None:

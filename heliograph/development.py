@@ -21,7 +21,7 @@ from config.loader import NOTHING, LoadedSettings, load_with_origins
 from config.readiness import is_loopback
 from config.settings import Settings
 
-__all__ = ["Development", "banner", "open_development"]
+__all__ = ["DATA_DIRECTORY", "SECRETS_FILE", "Development", "banner", "open_development"]
 
 DATA_DIRECTORY: Final = Path("data")
 SECRETS_FILE: Final = "development.toml"

@@ -19,6 +19,7 @@ from config.logs import get_logger
 from config.settings import HttpApiSettings
 from gateway.api.call import Calls, Malformed
 from gateway.api.errors import STATUS_BY_CODE, ApiError
+from gateway.api.messages import BatchResult
 
 __all__ = ["PREFIX", "ApiEndpoint"]
 
@@ -86,6 +87,8 @@ class ApiEndpoint:
             _log.warning("api.store_unavailable", method=name)
             retry_after = b"%d" % max(1, round(exc.retry_after_s))
             return 503, b"the store does not answer, try again later\n", [_TEXT, (b"retry-after", retry_after)]
+        if isinstance(result, BatchResult):
+            return 200, _encode(result), [_JSON]  # the replies stand at the top, without `result` around them
         if not isinstance(result, ApiError):
             return 200, _encode(_Success(result)), [_JSON]
         if self._settings.error_mode == "transport" or headers.get(b"x-centrifugo-error-mode") == b"transport":
