@@ -51,8 +51,7 @@ class EmailProvider:
 
 def build(notification: Notification, device: Device, *, settings: EmailSettings) -> bytes | DropMessage:
     """Write the mail as it goes over the wire."""
-    message = compose_email(notification, device, sender=settings.sender, sender_name=settings.sender_name)
-    return message if isinstance(message, DropMessage) else message.as_bytes()
+    return compose_email(notification, device, sender=settings.sender, sender_name=settings.sender_name)
 
 
 def classify(reply: SmtpReply, *, now: datetime, size_bytes: int = 0) -> SendOutcome:

@@ -5,15 +5,18 @@ answer it. There is no thread, no task and no Python code per frame. What must h
 
 - A call is bounded by its own timeout, and a caller that goes away takes only its own call along.
 - Whatever ends without an answer says what is known of the request (`errors`): never sent, no connection, or unknown.
+- What may have been carried out is never sent again by itself; a stream that was refused is.
 - https only, TLS 1.2 or later, no redirect is followed, no proxy of the environment is used, a reply's body is cut at 64 KiB.
 
 libcurl's functions may not be called from inside its callbacks, so these only note what is wanted.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -96,6 +99,7 @@ class HttpTransport:
         self._starts_single = starts_single
         self._is_narrow = False
         self._openers: set[_Call] = set()  # calls under way that opened a connection
+        self._has_lost = False  # a connection in use has ended since libcurl was last let work
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, host_connections)
@@ -130,7 +134,7 @@ class HttpTransport:
         if len(self._under_way) >= self._max_calls:
             raise errors.NotSent("too many calls under way")
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        call = self._idle.pop() if self._idle else _Call(self._constants, self._openers)
+        call = self._idle.pop() if self._idle else _Call(self._constants, self)
         answer: asyncio.Future[HttpResponse | errors.TransportError] = loop.create_future()
         call.prepare(request, answer)
         self._under_way[call.curl] = call
@@ -165,6 +169,8 @@ class HttpTransport:
     def _on_socket(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
         """Called by libcurl: watch a socket for what it waits for, or no more."""
         if what == pycurl.POLL_REMOVE:
+            # Not only ahead of closing: a connection that rests is not watched either.
+            self._has_lost = self._has_lost or _has_ended(descriptor)
             self._unwatch(descriptor)
             return
         loop, before = self._loop, self._watched.get(descriptor, 0)
@@ -204,6 +210,7 @@ class HttpTransport:
         """Let libcurl work on a socket, or on what is due, and end the calls that are through."""
         if self._is_closed:
             return
+        self._has_lost = False
         self._multi.socket_action(descriptor, ready)
         self._set_width()
         waiting = 1
@@ -216,6 +223,17 @@ class HttpTransport:
                 call = self._under_way[curl]
                 self._finish(call, call.response() if call.is_cut else _explain(code, call))
         self._set_width()
+
+    def note_opening(self, call: "_Call", descriptor: int) -> None:
+        """Called by a call for which libcurl opens a connection."""
+        self._openers.add(call)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            with _borrowed(descriptor) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
+
+    def has_lost_connection(self) -> bool:
+        """Whether a connection in use has just ended: asked of the system, because libcurl does not tell."""
+        return self._has_lost or any(map(_has_ended, self._watched))
 
     def _set_width(self) -> None:
         """Allow one stream per connection while a new one is untried; not from a callback, see above."""
@@ -242,20 +260,35 @@ class HttpTransport:
 class _Call:
     """An easy handle with its constant options, and the one call that it serves at a time."""
 
-    __slots__ = ("_chunks", "_lines", "_openers", "_pinned", "_size_bytes", "answer", "curl", "is_cut")
+    __slots__ = (
+        "_body",
+        "_chunks",
+        "_given_bytes",
+        "_lines",
+        "_pinned",
+        "_size_bytes",
+        "_transport",
+        "answer",
+        "curl",
+        "is_cut",
+    )
 
-    def __init__(self, constants: Sequence[tuple[int, Any]], openers: "set[_Call]") -> None:
-        self._openers = openers
+    def __init__(self, constants: Sequence[tuple[int, Any]], transport: HttpTransport) -> None:
+        self._transport = transport
         self.answer: asyncio.Future[HttpResponse | errors.TransportError] | None = None
         self.is_cut = False
         self._chunks: list[bytes] = []
         self._lines: list[bytes] = []
         self._size_bytes = 0
+        self._body = b""
+        self._given_bytes = 0
         self._pinned: tuple[str, ...] = ()
         self.curl = pycurl.Curl()
         for option, value in constants:
             self.curl.setopt(option, value)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
+        self.curl.setopt(pycurl.READFUNCTION, self._give)
+        self.curl.setopt(pycurl.SEEKFUNCTION, self._rewind)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._keep)
         self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._on_open)
 
@@ -263,7 +296,8 @@ class _Call:
         curl = self.curl
         curl.setopt(pycurl.URL, request.url)
         curl.setopt(pycurl.HTTPHEADER, [_header_line(name, value) for name, value in request.headers.items()])
-        curl.setopt(pycurl.POSTFIELDS, request.body)
+        curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        self._body, self._given_bytes = request.body, 0
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(request.timeout_s * 1000)))
         if request.pinned != self._pinned:
             curl.setopt(pycurl.RESOLVE, list(request.pinned))
@@ -287,14 +321,25 @@ class _Call:
 
     def _on_open(self, descriptor: int, _purpose: int) -> int:
         """Called by libcurl with a socket that it is about to connect for this call."""
-        self._openers.add(self)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection = socket.socket(fileno=descriptor)
-            try:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-            finally:
-                connection.detach()  # the descriptor stays libcurl's
-        return 0
+        self._transport.note_opening(self, descriptor)
+        return 0  # go on
+
+    def _give(self, size_bytes: int) -> bytes:
+        """Called by libcurl for the next piece of the request's body."""
+        piece = self._body[self._given_bytes : self._given_bytes + size_bytes]
+        self._given_bytes += len(piece)
+        return piece
+
+    def _rewind(self, offset: int, _origin: int) -> int:
+        """Called by libcurl when it wants to send again by itself.
+
+        It does so for a stream that was refused (RFC 9113 §8.7: certainly not carried out), and just as well for one that
+        a lost connection left without an answer, which may have been carried out and is not ours to repeat.
+        """
+        if self._transport.has_lost_connection():
+            return int(pycurl.SEEKFUNC_FAIL)
+        self._given_bytes = offset
+        return int(pycurl.SEEKFUNC_OK)
 
     def _keep(self, chunk: bytes) -> int | None:
         """Called by libcurl with a piece of the body; any other size than the piece's ends the call."""
@@ -304,6 +349,26 @@ class _Call:
             self.is_cut = True
             return 0
         return None
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Look at one of libcurl's descriptors as a socket, and leave it libcurl's."""
+    borrowed = socket.socket(fileno=descriptor)
+    try:
+        yield borrowed
+    finally:
+        borrowed.detach()
+
+
+def _has_ended(descriptor: int) -> bool:
+    try:
+        with _borrowed(descriptor) as connection:
+            return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        return exc.errno != errno.ENOTSOCK  # libcurl watches a wake-up descriptor of its own, too
 
 
 def _constant_options(ca_file: str, connect_to: str, agent: str) -> tuple[tuple[int, Any], ...]:
@@ -366,16 +431,14 @@ _CAUSES: Final[Mapping[int, str]] = {
     pycurl.E_SEND_ERROR: "connection lost while sending",
     pycurl.E_RECV_ERROR: "connection lost while receiving",
     pycurl.E_PARTIAL_FILE: "answer broken off",
+    pycurl.E_SEND_FAIL_REWIND: "connection lost without an answer",
     pycurl.E_HTTP2: "HTTP/2 error",
     _E_HTTP2_STREAM: "stream reset",
 }
 
 
 def _explain(code: int, call: _Call) -> errors.TransportError:
-    """Translate libcurl's code by what is known of the request. Whatever is not certainly unsent is unknown.
-
-    A stream that the server refused is sent again by libcurl itself, five times; then it comes here as a lost connection.
-    """
+    """Translate libcurl's code by what is known of the request. Whatever is not certainly unsent is unknown."""
     cause = _CAUSES.get(code, f"curl error {code}")
     if code in _NO_CONNECTION:
         return errors.ConnectFailed(cause)

@@ -22,10 +22,10 @@ Compose = Callable[..., EmailMessage]
 def compose(make_notification: Callable[..., Notification], make_device: Callable[..., Device]) -> Compose:
     def make(*, to: str = "bob@mail.example", sender_name: str = "Shop", **content: Any) -> EmailMessage:
         device = make_device(Provider.EMAIL, to)
-        mail = compose_email(make_notification(**content), device, sender="news@shop.example", sender_name=sender_name)
-        assert isinstance(mail, EmailMessage)
-        raw = mail.as_bytes()
+        raw = compose_email(make_notification(**content), device, sender="news@shop.example", sender_name=sender_name)
+        assert isinstance(raw, bytes)
         assert raw.isascii()
+        assert raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r")
         assert max(map(len, raw.split(b"\r\n"))) <= 998
         parsed = message_from_bytes(raw, policy=default)
         assert isinstance(parsed, EmailMessage)

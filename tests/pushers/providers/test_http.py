@@ -1,6 +1,7 @@
 """The transport against a real HTTP/2 server that can be told to misbehave."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -84,16 +85,55 @@ async def test_reset_stream_fails_that_call_alone_as_unknown(server: Any, transp
     assert len(server.exchanges) == 21
 
 
-async def test_refused_stream_is_sent_again_by_libcurl(server: Any, transport: HttpTransport) -> None:
-    server.answer = lambda exchange: exchange.reset(REFUSED_STREAM) if len(server.exchanges) == 1 else exchange.reply(200)
+async def test_refused_stream_is_sent_again(server: Any, transport: HttpTransport) -> None:
+    assert statuses(await burst(transport, server, "/first")) == [200]
+    server.answer = lambda exchange: exchange.reset(REFUSED_STREAM) if len(server.exchanges) == 2 else exchange.reply(200)
     assert statuses(await burst(transport, server, "/a")) == [200]
-    assert len(server.exchanges) == 2
+    assert [(exchange.path, exchange.body) for exchange in server.exchanges[1:]] == [("/a", b'{"a":1}')] * 2
 
 
 async def test_stream_refused_for_ever_ends(server: Any, transport: HttpTransport) -> None:
     server.answer = lambda exchange: exchange.reset(REFUSED_STREAM)
     assert statuses(await burst(transport, server, "/a")) == [errors.Ambiguous]
     assert len(server.exchanges) == 6
+
+
+async def test_goaway_sends_again_only_what_lay_above_the_last_stream(server: Any, transport: HttpTransport) -> None:
+    assert statuses(await burst(transport, server, "/first")) == [200]
+    held: list[Any] = []
+
+    def answer(exchange: Any) -> None:
+        if exchange.connection is not server.connections[0]:
+            exchange.reply(200)
+            return
+        held.append(exchange)
+        if len(held) == 10:
+            held[0].reply(200)
+            connection = exchange.connection
+            connection.h2.close_connection(last_stream_id=held[0].stream_id)
+            connection.flush()
+            connection.transport.close()
+
+    server.answer = answer
+    assert statuses(await burst(transport, server, *(f"/{n}" for n in range(10)))) == [200] * 10
+    seen = Counter(exchange.path for exchange in server.exchanges)
+    assert seen.pop(held[0].path) == seen.pop("/first") == 1
+    assert set(seen.values()) == {2}
+
+
+@pytest.mark.parametrize("end", ["abort", "close"])
+async def test_connection_lost_in_use_is_not_repeated_behind_our_back(server: Any, transport: HttpTransport, end: str) -> None:
+    assert statuses(await burst(transport, server, "/first")) == [200]
+    held: list[Any] = []
+
+    def answer(exchange: Any) -> None:
+        held.append(exchange)
+        if len(held) == 5:
+            getattr(exchange.connection.transport, end)()
+
+    server.answer = answer
+    assert statuses(await burst(transport, server, *["/lost"] * 5)) == [errors.Ambiguous] * 5
+    assert [exchange.path for exchange in server.exchanges] == ["/first", *["/lost"] * 5]
 
 
 async def test_goaway_with_20_in_flight_doubles_nothing(server: Any, transport: HttpTransport) -> None:

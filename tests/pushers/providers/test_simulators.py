@@ -1,5 +1,7 @@
-"""Every provider against its simulator over the real protocol: taken, unregistered, busy, refused."""
+"""Every provider against its simulator over the real protocol: taken, unregistered, busy, refused, and in trouble."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -10,8 +12,18 @@ from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.clock import SystemClock
 from config.settings import ProvidersSettings
+from loadtest.simulators.faults import (
+    Action,
+    CloseConnection,
+    GoAway,
+    LimitStreams,
+    ResetStream,
+    Respond,
+    Rule,
+    SplitBody,
+)
 from loadtest.simulators.suite import Simulators
-from pushers.outcome import Accepted, DropDevice, DropMessage, Retry
+from pushers.outcome import Accepted, Ambiguous, DropDevice, DropMessage, Retry
 from pushers.provider import Provider
 from pushers.providers.configured import build_providers
 
@@ -106,3 +118,94 @@ async def test_refused(
     name: str, providers: Mapping[str, Provider], notification: Notification, device: Callable[[str, str], Device]
 ) -> None:
     assert isinstance(await providers[name].send(notification, device(name, "refused"), now=SystemClock().now()), DropMessage)
+
+
+HTTP_NAMES = ("apns", "fcm", "webpush")
+FAULTS = [
+    (Respond(503, headers={"retry-after": "17"}), Retry),
+    (Respond(500, body=""), Retry),
+    (Respond(502, body="<html>bad gateway</html>"), Retry),
+    (Respond(429, headers={"retry-after": "5"}), Retry),
+    (SplitBody(1), Accepted),
+    (LimitStreams(1), Accepted),
+    (ResetStream(8), Ambiguous),
+    (CloseConnection(), Ambiguous),
+    (GoAway(includes_call=True), Accepted),
+    (GoAway(), Accepted),
+    (ResetStream(7), Accepted),
+]
+
+
+@pytest.mark.parametrize(("action", "expected"), FAULTS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("name", HTTP_NAMES)
+async def test_fault_of_one_call(
+    name: str,
+    action: Action,
+    expected: type,
+    providers: Mapping[str, Provider],
+    simulators: Simulators,
+    notification: Notification,
+    device: Callable[[str, str], Device],
+) -> None:
+    now = SystemClock().now()
+    target = device(name, "taken")
+    assert isinstance(await providers[name].send(notification, target, now=now), Accepted)
+    simulators.faults.set([Rule(action, provider=name, nth=1)])
+    outcome = await providers[name].send(notification, target, now=now)
+    assert isinstance(outcome, expected)
+    if isinstance(action, Respond) and action.headers:
+        assert isinstance(outcome, Retry)
+        assert outcome.after_s == float(action.headers["retry-after"])
+    assert isinstance(await providers[name].send(notification, target, now=now), Accepted)
+
+
+@pytest.mark.parametrize("name", HTTP_NAMES)
+async def test_burst_among_faults_loses_none_and_doubles_only_the_unknown(
+    name: str,
+    providers: Mapping[str, Provider],
+    simulators: Simulators,
+    notification: Notification,
+    device: Callable[[str, str], Device],
+) -> None:
+    simulators.faults.set(
+        [
+            Rule(ResetStream(8), provider=name, every=17, taken=True),
+            Rule(GoAway(includes_call=True), provider=name, every=41),
+            Rule(Respond(500, body=""), provider=name, every=13),
+        ]
+    )
+    target, now = device(name, "taken"), SystemClock().now()
+    notifications = [msgspec.structs.replace(notification, id=str(SystemClock().new_id())) for _ in range(200)]
+    unknown: set[str] = set()
+
+    async def send_until_taken(each: Notification) -> None:
+        while not isinstance(outcome := await providers[name].send(each, target, now=now), Accepted):
+            assert isinstance(outcome, Ambiguous | Retry), outcome
+            if isinstance(outcome, Ambiguous):
+                unknown.add(each.id)
+
+    await asyncio.gather(*map(send_until_taken, notifications))
+    received = Counter(item.notification_id for item in simulators.outbox.items())
+    assert set(received) == {each.id for each in notifications}
+    assert {each for each, count in received.items() if count > 1} <= unknown
+    assert unknown
+
+
+async def test_mail_lost_after_the_final_dot_is_ambiguous(
+    providers: Mapping[str, Provider], simulators: Simulators, notification: Notification, device: Callable[[str, str], Device]
+) -> None:
+    simulators.faults.set([Rule(CloseConnection(), provider="email", nth=1, taken=True)])
+    target, now = device("email", "taken"), SystemClock().now()
+    assert isinstance(await providers["email"].send(notification, target, now=now), Ambiguous)
+    assert isinstance(await providers["email"].send(notification, target, now=now), Accepted)
+    first, second = simulators.outbox.items()
+    assert first.headers["message-id"] == second.headers["message-id"]
+
+
+async def test_apns_takes_a_burst_from_a_client_that_it_does_not_know(
+    providers: Mapping[str, Provider], simulators: Simulators, notification: Notification, device: Callable[[str, str], Device]
+) -> None:
+    target, now = device("apns", "taken"), SystemClock().now()
+    outcomes = await asyncio.gather(*(providers["apns"].send(notification, target, now=now) for _ in range(100)))
+    assert {type(outcome) for outcome in outcomes} == {Accepted}
+    assert len(simulators.outbox.items()) == 100
