@@ -19,7 +19,7 @@ from loadtest.simulators.credentials import Credentials
 __all__ = ["CertificateAuthority"]
 
 _LIFETIME: Final = timedelta(days=825)  # the longest that common clients accept from a private authority
-_HOST: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")
+_HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _CONTEXTS: Final = 256
 _LOOPBACK: Final = "127.0.0.1"
 

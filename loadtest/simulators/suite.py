@@ -74,7 +74,7 @@ class Simulators:
 
     def mint_subscription(self, name: str = "device") -> Subscription:
         """Make the Web Push subscription of a new simulated browser; `name` becomes part of its endpoint."""
-        return self._subscriptions.mint(name, self._clock.new_id().hex[-12:])
+        return self.subscriptions.mint(name, self._clock.new_id().hex[-12:])
 
     def statistics(self) -> dict[str, Statistics]:
         """Count calls by provider."""
@@ -95,10 +95,10 @@ class Simulators:
         authority = CertificateAuthority(credentials, now=now)
         ca_file = self._folder / "ca.pem"
         authority.write(ca_file)
-        self._subscriptions = Subscriptions(credentials.subscription_seed)
+        self.subscriptions = Subscriptions(credentials.subscription_seed)
         self.apns = ApnsService(credentials, self.outbox, self._clock)
         self.fcm = FcmService(credentials, self.outbox, self._clock)
-        self.webpush = WebPushService(self._subscriptions, self.outbox, self._clock)
+        self.webpush = WebPushService(self.subscriptions, self.outbox, self._clock)
         handlings = {service.name: Handling(service, self.faults) for service in (self.apns, self.fcm, self.webpush)}
         self._tallies = {**{name: handling.tally for name, handling in handlings.items()}, "email": self.smtp.tally}
         apns = Listener(handlings["apns"], self._clock, streams=_STREAMS, needs_authorisation=True, speaks_http1=False)

@@ -20,6 +20,8 @@ from config.clock import SystemClock
 from loadtest.simulators.subscriptions import Subscription
 from loadtest.simulators.suite import Simulators
 
+pytestmark = pytest.mark.filterwarnings("ignore:Message.token is deprecated:DeprecationWarning")
+
 # -- APNs
 
 
@@ -134,6 +136,21 @@ async def test_firebase_admin(sims: Simulators, firebase: firebase_admin.App) ->
 async def test_firebase_admin_reads_refusals(firebase: firebase_admin.App, token: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         await asyncio.to_thread(messaging.send, make_message(token))
+
+
+async def test_firebase_admin_over_http2(sims: Simulators, firebase: firebase_admin.App) -> None:
+    async def send() -> messaging.BatchResponse:
+        messages = [make_message("alice"), make_message("unregistered"), make_message("bob")]
+        batch = await messaging.send_each_async(messages)
+        # Its connections belong to this loop, where they must be closed.
+        await messaging._get_messaging_service(firebase)._async_client.aclose()
+        return batch
+
+    # In a loop of its own, which it blocks while it fetches a token.
+    batch = await asyncio.to_thread(lambda: asyncio.run(send()))
+    assert [response.success for response in batch.responses] == [True, False, True]
+    assert isinstance(batch.responses[1].exception, messaging.UnregisteredError)
+    assert sorted(item.address for item in sims.outbox.items()) == ["alice", "bob"]
 
 
 # -- Web Push
