@@ -18,7 +18,8 @@ from pushers.payloads.apns import LIMIT_BYTES, ApnsMessage, compose_apns
 from pushers.providers import errors
 from pushers.providers.apns_token import ProviderToken
 from pushers.providers.failures import outcome_of
-from pushers.providers.http import HttpRequest, HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpRequest, HttpResponse
 from pushers.providers.retry_after import parse_retry_after
 
 __all__ = ["ApnsProvider", "build", "classify"]

@@ -16,7 +16,8 @@ from pushers.payloads.fcm import LIMIT_BYTES, FcmMessage, compose_fcm
 from pushers.providers import errors
 from pushers.providers.failures import outcome_of
 from pushers.providers.fcm_token import AccessTokens
-from pushers.providers.http import HttpRequest, HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpRequest, HttpResponse
 from pushers.providers.retry_after import parse_retry_after
 
 __all__ = ["FcmProvider", "build", "classify"]

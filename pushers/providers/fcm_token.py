@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from config.clock import Clock
 from pushers.providers import errors
-from pushers.providers.http import HttpRequest, HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpRequest, HttpResponse
 from pushers.providers.retry_after import parse_retry_after
 
 __all__ = ["AccessTokens", "ServiceAccount"]

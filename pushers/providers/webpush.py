@@ -21,7 +21,8 @@ from pushers.payloads.webpush import LIMIT_BYTES, WebPushMessage, compose_webpus
 from pushers.providers import errors
 from pushers.providers.egress import Endpoint, Forbidden, Pins, Unresolved, check_endpoint
 from pushers.providers.failures import outcome_of
-from pushers.providers.http import HttpRequest, HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpRequest, HttpResponse
 from pushers.providers.retry_after import parse_retry_after
 from pushers.providers.vapid import Vapid
 

@@ -15,7 +15,8 @@ from broker.notification import Provider as ProviderName
 from config.settings import ApnsSettings
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.providers.apns import ApnsProvider, classify
-from pushers.providers.http import HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpResponse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DEVICE_PAUSE = Retry("TooManyRequests", 60.0, scope="device", is_failure=False)

@@ -17,7 +17,8 @@ from config.settings import FcmSettings
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.providers.fcm import FcmProvider, classify
 from pushers.providers.fcm_token import AccessTokens, ServiceAccount
-from pushers.providers.http import HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpResponse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELD = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{"field": "message.data"}]}

@@ -9,7 +9,9 @@ import pytest
 import uvloop
 
 from pushers.providers import errors
-from pushers.providers.http import MAX_BODY_BYTES, HttpRequest, HttpResponse, HttpTransport
+from pushers.providers.curl_call import MAX_BODY_BYTES
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpRequest, HttpResponse
 
 REFUSED_STREAM, CANCEL = 7, 8
 

@@ -19,7 +19,8 @@ from config.clock import ManualClock
 from config.settings import WebPushSettings
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.providers.egress import Pins
-from pushers.providers.http import HttpResponse, HttpTransport
+from pushers.providers.http import HttpTransport
+from pushers.providers.http_message import HttpResponse
 from pushers.providers.vapid import Vapid
 from pushers.providers.webpush import WebPushProvider, classify, read_subscription
 
