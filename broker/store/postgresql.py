@@ -18,6 +18,17 @@ _CONNECTIONS: Final = 8
 _CONNECT_TIMEOUT_S: Final = 3.0
 _POOL_TIMEOUT_S: Final = 5.0
 _COMMAND_TIMEOUT_S: Final = 10.0
+# A queue is empty and full by turns, so what the planner knows of its size is mostly wrong. Every query of the store goes by an
+# index, a bounded number of rows at a time; planned otherwise, a claim reads and sorts all that is due (measured: 34 ms instead
+# of 0.7 ms with 6,000 steps due, growing with their number).
+_SESSION: Final = {
+    "application_name": "heliograph",
+    "enable_bitmapscan": "off",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 
 T = TypeVar("T")
 
@@ -33,7 +44,11 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=_POOL_TIMEOUT_S,
             pool_pre_ping=True,  # a connection that a restarted server left behind is replaced before it is used
-            connect_args={"timeout": _CONNECT_TIMEOUT_S, "command_timeout": _COMMAND_TIMEOUT_S},
+            connect_args={
+                "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _COMMAND_TIMEOUT_S,
+                "server_settings": _SESSION,
+            },
         )
 
     async def prepare(self, work: Callable[[Connection], None]) -> None:
