@@ -37,7 +37,7 @@ _KEPT_HEADERS: Final = frozenset(
 )
 _FATES: Final = {
     Fate.GONE: (550, "5.1.1 The mailbox does not exist"),
-    Fate.BUSY: (451, "4.7.1 Greylisted, try again later"),
+    Fate.BUSY: (421, "4.3.2 Busy, try again later"),
     Fate.REFUSED: (554, "5.7.1 The message was refused by policy"),
 }
 

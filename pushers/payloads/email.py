@@ -113,7 +113,8 @@ def _image(content: Content) -> str:
 
 
 def _text(content: Content) -> str:
-    return "\n\n".join(part for part in (content.title, content.body, _link(content)) if part) + "\n"
+    # The title is the subject, which every mail reader shows above the text; a mail without a body repeats it.
+    return "\n\n".join(part for part in (content.body or content.title, _link(content)) if part) + "\n"
 
 
 def _html(content: Content) -> str:

@@ -87,7 +87,7 @@ async def test_an_unknown_charset_is_left_unread(sims: Simulators, send: Callabl
 
 @pytest.mark.parametrize(
     ("address", "status", "code"),
-    [("unregistered@x.test", 550, b"5.1.1"), ("busy@x.test", 451, b"4.7.1"), ("refused@x.test", 554, b"5.7.1")],
+    [("unregistered@x.test", 550, b"5.1.1"), ("busy@x.test", 421, b"4.3.2"), ("refused@x.test", 554, b"5.7.1")],
 )
 async def test_fates(sims: Simulators, send: Callable[..., Any], address: str, status: int, code: bytes) -> None:
     refused = await send(address)

@@ -56,7 +56,7 @@ def test_headers(compose: Compose) -> None:
 
 def test_text_and_html_tell_the_same(compose: Compose) -> None:
     text, html = parts(compose(title="Title", body="One\ntwo\n\nThree", link="https://s.example/7?a=1&b=2"))
-    assert text == "Title\n\nOne\ntwo\n\nThree\n\nhttps://s.example/7?a=1&b=2\n"
+    assert text == "One\ntwo\n\nThree\n\nhttps://s.example/7?a=1&b=2\n"
     assert "One<br>two</p>" in html
     assert ">Three</p>" in html
     assert 'href="https://s.example/7?a=1&amp;b=2"' in html
