@@ -137,6 +137,8 @@ class Node:
         self.is_draining = True
         for client in self.hub.clients():
             client.disconnect(disconnects.SHUTDOWN)
+        for transport in tuple(self.transports):
+            transport.close(disconnects.SHUTDOWN)  # those who have not connected yet
         deadline = self.clock.monotonic() + timeout_s
         while self.transports and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.02)

@@ -36,7 +36,7 @@ class JsonCodec:
                 if not line.isascii():
                     line.decode()
                 command = _decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
                 raise CodecError(str(exc)) from None
             yield command
 
@@ -63,7 +63,7 @@ class JsonCodec:
         # Whatever came in through JSON is JSON already; only bytes from elsewhere can fail here.
         try:
             _raw_decoder.decode(payload)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             raise UnfitPayload(str(exc)) from None
         # Raw newlines can only be white space between tokens, and would cut the frame in two.
         return payload.replace(b"\n", b"") if b"\n" in payload else payload

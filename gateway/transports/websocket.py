@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -103,6 +102,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._send_pending()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
         if self._session is not None:
             session, self._session = self._session, None
             self._node.close_session(session, self._close_code)
@@ -205,11 +205,23 @@ class WebSocketConnection(asyncio.Protocol):
         for data in self._peer.data_to_send():
             if data:
                 transport.write(data)
-            elif transport.can_write_eof():
-                transport.write_eof()
-        if self._peer.state is State.CLOSED or (self._peer.close_expected() and self._peer.parser_exc is not None):
-            self._is_closing = True
+            else:
+                self._end(transport)
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        """End the stream: the handshake was refused, both sides have said goodbye, or the peer broke the protocol."""
+        self._is_closing = True
+        if self._session is not None:
+            # It leaves its rooms now: a transport that was ended raises at the next write, in the middle of a room.
+            self._session.client.lose()
+        if self._peer.parser_exc is not None and transport.can_write_eof():
+            # A peer that broke the protocol may still be sending, and closing a socket with bytes unread resets it:
+            # the close frame would be lost. So what it sends is read and dropped until it ends as well.
+            transport.write_eof()
+        else:
             transport.close()
+        if self._peer.parser_exc is not None or transport.get_write_buffer_size():
+            self._node.wheel.after(_CLOSE_TIMEOUT_S, self.abort)
 
     def _send_close(self, disconnect: Disconnect) -> None:
         reason = disconnect.reason.encode()[:_REASON_LIMIT].decode(errors="ignore")
