@@ -20,8 +20,6 @@ from broker.store.writer import GroupWriter
 __all__ = ["SqliteDatabase"]
 
 _READERS: Final = 4
-# How long SQLite itself waits for another process before it says busy.
-_BUSY_TIMEOUT_S: Final = 5.0
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on the disk when it is answered
@@ -34,13 +32,17 @@ T = TypeVar("T")
 
 
 class SqliteDatabase:
-    """A file that may be shared with other processes of this machine."""
+    """A file that may be shared with other processes of this machine.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        busy_timeout_s: How long SQLite itself waits for another process before it says busy.
+    """
+
+    def __init__(self, file: Path, *, busy_timeout_s: float = 5.0) -> None:
         # The writer takes the lock at its start: a transaction that reads first and then wants to write could find that
         # another process has written meanwhile, and would have to begin again.
-        self._write_engine = _make_engine(file, "BEGIN IMMEDIATE", connections=1)
-        self._read_engine = _make_engine(file, "BEGIN", connections=_READERS)
+        self._write_engine = _make_engine(file, "BEGIN IMMEDIATE", connections=1, busy_timeout_s=busy_timeout_s)
+        self._read_engine = _make_engine(file, "BEGIN", connections=_READERS, busy_timeout_s=busy_timeout_s)
         self._write_thread = ThreadPoolExecutor(1, "store-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
         self._writer = GroupWriter(self._commit)
@@ -76,12 +78,12 @@ def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
         return work(connection)
 
 
-def _make_engine(file: Path, begin: str, *, connections: int) -> Engine:
+def _make_engine(file: Path, begin: str, *, connections: int, busy_timeout_s: float) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         pool_size=connections,
         max_overflow=0,
-        connect_args={"timeout": _BUSY_TIMEOUT_S, "isolation_level": None},
+        connect_args={"timeout": busy_timeout_s, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")

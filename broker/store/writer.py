@@ -118,10 +118,9 @@ class GroupWriter:
                 write.fail(StoreUnavailable("the store is closed"))
             raise
         except Exception as exc:  # the edge between callers: whatever one write raised, the others get an answer
-            error = translate(exc)
-            if len(group) == 1 or isinstance(error, StoreUnavailable):
+            if len(group) == 1 or isinstance(translate(exc), StoreUnavailable):
                 for write in group:
-                    write.fail(error)
+                    write.fail(translate(exc))  # each its own: whoever raises an error adds to its traceback
             else:
                 for write in group:
                     await self._settle([write])
@@ -136,11 +135,12 @@ class GroupWriter:
 
 
 def _perform(group: Sequence[_Write], connection: Connection) -> None:
+    for write in group:
+        write.error = None  # of a transaction that was undone
     if len(group) == 1:  # alone: its refusal may undo the transaction itself
         group[0].answer = group[0].work(connection)
         return
     for write in group:
-        write.error = None
         try:
             with connection.begin_nested():
                 write.answer = write.work(connection)

@@ -1,0 +1,101 @@
+"""What a record comes to, decided by values alone."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from broker.ledger import NewSend, PlanDone, SendDone, Step
+from broker.notification import Device, Entry, Outcome, State
+from broker.store.changes import Changes, decide
+from broker.store.keys import PLAN, StepKey
+from broker.store.moments import to_micros
+from config.clock import ManualClock
+
+MakeStep = Callable[..., Step]
+MakeDevice = Callable[..., Device]
+PLAN_KEY = StepKey("n1", PLAN)
+
+
+def sends_key(device: str) -> StepKey:
+    return StepKey("n1", device)
+
+
+def test_finishing_ends_and_puts_nothing_back(make_step: MakeStep) -> None:
+    changes = decide({PLAN_KEY: "lease"}, [PlanDone(make_step(), finish=State.FAILED)], [])
+    assert changes == Changes(ended={"n1": State.FAILED})
+
+
+def test_asking_again_later_puts_the_plan_back(make_step: MakeStep, clock: ManualClock) -> None:
+    later = clock.now() + timedelta(seconds=3)
+    changes = decide({PLAN_KEY: "lease"}, [PlanDone(make_step(attempt=4), next_plan_at=later)], [])
+    assert changes == Changes(put_back=[("n1", PLAN, to_micros(later), 0)])
+
+
+def test_opening_sends_lets_the_plan_rest(make_step: MakeStep, make_device: MakeDevice, clock: ManualClock) -> None:
+    sends = (NewSend(make_device("d1"), clock.now()), NewSend(make_device("d2"), clock.now()))
+    changes = decide({PLAN_KEY: "lease"}, [PlanDone(make_step(), sends=sends)], [])
+    assert changes.put_back == [("n1", PLAN, None, 0)]
+    now, expires_at = to_micros(clock.now()), to_micros(clock.now() + timedelta(seconds=600))
+    assert changes.opened == [("n1", f"d{number}", 1, now, 0, "fcm", expires_at) for number in (1, 2)]
+
+
+@pytest.mark.parametrize("leases", [{}, {PLAN_KEY: None}, {PLAN_KEY: "another"}], ids=["gone", "given back", "taken over"])
+def test_a_stale_plan_changes_nothing_but_the_timeline(
+    leases: dict[StepKey, str | None], make_step: MakeStep, clock: ManualClock
+) -> None:
+    entry = Entry("live", Outcome.PUBLISHED, clock.now())
+    changes = decide(leases, [PlanDone(make_step(), entries=(entry,), finish=State.EXHAUSTED)], [])
+    assert len(changes.entries) == 1
+    assert (changes.ended, changes.put_back, changes.opened, changes.gone) == ({}, [], [], [])
+
+
+@pytest.mark.parametrize("more", [{}, {"finish": State.FAILED, "next_plan_at": ManualClock().now()}])
+def test_a_decision_is_exactly_one_thing(more: dict[str, object], make_step: MakeStep) -> None:
+    with pytest.raises(AssertionError):
+        decide({PLAN_KEY: "lease"}, [PlanDone(make_step(), **more)], [])  # type: ignore[arg-type]  # (on purpose)
+
+
+def test_the_last_send_wakes_the_plan_at_its_own_moment(
+    make_step: MakeStep, make_device: MakeDevice, clock: ManualClock
+) -> None:
+    leases = {PLAN_KEY: None, sends_key("d1"): "lease", sends_key("d2"): "lease"}
+    first, last = (make_step(device=make_device(name)) for name in ("d1", "d2"))
+    soon, later = clock.now(), clock.now() + timedelta(seconds=9)
+    changes = decide(leases, [], [SendDone(first, None, replan_at=soon), SendDone(last, None, replan_at=later)])
+    assert changes == Changes(put_back=[("n1", PLAN, to_micros(later), 0)], gone=[sends_key("d1"), sends_key("d2")])
+
+
+def test_a_send_that_is_still_open_keeps_the_plan_at_rest(
+    make_step: MakeStep, make_device: MakeDevice, clock: ManualClock
+) -> None:
+    leases = {PLAN_KEY: None, sends_key("d1"): "lease", sends_key("d2"): None}
+    changes = decide(leases, [], [SendDone(make_step(device=make_device()), None, replan_at=clock.now())])
+    assert (changes.put_back, changes.gone) == ([], [sends_key("d1")])
+
+
+@pytest.mark.parametrize(("counts", "attempt"), [(True, 3), (False, 2)])
+def test_a_retry_keeps_or_gives_back_its_attempt(
+    counts: bool, attempt: int, make_step: MakeStep, make_device: MakeDevice, clock: ManualClock
+) -> None:
+    step = make_step(device=make_device(), attempt=3)
+    done = SendDone(step, None, replan_at=clock.now(), retry_at=clock.now(), counts=counts)
+    changes = decide({PLAN_KEY: None, sends_key("d1"): "lease"}, [], [done])
+    assert changes == Changes(put_back=[("n1", "d1", to_micros(clock.now()), attempt)])
+
+
+def test_one_record_may_hold_many_notifications(make_step: MakeStep, make_device: MakeDevice, clock: ManualClock) -> None:
+    leases = {PLAN_KEY: "lease", StepKey("n2", PLAN): None, StepKey("n2", "d2"): "lease"}
+    send = SendDone(make_step("n2", make_device("d2")), None, replan_at=clock.now(), drop_device=clock.now())
+    changes = decide(leases, [PlanDone(make_step("n1"), finish=State.EXHAUSTED)], [send])
+    assert changes.ended == {"n1": State.EXHAUSTED}
+    assert changes.put_back == [("n2", PLAN, to_micros(clock.now()), 0)]
+    assert changes.dropped == {"d2": to_micros(clock.now())}
+
+
+def test_due_now_is_told_from_due_later(make_step: MakeStep, make_device: MakeDevice, clock: ManualClock) -> None:
+    now = to_micros(clock.now())
+    assert not Changes(put_back=[("n1", "", None, 0), ("n2", "", now + 1, 0)]).makes_due(now)
+    assert Changes(put_back=[("n1", "", now, 0)]).makes_due(now)
+    assert Changes(opened=[("n1", "d1", 1, now, 0, "fcm", now)]).makes_due(now)
+    assert not Changes(opened=[("n1", "d1", 1, now + 1, 0, "fcm", now)]).makes_due(now)
