@@ -18,9 +18,13 @@ _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 3
 
 
 class Metrics:
-    """The series of one registry. Children are looked up once: finding one by its labels costs more than counting."""
+    """The series of one registry, which can be registered at another one as a whole.
+
+    Children are looked up once: finding one by its labels costs more than counting.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
         deliveries = Counter(
             "heliograph_deliveries",
             "Attempts that ended, by provider (live for the socket), outcome and lane.",

@@ -49,6 +49,8 @@ _BATCH: Final = 500
 _POLL_S: Final = 1.0
 # A step that is due and yet was not claimed belongs to a provider that is left alone: looking again at once helps nobody.
 _LEAST_WAIT_S: Final = 0.05
+# However long the calls took, so long what came of them may take to be written at the end.
+_LEAST_WRITING_S: Final = 1.0
 
 
 class PipelineStatistics(msgspec.Struct, frozen=True):
@@ -82,9 +84,9 @@ class Pipeline:
         self.started = asyncio.Event()
         self._ledger, self._settings, self._clock, self._id = ledger, settings, clock, worker_id
         self._stop_timeout_s = stop_timeout_s
-        self._metrics = metrics or Metrics(CollectorRegistry())
+        self.metrics = metrics or Metrics(CollectorRegistry())
         self._policy = RetryPolicy.of(settings)
-        self._report = Report(self._metrics)
+        self._report = Report(self.metrics)
         self._work = Bell(clock)
         self._held = Held()
         self._outage = Outage("store", clock)
@@ -153,6 +155,7 @@ class Pipeline:
         for worker in self._workers.values():
             worker.give_up_queue()
         # 3 calls under way may end
+        deadline = self._clock.monotonic() + self._stop_timeout_s
         finishing = asyncio.gather(*(worker.finish() for worker in self._workers.values()))
         if not await within(finishing, self._stop_timeout_s, self._clock):
             _log.warning("pipeline.cut_off", under_way=self.statistics().under_way)
@@ -160,7 +163,8 @@ class Pipeline:
                 await worker.cut_off()
         # 4 what they came to is written
         drained = asyncio.ensure_future(self._recorder.drained())
-        if not await within(drained, self._stop_timeout_s, self._clock):
+        left_s = max(_LEAST_WRITING_S, deadline - self._clock.monotonic())
+        if not await within(drained, left_s, self._clock):
             _log.warning("pipeline.unwritten", results=len(self._recorder))
         # 5 the leases go back, so that others need not wait until they run out
         try:
@@ -235,7 +239,7 @@ class Pipeline:
     def _written(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
         """Count what is written, and wake up for what falls due earlier than anybody knew when the sleep began."""
         for plan in plans:
-            self._metrics.planned(plan)
+            self.metrics.planned(plan)
         if (until := self._sleeps_until) is None:
             return
         if any(plan.next_plan_at is not None and plan.next_plan_at < until for plan in plans) or any(
@@ -274,7 +278,7 @@ class Pipeline:
             spawn=self._spawn,
             clock=self._clock,
         )
-        self._metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
+        self.metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
         return worker
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

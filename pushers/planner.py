@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from broker.errors import EngineUnavailable
 from broker.ledger import PlanDone, Step
@@ -19,6 +20,9 @@ from pushers.router import Plan, asks_presence, plan, plan_without_live
 __all__ = ["Planner"]
 
 _log = get_logger()
+
+# Decisions in one turn of the loop, about 2 ms: the loop may be serving clients too.
+_SLICE: Final = 100
 
 
 class Planner:
@@ -45,7 +49,9 @@ class Planner:
         online = await self._online(steps, now)
         decided: list[PlanDone] = []
         publishing: list[Plan] = []
-        for step in steps:
+        for number, step in enumerate(steps, 1):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
             try:
                 if online is None and asks_presence(step, now=now):
                     decided.append(plan_without_live(step, now=now, reachable=self._reachable))

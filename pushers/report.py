@@ -1,7 +1,7 @@
 """Tells of each attempt that ended: one line of the log, and the metrics.
 
-An accepted delivery is told at debug level: at 4,000 deliveries/s a line each costs a sixth of a core, and the timeline and
-the metrics say the same.
+An accepted delivery is told at debug level: a line takes 12 µs, a fifth of all that the pipeline itself does for a
+notification, and the timeline and the metrics say the same.
 """
 
 from datetime import datetime

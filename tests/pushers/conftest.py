@@ -300,7 +300,7 @@ class Rig:
     published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     pipelines: list[tuple[Pipeline, asyncio.Task[None]]] = field(default_factory=list)
 
-    async def start(self, worker_id: str = "w-1", **more: Any) -> Pipeline:
+    def make(self, worker_id: str = "w-1", **more: Any) -> Pipeline:
         fields: dict[str, Any] = {
             "ledger": self.ledger,
             "pubsub": self.engine.pubsub,
@@ -313,7 +313,10 @@ class Rig:
             "clock": self.clock,
             "worker_id": worker_id,
         }
-        pipeline = Pipeline(**(fields | more))
+        return Pipeline(**(fields | more))
+
+    async def start(self, worker_id: str = "w-1", **more: Any) -> Pipeline:
+        pipeline = self.make(worker_id, **more)
         self.pipelines.append((pipeline, asyncio.create_task(pipeline.run())))
         await pipeline.started.wait()
         await self.quiet()

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from broker.errors import EngineUnavailable
@@ -424,10 +425,11 @@ async def test_stop_cuts_off_what_does_not_end(rig, device):
 
 async def test_stop_before_the_start_keeps_it_from_starting(rig):
     sent = rig.ledger.add()
-    pipeline = await rig.start()
+    pipeline = rig.make()
     await pipeline.stop()
-    assert rig.state(sent) is State.FAILED
-    assert pipeline.statistics().held == 0
+    await pipeline.run()
+    assert rig.ledger.claims == []
+    assert rig.state(sent) is State.PENDING
 
 
 async def test_the_engine_away_delays_the_live_step_no_longer_than_an_ack_would(rig, device):
@@ -463,3 +465,70 @@ async def test_addresses_are_masked_on_the_timeline(rig, device):
         "webpush": "updates.push.services.mozilla.com/…",
         "email": "a…@example.org",
     }
+
+
+async def test_a_stop_that_the_store_does_not_answer_ends_all_the_same(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    rig.ledger.add(routes=PUSH)
+    pipeline = await rig.start()
+    rig.ledger.is_away = True
+    rig.providers[Provider.FCM].answer()
+    stopping = asyncio.create_task(pipeline.stop())
+    await rig.advance(3.0)
+    await stopping
+    assert pipeline.statistics().unwritten == 1
+
+
+async def test_a_claim_that_breaks_is_tried_again(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    claim, failures = rig.ledger.claim, [RuntimeError("a bug")]
+
+    async def claim_or_fail(*args, **more):
+        if failures:
+            raise failures.pop()
+        return await claim(*args, **more)
+
+    rig.ledger.claim = claim_or_fail
+    sent = rig.ledger.add(routes=PUSH)
+    await rig.start()
+    assert rig.state(sent) is State.PENDING
+    await rig.advance(1.0)
+    assert rig.state(sent) is State.EXHAUSTED
+
+
+async def test_a_step_that_cannot_be_handed_out_leaves_the_others_alone(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    await rig.start()
+    broken, sent = rig.ledger.add(routes=PUSH), rig.ledger.add(routes=PUSH)
+    claim = rig.ledger.claim
+
+    async def claim_with_a_broken_one(*args, **more):
+        steps = await claim(*args, **more)
+        return [msgspec.structs.replace(one, device="none") if is_send_of(one, broken) else one for one in steps]
+
+    rig.ledger.claim = claim_with_a_broken_one
+    await rig.quiet()
+    assert rig.state(sent) is State.EXHAUSTED
+    assert rig.state(broken) is State.PENDING
+    rig.ledger.claim = claim
+    await rig.advance(32.0)
+    assert rig.state(broken) is State.EXHAUSTED
+
+
+def is_send_of(step, notification):
+    return step.device is not None and step.notification.id == notification.id
+
+
+async def test_metrics_tell_what_happened(rig, device):
+    rig.ledger.register(device(Provider.FCM))
+    pipeline = await rig.start()
+    rig.ledger.add(routes=PUSH, lane=Lane.HIGH)
+    await rig.quiet()
+
+    def read(name, **labels):
+        return pipeline.metrics.registry.get_sample_value(f"heliograph_{name}", labels)
+
+    assert read("deliveries_total", provider="fcm", outcome="accepted", lane="high") == 1
+    assert read("notifications_finished_total", state="exhausted", lane="high") == 1
+    assert read("breaker_state", provider="fcm") == 0
