@@ -17,7 +17,9 @@ __all__ = [
     "Command",
     "ConnectRequest",
     "ConnectResult",
+    "DisconnectPush",
     "Empty",
+    "EmulationRequest",
     "HistoryRequest",
     "HistoryResult",
     "Message",
@@ -145,6 +147,14 @@ class SubRefreshRequest(_Message):
     token: str = ""
 
 
+class EmulationRequest(_Message):
+    """What a client of a one-way transport says: `data` is a frame of its encoding, in JSON as a string."""
+
+    node: str = ""
+    session: str = ""
+    data: Raw = NO_DATA
+
+
 class Empty(_Message):
     """A result that says nothing but done; written as `{}`, never left out."""
 
@@ -201,7 +211,10 @@ class SubscribeResult(_Message):
 
 
 class ConnectResult(_Message):
-    """What a connection got; `ping` in whole seconds, `time` in milliseconds."""
+    """What a connection got; `ping` in whole seconds, `time` in milliseconds.
+
+    `session` and `node` are for transports without a way back: they route what the client posts to `/emulation`.
+    """
 
     client: str
     version: str
@@ -211,6 +224,8 @@ class ConnectResult(_Message):
     subs: dict[str, SubscribeResult] = {}
     ping: int = 0
     pong: bool = False
+    session: str = ""
+    node: str = ""
     time: int = 0
 
 
@@ -279,6 +294,13 @@ class SubscribePush(_Message):
     data: Raw = NO_DATA
 
 
+class DisconnectPush(_Message):
+    """The server ends a connection whose transport has no close frame."""
+
+    code: int
+    reason: str
+
+
 class RefreshPush(_Message):
     """The server prolonged the connection."""
 
@@ -303,6 +325,8 @@ class Push(_Message):
     message: Message | None = None
     subscribe: SubscribePush | None = None
     refresh: RefreshPush | None = None
+    connect: ConnectResult | None = None
+    disconnect: DisconnectPush | None = None
 
 
 class Reply(_Message):
