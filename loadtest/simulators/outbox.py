@@ -1,7 +1,7 @@
 """What the simulators accepted: a bounded ring, oldest first, written before the provider's answer goes out."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +41,8 @@ class Outbox:
         self._clock = clock
         self._capacity = capacity
         self._items: deque[Item] = deque()
-        self._items_by_notification: defaultdict[str, deque[Item]] = defaultdict(deque)
+        # Lists, since most notifications have one item; the empty id, which may have all, is left out.
+        self._items_by_notification: dict[str, list[Item]] = {}
         self._recorded = 0
         self._changed = asyncio.Event()
 
@@ -59,14 +60,15 @@ class Outbox:
         if len(self._items) >= self._capacity:
             self._forget_oldest()
         self._items.append(item)
-        self._items_by_notification[item.notification_id].append(item)
+        if item.notification_id:
+            self._items_by_notification.setdefault(item.notification_id, []).append(item)
         self._recorded += 1
         self._changed.set()
 
     def items(self, *, notification_id: str | None = None, provider: str | None = None) -> list[Item]:
         """List items, oldest first, of one notification or one provider if named."""
-        found = self._items if notification_id is None else self._items_by_notification.get(notification_id, ())
-        return [item for item in found if provider is None or item.provider == provider]
+        found = self._items_by_notification.get(notification_id, ()) if notification_id else self._items
+        return [item for item in found if notification_id in (None, item.notification_id) and provider in (None, item.provider)]
 
     async def until(self, holds: Callable[[list[Item]], bool]) -> list[Item]:
         """Wait until `holds` is true of all items, oldest first, and return them. Unbounded: the caller has the deadline."""
@@ -82,7 +84,8 @@ class Outbox:
     def _forget_oldest(self) -> None:
         # The oldest item of all is also the oldest of its notification.
         oldest = self._items.popleft()
-        siblings = self._items_by_notification[oldest.notification_id]
-        siblings.popleft()
-        if not siblings:
-            del self._items_by_notification[oldest.notification_id]
+        siblings = self._items_by_notification.get(oldest.notification_id, [])
+        if len(siblings) > 1:
+            del siblings[0]
+        else:
+            self._items_by_notification.pop(oldest.notification_id, None)

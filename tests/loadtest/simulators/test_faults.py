@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.simulators.faults import (
@@ -75,6 +75,7 @@ def test_added_rules_leave_counts_and_set_ones_begin_anew() -> None:
     assert schedule.next(Call("fcm", "a")) is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

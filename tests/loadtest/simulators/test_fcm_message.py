@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.simulators.fcm_message import InvalidMessage, parse_send_request
@@ -80,6 +80,7 @@ def test_bodies_that_are_no_request(body: bytes) -> None:
         parse_send_request(body)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
 def test_any_bytes_are_a_request_or_invalid(body: bytes) -> None:
     try:

@@ -78,7 +78,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.model: list[str] = []
         self.recorded = 0
 
-    @rule(notification_id=st.sampled_from(["n1", "n2", "n3"]))
+    @rule(notification_id=st.sampled_from(["n1", "n2", ""]))
     def record(self, notification_id: str) -> None:
         record(self.outbox, notification_id)
         self.model = [*self.model, notification_id][-4:]
@@ -97,7 +97,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert ids(self.outbox.items()) == self.model
         assert len(self.outbox) == len(self.model)
         assert self.outbox.recorded == self.recorded
-        for name in ("n1", "n2", "n3"):
+        for name in ("n1", "n2", "", "n3"):
             assert ids(self.outbox.items(notification_id=name)) == [known for known in self.model if known == name]
 
 

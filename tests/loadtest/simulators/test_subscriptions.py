@@ -7,7 +7,7 @@ import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.simulators.subscriptions import Subscription, Subscriptions, Undecryptable
@@ -79,6 +79,7 @@ def test_only_minted_tokens_are_known() -> None:
     assert Subscriptions("6e" * 32).token_of(path) is None
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=3993))  # of nothing the library makes no record at all, which RFC 8188 does not allow
 def test_reads_what_an_independent_library_encrypts(plaintext: bytes) -> None:
     subscriptions = Subscriptions(SEED)
@@ -120,6 +121,7 @@ def test_only_one_record_is_allowed() -> None:
         subscriptions.decrypt(token_of(subscription), encrypt(subscription, b"x" * 100, record_size=64))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_undecryptable(body: bytes) -> None:
     with pytest.raises(Undecryptable):
