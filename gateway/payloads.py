@@ -1,8 +1,7 @@
 """What a publication may consist of in a channel (`publication_data_format`); the same rule for clients and for the API."""
 
-import msgspec
-
 from config.settings import ChannelOptions
+from gateway.protocol.json_codec import is_json
 
 __all__ = ["payload_fault"]
 
@@ -15,14 +14,6 @@ def payload_fault(data: bytes, options: ChannelOptions) -> str:
         case "":
             return "" if data else "data must not be empty"
         case "json":
-            return "" if _is_json(data) else "data must be JSON"
+            return "" if is_json(data) else "data must be JSON"
         case "json_object":
-            return "" if data[:1] == b"{" and _is_json(data) else "data must be a JSON object"
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except msgspec.DecodeError:
-        return False
-    return True
+            return "" if data[:1] == b"{" and is_json(data) else "data must be a JSON object"

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from broker.errors import StoreUnavailable, Unavailable
+from broker.errors import StoreUnavailable
 from config.logs import get_logger
-from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, ApiError, api_error_of, bad_request
+from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, ApiError, api_error_of, bad_request
 from gateway.api.messages import BatchRequest, BatchResult
 from gateway.api.method import Method, Methods
 
@@ -43,11 +43,14 @@ class Calls:
         """
         method = self._methods[name]
         try:
+            # msgspec leaves the UTF-8 of payloads alone; a client that got other bytes would have to fail its connection.
+            if not body.isascii():
+                body.decode()
             request = self._decoders[name].decode(body)
         except msgspec.ValidationError as exc:
             if method.is_strict:
                 return bad_request(explain(exc)).error
-            raise Malformed(str(exc)) from None
+            raise Malformed(explain(exc)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise Malformed(str(exc)) from None
         return await self._run(method, request)
@@ -59,7 +62,7 @@ class Calls:
             raise
         except Exception as exc:  # the edge of a call
             error = api_error_of(exc)
-            if error is INTERNAL and not isinstance(exc, Unavailable):
+            if error is INTERNAL:
                 _log.exception("api.failed", method=method.name)
             return error
 
@@ -68,7 +71,9 @@ class Calls:
             return BatchResult(list(await asyncio.gather(*(self._reply(command) for command in request.commands))))
         return BatchResult([await self._reply(command) for command in request.commands])
 
-    async def _reply(self, command: dict[str, Raw]) -> dict[str, Any]:
+    async def _reply(self, command: dict[str, Raw] | None) -> dict[str, Any]:
+        if command is None:
+            return {"error": BAD_REQUEST}
         name = next(iter(command), "")
         if name not in self._methods or name == "batch":
             return {"error": NOT_FOUND}
@@ -80,7 +85,7 @@ class Calls:
         except Malformed as exc:
             return {"error": bad_request(str(exc)).error}
         except StoreUnavailable:
-            return {"error": INTERNAL}
+            return {"error": UNAVAILABLE}
         return {"error": result} if isinstance(result, ApiError) else {name: result}
 
 

@@ -1,6 +1,9 @@
 """API methods about channels: `presence`, `presence_stats`, `history`, `history_remove`, `channels`."""
 
+import base64
+import re
 from fnmatch import fnmatchcase
+from typing import Final
 
 from msgspec import Raw
 
@@ -24,9 +27,13 @@ from gateway.api.messages import (
     PresenceStatsApiResult,
 )
 from gateway.api.method import Method
-from gateway.protocol.json_codec import wire_info
+from gateway.protocol.json_codec import is_json, wire_info
+from gateway.protocol.messages import NO_DATA
 
 __all__ = ["channel_methods"]
+
+_PATTERN_LENGTH: Final = 1024
+_PATTERN_ALTERNATIVES: Final = 1000
 
 
 class _Channels:
@@ -59,12 +66,13 @@ class _Channels:
         return EmptyResult()
 
     async def channels(self, request: ChannelsRequest) -> ChannelsResult:
+        globs = _alternatives(request.pattern)
         found = await self._control.channels()
         return ChannelsResult(
             {
                 channel: ChannelInfo(clients)
                 for channel, clients in found.items()
-                if not request.pattern or any(fnmatchcase(channel, part) for part in _alternatives(request.pattern))
+                if not request.pattern or any(fnmatchcase(channel, glob) for glob in globs)
             }
         )
 
@@ -83,8 +91,10 @@ class _Channels:
 
 
 def _past(publication: Publication) -> HistoryPublication:
+    is_text = is_json(publication.data)
     return HistoryPublication(
-        data=Raw(publication.data),
+        data=Raw(publication.data) if is_text else NO_DATA,
+        b64data="" if is_text else base64.b64encode(publication.data).decode(),
         info=wire_info(publication.info) if publication.info is not None else None,
         offset=publication.offset,
         tags=dict(publication.tags),
@@ -93,11 +103,15 @@ def _past(publication: Publication) -> HistoryPublication:
 
 def _alternatives(pattern: str) -> list[str]:
     """Expand `{a,b}` of a glob, which the standard library's does not know; one level, as the API documents."""
-    before, opening, rest = pattern.partition("{")
-    inside, closing, after = rest.partition("}")
-    if not opening or not closing:
-        return [pattern]
-    return [expanded for part in inside.split(",") for expanded in _alternatives(before + part + after)]
+    if len(pattern) > _PATTERN_LENGTH:
+        raise bad_request(f"pattern must be at most {_PATTERN_LENGTH} characters")
+    globs = [""]
+    for index, part in enumerate(re.split(r"\{([^{}]*)\}", pattern)):
+        choices = part.split(",") if index % 2 else [part]
+        globs = [before + choice for before in globs for choice in choices]
+        if len(globs) > _PATTERN_ALTERNATIVES:
+            raise bad_request(f"pattern must not stand for more than {_PATTERN_ALTERNATIVES} alternatives")
+    return globs
 
 
 def channel_methods(rules: ChannelRules, history: History, presence: Presence, control: Control) -> list[Method]:

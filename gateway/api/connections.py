@@ -3,7 +3,6 @@
 import base64
 import binascii
 
-import msgspec
 from msgspec import Raw
 
 from broker.channels import ChannelRules
@@ -20,6 +19,7 @@ from gateway.api.messages import (
 )
 from gateway.api.method import Method
 from gateway.protocol import disconnects
+from gateway.protocol.json_codec import is_json
 
 __all__ = ["connection_methods"]
 
@@ -36,8 +36,8 @@ class _Connections:
         command = Subscribe(
             who=Selector(request.user, request.client, request.session),
             channel=request.channel,
-            info=_bytes(request.info, request.b64info, "b64info"),
-            data=_bytes(request.data, request.b64data, "b64data"),
+            info=_json(request.info, request.b64info, "b64info"),
+            data=_json(request.data, request.b64data, "b64data"),
             expire_at=request.expire_at,
             since_offset=since.offset if since else 0,
             since_epoch=since.epoch if since else "",
@@ -57,7 +57,8 @@ class _Connections:
         reason = asked.reason if asked and asked.reason else default.reason
         if not 3000 <= code <= 4999:
             raise bad_request("disconnect.code must be from 3000 to 4999")
-        if len(reason.encode()) > 123 or not reason.isprintable() or _is_json(reason):
+        # An SDK takes a close reason that is JSON for an object, and believes what it finds there.
+        if len(reason.encode()) > 123 or not reason.isprintable() or is_json(reason.encode()):
             raise bad_request("disconnect.reason must be at most 123 bytes of printable text that is not JSON")
         who = Selector(request.user, request.client, request.session)
         await self._control.send(Disconnect(who, code, reason, tuple(request.whitelist)))
@@ -65,7 +66,7 @@ class _Connections:
 
     async def refresh(self, request: RefreshRequest) -> EmptyResult:
         who = Selector(request.user, request.client, request.session)
-        await self._control.send(Refresh(who, request.expired, request.expire_at, bytes(request.info)))
+        await self._control.send(Refresh(who, request.expired, request.expire_at, _json(request.info)))
         return EmptyResult()
 
     async def info(self, _request: EmptyRequest) -> InfoResult:
@@ -77,22 +78,17 @@ class _Connections:
         self._rules.options(channel)
 
 
-def _is_json(text: str) -> bool:
-    """Whether an SDK could take a close reason for JSON and believe what it finds there."""
-    try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _bytes(value: Raw, base64_value: str, field: str) -> bytes:
-    if not base64_value:
-        return bytes(value)
-    try:
-        return base64.b64decode(base64_value, validate=True)
-    except (binascii.Error, ValueError):
-        raise bad_request(f"{field} must be base64") from None
+def _json(value: Raw, base64_value: str = "", field: str = "") -> bytes:
+    """Take what travels inside other messages: JSON on one line; its base64 form wins."""
+    data = bytes(value)
+    if base64_value:
+        try:
+            data = base64.b64decode(base64_value, validate=True)
+        except (binascii.Error, ValueError):
+            data = b""
+        if not is_json(data):
+            raise bad_request(f"{field} must be base64 of JSON")
+    return data.replace(b"\n", b"")
 
 
 def connection_methods(rules: ChannelRules, control: Control) -> list[Method]:

@@ -18,7 +18,7 @@ from broker.errors import StoreUnavailable
 from config.logs import get_logger
 from config.settings import HttpApiSettings
 from gateway.api.call import Calls, Malformed
-from gateway.api.errors import STATUS_BY_CODE, ApiError
+from gateway.api.errors import ApiError, status_of
 from gateway.api.messages import BatchResult
 
 __all__ = ["PREFIX", "ApiEndpoint"]
@@ -92,7 +92,7 @@ class ApiEndpoint:
         if not isinstance(result, ApiError):
             return 200, _encode(_Success(result)), [_JSON]
         if self._settings.error_mode == "transport" or headers.get(b"x-centrifugo-error-mode") == b"transport":
-            return STATUS_BY_CODE.get(result.code, 500), _encode(result), [_JSON]
+            return status_of(result), _encode(result), [_JSON]
         return 200, _encode(_Failure(result)), [_JSON]
 
     def _is_allowed(self, headers: dict[bytes, bytes], query: bytes) -> bool:
@@ -120,20 +120,20 @@ class ApiEndpoint:
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
             raise _TooLarge
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return body
-        parts = [body]
-        size = len(body)
-        while message.get("more_body"):
+        parts: list[bytes] = []
+        size = 0
+        is_last = False
+        while not is_last:
             message = await receive()
-            part = message.get("body", b"")
+            if message["type"] == "http.disconnect":
+                raise Malformed("the body ended early")
+            part: bytes = message.get("body", b"")
             size += len(part)
             if size > limit:
                 raise _TooLarge
             parts.append(part)
-        return b"".join(parts)
+            is_last = not message.get("more_body")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _correlation_id(headers: dict[bytes, bytes]) -> str:

@@ -6,18 +6,19 @@ from typing import Final
 import msgspec
 
 from broker.channels import UnknownNamespace
-from broker.errors import BadInput, NotFound, PositionLost
+from broker.errors import BadInput, NotFound, PositionLost, Unavailable
 
 __all__ = [
     "BAD_REQUEST",
     "INTERNAL",
     "NOT_AVAILABLE",
     "NOT_FOUND",
-    "STATUS_BY_CODE",
+    "UNAVAILABLE",
     "UNKNOWN_CHANNEL",
     "ApiError",
     "ApiFailure",
     "api_error_of",
+    "status_of",
 ]
 
 
@@ -43,7 +44,10 @@ BAD_REQUEST: Final = ApiError(107, "bad request")
 NOT_AVAILABLE: Final = ApiError(108, "not available")
 UNRECOVERABLE_POSITION: Final = ApiError(112, "unrecoverable position")
 
-STATUS_BY_CODE: Final[Mapping[int, int]] = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
+# Same words, but the same call may succeed later; known by its identity.
+UNAVAILABLE: Final = ApiError(100, "internal server error")
+
+_STATUS_BY_CODE: Final[Mapping[int, int]] = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
 
 
 def bad_request(detail: str) -> ApiFailure:
@@ -64,5 +68,12 @@ def api_error_of(exc: Exception) -> ApiError:
             return bad_request(str(exc)).error
         case NotFound():
             return ApiError(NOT_FOUND.code, str(exc))
+        case Unavailable():
+            return UNAVAILABLE
         case _:
             return INTERNAL
+
+
+def status_of(error: ApiError) -> int:
+    """Tell the HTTP status of an error in transport error mode."""
+    return 503 if error is UNAVAILABLE else _STATUS_BY_CODE.get(error.code, 500)

@@ -132,9 +132,10 @@ class HistoryRequest(_Message):
 
 
 class HistoryPublication(_Message):
-    """One publication of the past."""
+    """One publication of the past; bytes that are no JSON come as `b64data` instead of `data`."""
 
-    data: Raw
+    data: Raw = NO_DATA
+    b64data: str = ""
     info: ClientInfo | None = None
     offset: int = 0
     tags: dict[str, str] = {}
@@ -234,7 +235,7 @@ class RefreshRequest(_Message):
 class BatchRequest(_Message):
     """Several calls in one; each an object with the method's name as its one key."""
 
-    commands: list[dict[str, Raw]] = []
+    commands: list[dict[str, Raw] | None] = []
     parallel: bool = False
 
 

@@ -1,19 +1,20 @@
 """How a command answers, and the small conversions that several commands share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from broker.model import Position
+from broker.model import Position, Publication
 from config.clock import Clock
-from gateway.protocol import disconnects, errors
+from gateway.protocol import disconnects, errors, messages
+from gateway.protocol.codec import UnfitPayload
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.json_codec import wire_publication
 from gateway.protocol.messages import SubscribeRequest, SubscribeResult, raw
 from gateway.session.entrance import Asked, Entry
 
-__all__ = ["Answer", "asked_of", "require_channel", "subscribe_result", "ttl_of"]
+__all__ = ["Answer", "asked_of", "require_channel", "subscribe_result", "ttl_of", "wire_publications"]
 
 # Queues the result of the command; to be called once, or not at all where an error is raised.
 Answer = Callable[[Any], None]
@@ -54,17 +55,33 @@ def asked_of(request: SubscribeRequest) -> Asked:
 
 
 def subscribe_result(entry: Entry, ttl: int) -> SubscribeResult:
-    """Put what a client got into its form on the wire."""
+    """Put what a client got into its form on the wire.
+
+    Raises:
+        DisconnectClient: 3506, as `wire_publications` does.
+    """
     grant, recovery = entry.grant, entry.recovery
     return SubscribeResult(
         expires=ttl > 0,
         ttl=ttl,
         recoverable=grant.is_recoverable,
         epoch=recovery.position.epoch if recovery else "",
-        publications=[wire_publication(publication) for publication in recovery.publications] if recovery else [],
+        publications=wire_publications(recovery.publications) if recovery else [],
         recovered=recovery.is_recovered if recovery else False,
         offset=recovery.position.offset if recovery else 0,
         positioned=grant.is_positioned,
         data=raw(grant.data),
         was_recovering=entry.was_recovering,
     )
+
+
+def wire_publications(publications: Iterable[Publication]) -> list[messages.Publication]:
+    """Give publications of the past their form on the wire.
+
+    Raises:
+        DisconnectClient: 3506, when one of them cannot travel in the client's encoding.
+    """
+    try:
+        return [wire_publication(publication) for publication in publications]
+    except UnfitPayload:
+        raise DisconnectClient(disconnects.INAPPROPRIATE_PROTOCOL) from None

@@ -14,11 +14,12 @@ from gateway.commands.answer import Answer, subscribe_result, ttl_of
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
-from gateway.protocol.messages import ConnectRequest, ConnectResult, SubscribeRequest
+from gateway.protocol.messages import ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
-from gateway.session.entrance import Asked, Entrance, Entrances, Entry
+from gateway.session.entrance import Asked, Entrance, Entrances
 from gateway.session.subscription import Grant, Source
+from gateway.transports.transport import Kind
 
 __all__ = ["Connect"]
 
@@ -46,10 +47,11 @@ class Connect:
         clock: Clock,
         *,
         server_version: str,
+        node_id: str,
     ) -> None:
         self._settings, self._rules, self._permissions = settings, rules, permissions
         self._tokens, self._entrances, self._arrival, self._clock = tokens, entrances, arrival, clock
-        self._server_version = server_version
+        self._server_version, self._node_id = server_version, node_id
 
     async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
         claims = self._who(client, request)
@@ -68,7 +70,7 @@ class Connect:
             await self._arrival.register(client)
             if not client.is_open:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
-            entries = [self._entrances.settle(entrance) for entrance in entrances]
+            subs = {entrance.room.channel: subscribe_result(self._entrances.settle(entrance), 0) for entrance in entrances}
         except BaseException:
             for entrance in entrances:
                 await self._entrances.give_up(entrance)
@@ -76,7 +78,7 @@ class Connect:
             raise
         # From here to the last `take_place` nothing may wait: nothing comes before the reply, and nothing is missed after it.
         self._arrival.admit(client)
-        answer(self._result(client, ttl, entrances, entries))
+        answer(self._result(client, ttl, subs))
         subscriptions = [self._entrances.take_place(entrance) for entrance in entrances]
         self._arrival.watch(client)
         for subscription in subscriptions:
@@ -141,18 +143,19 @@ class Connect:
         is_listed = self._permissions.is_limited_to(user, channel, options)
         return bool(is_listed) or (is_listed is None and self._permissions.may_subscribe(user, options))
 
-    def _result(self, client: Client, ttl: int, entrances: list[Entrance], entries: list[Entry]) -> ConnectResult:
-        settings = self._settings
+    def _result(self, client: Client, ttl: int, subs: dict[str, SubscribeResult]) -> ConnectResult:
+        settings, wire = self._settings, client.wire
+        pings = bool(settings.ping_interval) and wire.announces_ping
         return ConnectResult(
             client=client.id,
             version=self._server_version,
             expires=ttl > 0,
             ttl=ttl,
-            subs={
-                entrance.room.channel: subscribe_result(entry, 0) for entrance, entry in zip(entrances, entries, strict=True)
-            },
-            ping=max(1, round(settings.ping_interval)) if settings.ping_interval else 0,
-            pong=bool(settings.ping_interval and settings.pong_timeout),
+            subs=subs,
+            ping=max(1, round(settings.ping_interval)) if pings else 0,
+            pong=pings and bool(settings.pong_timeout) and wire.kind is not Kind.UNIDIRECTIONAL,
+            session=client.session_id,
+            node=self._node_id if wire.kind is Kind.EMULATED else "",
             time=int(self._clock.now().timestamp() * 1000) if settings.connect_include_server_time else 0,
         )
 

@@ -4,10 +4,9 @@ from broker.channels import ChannelRules
 from broker.history import History
 from broker.model import Position
 from gateway.auth.permissions import Permissions
-from gateway.commands.answer import Answer, require_channel
+from gateway.commands.answer import Answer, require_channel, wire_publications
 from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
-from gateway.protocol.json_codec import wire_publication
 from gateway.protocol.messages import HistoryRequest, HistoryResult
 from gateway.session.client import Client
 
@@ -32,5 +31,4 @@ class AskHistory:
             raise ClientError(errors.BAD_REQUEST, "since.offset must be above 0 in reverse")
         limit = self._limit if request.limit < 0 else min(request.limit, self._limit)
         read = await self._history.read(channel, since=since, limit=limit, reverse=request.reverse)
-        publications = [wire_publication(publication) for publication in read.publications]
-        answer(HistoryResult(publications, read.top.epoch, read.top.offset))
+        answer(HistoryResult(wire_publications(read.publications), read.top.epoch, read.top.offset))

@@ -46,11 +46,11 @@ class Subscribe:
         try:
             if not client.is_connected:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
-            entry = self._entrances.settle(entrance)
+            result = subscribe_result(self._entrances.settle(entrance), ttl)
         except (ClientError, DisconnectClient):
             await self._entrances.give_up(entrance)
             raise
-        answer(subscribe_result(entry, ttl))
+        answer(result)
         subscription = self._entrances.take_place(entrance)
         self._expiry.watch_subscription(client, subscription)
         await self._entrances.announce(subscription, client)

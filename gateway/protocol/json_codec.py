@@ -7,9 +7,9 @@ from msgspec import Raw
 
 from broker import model
 from gateway.protocol.codec import CodecError, UnfitPayload
-from gateway.protocol.messages import NO_DATA, ClientInfo, Command, Membership, Publication, Push, Reply, raw
+from gateway.protocol.messages import ClientInfo, Command, Membership, Publication, Push, Reply, raw
 
-__all__ = ["JsonCodec", "wire_info", "wire_publication"]
+__all__ = ["JsonCodec", "is_json", "wire_info", "wire_publication"]
 
 _decoder = msgspec.json.Decoder(Command)
 _raw_decoder = msgspec.json.Decoder(Raw)
@@ -61,15 +61,27 @@ class JsonCodec:
 
     def fit(self, payload: bytes) -> bytes:
         # Whatever came in through JSON is JSON already; only bytes from elsewhere can fail here.
-        try:
-            _raw_decoder.decode(payload)
-        except (msgspec.DecodeError, RecursionError) as exc:
-            raise UnfitPayload(str(exc)) from None
+        if not is_json(payload):
+            raise UnfitPayload
         # Raw newlines can only be white space between tokens, and would cut the frame in two.
         return payload.replace(b"\n", b"") if b"\n" in payload else payload
 
     def join(self, messages: Sequence[bytes]) -> bytes:
         return b"\n".join(messages)
+
+
+_codec = JsonCodec()
+
+
+def is_json(payload: bytes) -> bool:
+    """Whether bytes can stand in a message as they are: one JSON value, in UTF-8 to its last byte (RFC 6455 §8.1)."""
+    try:
+        _raw_decoder.decode(payload)
+        if not payload.isascii():
+            payload.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def wire_info(info: model.ClientInfo) -> ClientInfo:
@@ -78,10 +90,13 @@ def wire_info(info: model.ClientInfo) -> ClientInfo:
 
 
 def wire_publication(publication: model.Publication, *, live: bool = False) -> Publication:
-    """Give a publication its form on the wire; a live one with offset 1 tells the epoch to those who came before it."""
-    data = publication.data
+    """Give a publication its form on the wire; a live one with offset 1 tells the epoch to those who came before it.
+
+    Raises:
+        UnfitPayload: Its payload is no JSON.
+    """
     return Publication(
-        data=Raw(data.replace(b"\n", b"") if b"\n" in data else data) if data else NO_DATA,
+        data=Raw(_codec.fit(publication.data)),
         info=wire_info(publication.info) if publication.info is not None else None,
         offset=publication.offset,
         tags=dict(publication.tags),

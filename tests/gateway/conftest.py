@@ -1,15 +1,23 @@
 """A node on the memory engine with a clock that stands still, and clients whose transport is a list."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 
 from broker.engines.memory.engine import MemoryEngine
 from config.clock import ManualClock
 from config.settings import Settings
+from gateway.api.call import Calls
+from gateway.api.channels import channel_methods
+from gateway.api.connections import connection_methods
+from gateway.api.endpoint import ApiEndpoint
+from gateway.api.method import Method, table_of
+from gateway.api.publishing import publishing_methods
+from gateway.app import GatewayApp
 from gateway.node import Node
 from gateway.protocol.disconnects import Disconnect
 from gateway.protocol.json_codec import JsonCodec
@@ -17,6 +25,7 @@ from gateway.session.session import Session
 from gateway.transports.frames import WebSocketWire
 
 SECRET = "secret-of-the-tests-0123456789abcdef"
+API_KEY = "key-of-the-tests"
 WIRE = WebSocketWire(JsonCodec())
 
 
@@ -133,12 +142,59 @@ class World:
             self.node._ticker.cancel()
 
 
+class Api:
+    """The HTTP side of a world's node, called as an ASGI application."""
+
+    def __init__(self, world: World, methods: Iterable[Method]) -> None:
+        node, engine = world.node, world.engine
+        table = table_of(
+            [
+                *publishing_methods(node.rules, engine.pubsub),
+                *channel_methods(node.rules, engine.history, engine.presence, engine.control),
+                *connection_methods(node.rules, engine.control),
+                *methods,
+            ]
+        )
+        self.app = GatewayApp(world.settings, node, ApiEndpoint(world.settings.http_api, Calls(table)))
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://node")
+
+    async def post(self, method: str, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Post a body (bytes as they are, anything else as JSON) with the key."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.http.post(f"/api/{method}", content=content, headers={"X-API-Key": API_KEY, **(headers or {})})
+
+    async def result(self, method: str, **request: Any) -> Any:
+        """Call a method that succeeds."""
+        response = await self.post(method, request)
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"] == "application/json"
+        answer = response.json()
+        assert answer.keys() == {"result"}, answer
+        return answer["result"]
+
+    async def error(self, method: str, **request: Any) -> tuple[int, str]:
+        """Call a method that fails; gives code and message."""
+        response = await self.post(method, request)
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        assert answer.keys() == {"error"}, answer
+        assert answer["error"].keys() == {"code", "message"}
+        return answer["error"]["code"], answer["error"]["message"]
+
+
+@pytest.fixture
+def api() -> Callable[..., Api]:
+    """Open the HTTP API of a world, with further methods."""
+    return lambda world, methods=(): Api(world, methods)
+
+
 @pytest.fixture
 def world() -> Callable[..., World]:
     """Make a world from sections of settings; tokens are signed with the tests' secret."""
 
     def make(*, rpc_methods: Mapping[str, Any] | None = None, **sections: Any) -> World:
         client = {"token": {"hmac_secret_key": SECRET}, **sections.pop("client", {})}
+        sections = {"http_api": {"keys": [API_KEY]}, **sections}
         return World(Settings.model_validate({"client": client, **sections}), rpc_methods or {})
 
     return make
