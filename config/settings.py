@@ -210,6 +210,10 @@ class WebSocketSettings(_Section):
     message_size_limit: int = Field(65536, ge=1024, description="Largest inbound message in bytes.")
 
 
+class TransportSettings(_Section):
+    enabled: bool = Field(False, description="Take connections over this transport.")
+
+
 class HealthSettings(_Section):
     enabled: bool = Field(False, description="Answer /health.")
 
@@ -334,6 +338,11 @@ class Settings(_Section):
     client: ClientSettings = ClientSettings()
     channel: ChannelSettings = ChannelSettings()
     websocket: WebSocketSettings = WebSocketSettings()
+    sse: TransportSettings = TransportSettings()
+    http_stream: TransportSettings = TransportSettings()
+    uni_sse: TransportSettings = TransportSettings()
+    uni_http_stream: TransportSettings = TransportSettings()
+    uni_websocket: TransportSettings = TransportSettings()
     health: HealthSettings = HealthSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     rpc: RpcSettings = RpcSettings()

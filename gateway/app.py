@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from config.settings import Settings
 from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
 from gateway.node import Node
+from gateway.transports.routes import transport_routes
 from gateway.transports.websocket import PATH, WebSocketConnection
 
 __all__ = ["GatewayApp", "GatewayServer"]
@@ -25,7 +26,7 @@ class GatewayApp:
 
     def __init__(self, settings: Settings, node: Node, api: ApiEndpoint, *, routes: Sequence[BaseRoute] = ()) -> None:
         self._node, self._api = node, api
-        own: list[BaseRoute] = [Route(PATH, _upgrade_required)]
+        own: list[BaseRoute] = [Route(PATH, _upgrade_required), *transport_routes(settings, node)]
         if settings.health.enabled:
             own.append(Route("/health", self._health))
         if settings.prometheus.enabled:

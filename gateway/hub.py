@@ -87,7 +87,7 @@ class Hub:
     def find(self, user: str, client: str = "", session: str = "") -> list[Client]:
         """Find the connections of a user, narrowed by client or session id."""
         found = tuple(self._clients_by_user.get(user, ()))
-        return [entry for entry in found if (not client or entry.id == client) and (not session or entry.id == session)]
+        return [entry for entry in found if (not client or entry.id == client) and (not session or entry.session_id == session)]
 
     def connections_of(self, user: str) -> int:
         """Count a user's connections here."""

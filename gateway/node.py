@@ -38,7 +38,7 @@ from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session
 from gateway.tasks import Tasks
-from gateway.transports.transport import Transport
+from gateway.transports.transport import Kind, Transport
 from gateway.upstream import Upstream
 from gateway.wheel import PingRing, Wheel
 
@@ -75,6 +75,7 @@ class Node:
         self.tasks = Tasks()
         self.is_draining = False
         self.transports: set[Transport] = set()
+        self.emulated: dict[str, Session] = {}
         self.disconnects_by_code: dict[int, int] = {}
         self._started_at = clock.monotonic()
         self._ticker: asyncio.TimerHandle | None = None
@@ -118,11 +119,15 @@ class Node:
         client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
         self.transports.add(transport)
         self.expiry.watch_connecting(client)
-        return Session(client, self._handlers, self.tasks, concurrency=self.settings.client.concurrency)
+        session = Session(client, self._handlers, self.tasks, concurrency=self.settings.client.concurrency)
+        if transport.wire.kind is Kind.EMULATED:
+            self.emulated[client.session_id] = session
+        return session
 
     def close_session(self, session: Session, code: int) -> None:
         """A transport is down; `code` says with which code we closed it, or 3000 where the peer went."""
         self.transports.discard(session.client.transport)
+        self.emulated.pop(session.client.session_id, None)
         self.disconnects_by_code[code] = self.disconnects_by_code.get(code, 0) + 1
         session.client.lose()
 
@@ -193,7 +198,15 @@ class Node:
         rules, permissions, entrances = self.rules, self.permissions, self.entrances
         return {
             "connect": Connect(
-                client, rules, permissions, connections, entrances, self._arrival, clock, server_version=self.version
+                client,
+                rules,
+                permissions,
+                connections,
+                entrances,
+                self._arrival,
+                clock,
+                server_version=self.version,
+                node_id=self.uid,
             ),
             "subscribe": Subscribe(client, rules, permissions, subscriptions, entrances, self.expiry, clock),
             "unsubscribe": Unsubscribe(entrances),

@@ -6,6 +6,7 @@ keep an idle one small: there may be a million.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 from broker.model import ClientInfo
@@ -15,7 +16,7 @@ from gateway.protocol.disconnects import Disconnect
 from gateway.protocol.messages import Push, Reply
 from gateway.session.states import NEXT, Event, State
 from gateway.session.subscription import Subscription
-from gateway.transports.transport import Transport, Wire
+from gateway.transports.transport import Kind, Transport, Wire
 
 __all__ = ["Client"]
 
@@ -33,6 +34,7 @@ class Client:
         "name",
         "out",
         "ping_slot",
+        "session_id",
         "state",
         "subscribing",
         "subscriptions",
@@ -63,6 +65,8 @@ class Client:
         self.expire_at = 0
         self.awaits_pong = False
         self.ping_slot = -1
+        # How the way up of a one-way transport finds this client; a secret between the two.
+        self.session_id = "" if transport.wire.kind is Kind.BIDIRECTIONAL else secrets.token_urlsafe(16)
         self.subscriptions: dict[str, Subscription] = {}
         self.subscribing: set[str] = set()
         self.token_channels: frozenset[str] = frozenset()
@@ -118,7 +122,7 @@ class Client:
     def ping(self) -> None:
         """Ask for a pong; written at once, it is the same for everybody."""
         if self.state is State.CONNECTED:
-            self.awaits_pong = True
+            self.awaits_pong = self.wire.expects_pong
             self.write(self.wire.ping_frame)
 
     def take_pong(self) -> None:

@@ -15,13 +15,14 @@ from broker.errors import BadInput, NotFound, PositionLost, Unavailable
 from config.logs import get_logger
 from gateway.protocol import disconnects, errors
 from gateway.protocol.codec import CodecError
-from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.disconnects import Disconnect, DisconnectClient
 from gateway.protocol.errors import ClientError, Error
 from gateway.protocol.messages import Command, Reply
 from gateway.session.client import Client
 from gateway.session.eager import step
 from gateway.session.states import Event, State
 from gateway.tasks import Tasks
+from gateway.transports.transport import Kind
 
 __all__ = ["ORDERED", "Handler", "Session", "error_of"]
 
@@ -149,6 +150,9 @@ class Session:
             error = error_of(exc)
             if error is errors.INTERNAL and not isinstance(exc, Unavailable):
                 _log.exception("command.failed", command=kind, client=client.id)
+            if client.wire.kind is Kind.UNIDIRECTIONAL:
+                client.disconnect(disconnect_for(error))  # there are no replies
+                return
             client.reply(Reply(id=command_id, error=error))
             if kind == "connect" and client.state is State.CONNECTING:
                 client.move(Event.REFUSED)
@@ -197,3 +201,16 @@ def error_of(exc: Exception) -> Error:
             return Error(errors.METHOD_NOT_FOUND.code, str(exc))
         case _:
             return errors.INTERNAL
+
+
+def disconnect_for(error: Error) -> Disconnect:
+    """Tell the disconnect that stands for a failed connect where no error can be answered."""
+    match error.code:
+        case 109 | 110:
+            return disconnects.EXPIRED
+        case 111:
+            return disconnects.TOO_MANY_REQUESTS
+        case 103:
+            return disconnects.PERMISSION_DENIED
+        case _:
+            return disconnects.INTERNAL

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.protocol.codec import Codec
+from gateway.transports.transport import Kind
 
 __all__ = ["FRAME_LIMIT", "WebSocketWire", "data_frame"]
 
@@ -12,6 +13,7 @@ FRAME_LIMIT: Final = 65536
 
 TEXT: Final = 0x81  # FIN and opcode
 BINARY: Final = 0x82
+PING: Final = b"\x89\x00"
 
 
 def data_frame(first_byte: int, payload: bytes) -> bytes:
@@ -27,12 +29,19 @@ def data_frame(first_byte: int, payload: bytes) -> bytes:
 class WebSocketWire:
     """The protocol in WebSocket frames; plays `gateway.transports.transport.Wire`."""
 
-    transport_name = "websocket"
+    expects_pong = True
 
-    def __init__(self, codec: Codec) -> None:
-        self.codec = codec
-        self._first_byte = TEXT if codec.name == "json" else BINARY
-        self.ping_frame = data_frame(self._first_byte, codec.ping)
+    def __init__(self, codec: Codec, kind: Kind = Kind.BIDIRECTIONAL, *, pings_frames: bool = False) -> None:
+        """Make a wire; with `pings_frames` pings are WebSocket's own instead of the protocol's."""
+        self.codec, self.kind = codec, kind
+        self.transport_name = "uni_websocket" if kind is Kind.UNIDIRECTIONAL else "websocket"
+        self.announces_ping = not pings_frames
+        self._first_byte = BINARY if codec.name == "protobuf" else TEXT
+        own_ping = data_frame(self._first_byte, codec.ping)
+        if kind is Kind.UNIDIRECTIONAL:
+            self.ping_frame = own_ping + PING  # the client sees the first, its library answers the second
+        else:
+            self.ping_frame = PING if pings_frames else own_ping
 
     def frame(self, messages: Sequence[bytes]) -> bytes:
         if len(messages) == 1:

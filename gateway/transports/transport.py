@@ -1,20 +1,34 @@
 """Port: what a session needs of the connection beneath it."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Protocol
 
 from gateway.protocol.codec import Codec
 from gateway.protocol.disconnects import Disconnect
 
-__all__ = ["Transport", "Wire"]
+__all__ = ["Kind", "Transport", "Wire"]
+
+
+class Kind(Enum):
+    """Which ways a transport goes."""
+
+    BIDIRECTIONAL = "bidirectional"
+    EMULATED = "emulated"  # one way down, and posts to /emulation on the way up
+    UNIDIRECTIONAL = "unidirectional"  # after connect the client says nothing any more
 
 
 class Wire(Protocol):
     """A transport's form of the protocol: the same bytes for all clients that share it. Compared by identity."""
 
     codec: Codec
+    kind: Kind
     transport_name: str
     ping_frame: bytes
+    expects_pong: bool
+    """Whether somebody answers a ping, by the protocol's pong or the transport's own."""
+    announces_ping: bool
+    """Whether the connect result tells the interval, so that the client watches for pings of the protocol."""
 
     def frame(self, messages: Sequence[bytes]) -> bytes:
         """Put encoded messages into what is written to the socket: one frame, or several where one would be too large."""
