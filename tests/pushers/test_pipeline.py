@@ -326,6 +326,7 @@ async def test_a_long_call_keeps_its_lease(rig, device):
     await rig.start("w-1")
     await rig.start("w-2")
     await rig.advance(300.0)
+    assert len(rig.ledger.claims) == 2, "its plan and its send, and nobody claimed it again"
     assert len(rig.calls(Provider.FCM)) == 1
     rig.providers[Provider.FCM].answer()
     await rig.quiet()

@@ -1,5 +1,7 @@
 """What one provider's worker does beyond the straight way: limits that are away, steps without an address, errors of ours."""
 
+from typing import ClassVar
+
 import pytest
 
 from broker.errors import EngineUnavailable
@@ -33,18 +35,44 @@ async def test_limits_that_are_away_put_off_and_cost_no_try(rig, device):
 
 
 async def test_a_probe_that_the_rate_refuses_lets_another_go_later(rig, device):
+    class Limits:
+        waits: ClassVar[list[float]] = []
+
+        async def acquire(self, key, rate, *, cost=1):
+            return self.waits.pop() if self.waits else 0.0
+
+    limits = Limits()
     rig.settings = NotificationSettings(retry_limit=0)
-    rig.limits = {Provider.FCM: ProviderLimits(rate_per_s=1.0, burst=20)}
+    rig.limits = {Provider.FCM: ProviderLimits(rate_per_s=10.0)}
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].default = Retry("503")
-    await rig.start()
+    await rig.start(limits=limits)
     for _ in range(20):
         rig.ledger.add(routes=PUSH)
     await rig.quiet()
     rig.providers[Provider.FCM].default = Accepted()
     waiting = [rig.ledger.add(routes=PUSH) for _ in range(3)]
+    limits.waits = [0.5]
     await rig.advance(80.0)
+    assert limits.waits == []
     assert {rig.state(one) for one in waiting} == {State.EXHAUSTED}
+
+
+async def test_what_a_full_provider_cannot_take_stays_in_the_store_until_there_is_room(rig, device):
+    rig.settings = NotificationSettings(concurrency=2)
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].hang()
+    pipeline = await rig.start()
+    for _ in range(2):
+        for _ in range(20):
+            rig.ledger.add(routes=PUSH)
+        await rig.advance(2.0)
+    assert pipeline.statistics().queued == 18
+    # Answers that make no step due now, so that nothing but the room itself can call for more.
+    rig.providers[Provider.FCM].default = Retry("429", after_s=3600.0, is_failure=False)
+    rig.providers[Provider.FCM].answer()
+    await rig.quiet()
+    assert len(rig.calls(Provider.FCM)) == 40
 
 
 async def test_a_device_that_was_removed_meanwhile_ends_its_step(rig, device):
