@@ -158,11 +158,12 @@ class FakeLedger:
         await self._answer()
         self.on_record()
         self.records.append((plans, sends))
+        before = self._claimable()
         for plan in plans:
             self._record_plan(plan)
         for send in sends:
             self._record_send(send)
-        if any(row.due_at and row.due_at <= self.clock.now() and not row.lease for row in self.rows.values()):
+        if self._claimable() - before:
             self._wake()
 
     async def release(self, worker: str) -> None:
@@ -190,6 +191,10 @@ class FakeLedger:
         await asyncio.sleep(0)
         if self.is_away:
             raise StoreUnavailable("the store did not answer")
+
+    def _claimable(self) -> set[str]:
+        now = self.clock.now()
+        return {row.id for row in self.rows.values() if row.due_at and row.due_at <= now and not row.lease}
 
     def _put(self, row: Row) -> None:
         self.rows[row.id] = row
