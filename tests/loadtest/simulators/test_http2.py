@@ -109,6 +109,21 @@ async def test_answers_wait_for_the_callers_window(sims: Simulators, connect: Co
     assert len((await peer.result(second)).body) == 40_000
 
 
+async def test_a_caller_that_does_not_read_gets_everything_once_it_does(
+    sims: Simulators, connect: Connect, apns_headers: dict[str, str]
+) -> None:
+    """Eight megabytes of answers wait; meanwhile no more questions are read, and afterwards they are."""
+    peer = await authorised(sims, connect, apns_headers)
+    sims.faults.set([Rule(Respond(500, body="x" * 40_000), first=200)])
+    peer.grant_window(16_000_000)
+    streams = [peer.send(ALICE, apns_headers, PAYLOAD) for _ in range(200)]
+    async with asyncio.timeout(10):
+        while sims.statistics()["apns"].faults < 100:  # noqa: ASYNC110 (counters announce nothing)
+            await asyncio.sleep(0)
+    assert [len((await peer.result(stream)).body) for stream in streams] == [40_000] * 200
+    assert (await peer.result(peer.send(ALICE, apns_headers, PAYLOAD))).status == 200
+
+
 async def test_a_stream_reset_by_the_caller_harms_nobody(
     sims: Simulators, connect: Connect, apns_headers: dict[str, str]
 ) -> None:

@@ -35,6 +35,13 @@ async def test_close_ends_it_and_may_come_twice(launched: LaunchedSimulators) ->
     assert not psutil.pid_exists(launched.pid)
 
 
+@pytest.mark.slow
+async def test_a_child_that_does_not_end_is_killed(launched: LaunchedSimulators) -> None:
+    os.kill(launched.pid, signal.SIGSTOP)
+    await launched.close()
+    assert await launched.wait() == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signals_end_it_in_good_order(launched: LaunchedSimulators, number: signal.Signals) -> None:
     os.kill(launched.pid, number)

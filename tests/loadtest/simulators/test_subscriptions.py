@@ -121,6 +121,14 @@ def test_only_one_record_is_allowed() -> None:
         subscriptions.decrypt(token_of(subscription), encrypt(subscription, b"x" * 100, record_size=64))
 
 
+def test_a_message_cut_after_its_first_record_is_noticed() -> None:
+    subscriptions = Subscriptions(SEED)
+    subscription = subscriptions.mint("phone", "1")
+    first = encrypt(subscription, b"x" * 100, record_size=64)[: 86 + 64]
+    with pytest.raises(Undecryptable, match="delimiter of a last record"):
+        subscriptions.decrypt(token_of(subscription), first)
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_undecryptable(body: bytes) -> None:
