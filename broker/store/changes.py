@@ -75,7 +75,6 @@ class _Book:
         if key is None:
             return
         if done.finish is not None:
-            self._leases.pop(key)
             self.changes.ended[notification_id] = done.finish
         elif done.sends:
             self._put_back(key, None, 0)
