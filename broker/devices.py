@@ -110,7 +110,7 @@ def _check_subscription(token: object) -> str:
     if isinstance(token, str):
         try:
             subscription = msgspec.json.decode(token)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             raise BadInput("token", "must be the browser's subscription: an object with endpoint and keys") from None
     if not isinstance(subscription, dict) or not isinstance(keys := subscription.get("keys"), dict):
         raise BadInput("token", "must be the browser's subscription: an object with endpoint and keys")

@@ -10,6 +10,7 @@ from broker.errors import BadInput
 from broker.notification import LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Route
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
+from gateway.payloads import is_nested_too_deep
 
 __all__ = ["draft_of"]
 
@@ -96,6 +97,8 @@ def _data(data: Raw) -> Raw:
         value.decode()
     except UnicodeDecodeError:
         raise BadInput("data", "must be UTF-8") from None
+    if is_nested_too_deep(value):
+        raise BadInput("data", "is nested too deep")
     # White space between tokens may hold newlines, which would end a message on the wire.
     return Raw(msgspec.json.format(value, indent=-1))
 

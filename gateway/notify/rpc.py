@@ -45,7 +45,7 @@ def _method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awaitabl
             request = decoder.decode(data or b"{}")
         except msgspec.ValidationError as exc:
             raise ClientError(errors.BAD_REQUEST, explain(exc)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ClientError(errors.BAD_REQUEST, "data must be a JSON object") from None
         if request.user:  # type: ignore[attr-defined]  # every request here has it
             raise BadInput("user", "must not be given: it is the connected one")

@@ -24,7 +24,7 @@ class UniJsonCodec(JsonCodec):
     def decode(self, frame: bytes) -> Iterator[Command]:
         try:
             request = _decoder.decode(frame)  # a literal null counts as an empty request
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise CodecError(str(exc)) from None
         yield Command(id=1, connect=request or ConnectRequest())
 
