@@ -29,7 +29,6 @@ DRAFTS: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),  # JSON of `rows.Body`
-    sqlite_with_rowid=False,
 )
 
 NOTIFICATIONS: Final = Table(

@@ -20,12 +20,14 @@ from broker.store.writer import GroupWriter
 __all__ = ["SqliteDatabase"]
 
 _READERS: Final = 4
+# What each connection may keep of the file in memory. The writer touches all of the queue, readers a few rows each.
+_WRITER_CACHE_KIB: Final = 32 * 1024
+_READER_CACHE_KIB: Final = 4 * 1024
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on the disk when it is answered
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -32768",  # KiB
 )
 
 T = TypeVar("T")
@@ -41,8 +43,12 @@ class SqliteDatabase:
     def __init__(self, file: Path, *, busy_timeout_s: float = 5.0) -> None:
         # The writer takes the lock at its start: a transaction that reads first and then wants to write could find that
         # another process has written meanwhile, and would have to begin again.
-        self._write_engine = _make_engine(file, "BEGIN IMMEDIATE", connections=1, busy_timeout_s=busy_timeout_s)
-        self._read_engine = _make_engine(file, "BEGIN", connections=_READERS, busy_timeout_s=busy_timeout_s)
+        self._write_engine = _make_engine(
+            file, "BEGIN IMMEDIATE", connections=1, cache_kib=_WRITER_CACHE_KIB, busy_timeout_s=busy_timeout_s
+        )
+        self._read_engine = _make_engine(
+            file, "BEGIN", connections=_READERS, cache_kib=_READER_CACHE_KIB, busy_timeout_s=busy_timeout_s
+        )
         self._write_thread = ThreadPoolExecutor(1, "store-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
         self._writer = GroupWriter(self._commit)
@@ -78,7 +84,7 @@ def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
         return work(connection)
 
 
-def _make_engine(file: Path, begin: str, *, connections: int, busy_timeout_s: float) -> Engine:
+def _make_engine(file: Path, begin: str, *, connections: int, cache_kib: int, busy_timeout_s: float) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         pool_size=connections,
@@ -88,7 +94,7 @@ def _make_engine(file: Path, begin: str, *, connections: int, busy_timeout_s: fl
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, f"PRAGMA cache_size = -{cache_kib}"):
             connection.execute(pragma)
 
     # The driver's own way of beginning transactions is switched off by its isolation level: it begins too late, and ends

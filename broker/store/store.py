@@ -67,8 +67,7 @@ async def open_store(url: str, *, clock: Clock, idempotency_ttl_s: float = 86400
 
 async def _open_sqlite(file: Path, clock: Clock, resources: AsyncExitStack) -> Database:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        solitude = await asyncio.to_thread(Solitude.seek, file)
+        solitude = await asyncio.to_thread(_take_place, file)
     except OSError as exc:
         raise BadInput("store.url", f"names a file that cannot be used: {exc.strerror}") from exc
     resources.callback(solitude.end)
@@ -83,6 +82,13 @@ async def _open_sqlite(file: Path, clock: Clock, resources: AsyncExitStack) -> D
     await database.prepare(prepare)
     await asyncio.to_thread(solitude.share)
     return database
+
+
+def _take_place(file: Path) -> Solitude:
+    """Make what is absent, and learn who else is there. Blocks."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # it will hold addresses and messages; SQLite gives the files beside it the same mode
+    return Solitude.seek(file)
 
 
 async def _open_postgres(url: URL, resources: AsyncExitStack) -> Database:

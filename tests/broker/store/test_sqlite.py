@@ -144,6 +144,14 @@ async def test_the_folder_is_made(tmp_path: Path, clock: ManualClock) -> None:
     assert (tmp_path / "new" / "folder" / "heliograph.db").is_file()
 
 
+async def test_only_its_owner_may_read_it(open_file: Open, file: Path) -> None:
+    await open_file()
+    beside = [place for place in file.parent.iterdir() if place.name.startswith(file.name)]
+    assert {place.name: place.stat().st_mode & 0o077 for place in beside} == {
+        f"{file.name}{suffix}": 0 for suffix in ("", "-wal", "-shm", ".lock")
+    }
+
+
 def no_database(place: Path) -> None:
     place.write_bytes(b"this is no database, however long it may be" * 100)
 
