@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from config.clock import Clock
+from config.logs import get_logger
 
 __all__ = ["PingRing", "Pingable", "Wheel"]
+
+_log = get_logger()
 
 
 class Wheel:
@@ -36,7 +39,10 @@ class Wheel:
         while self._done_ticks < now_tick:
             self._done_ticks += 1
             for call, args in self._buckets.pop(self._done_ticks, ()):
-                call(*args)
+                try:
+                    call(*args)
+                except Exception:  # the edge between deadlines: a bug of one must not cost the others theirs
+                    _log.exception("deadline.failed")
         return passed
 
     def __len__(self) -> int:
@@ -77,9 +83,21 @@ class PingRing:
 
     def turn(self, ticks: int) -> None:
         """Move on by so many ticks. A node that was held up skips no one: it pings each slot once, in order."""
-        for _ in range(min(ticks, self._size)):
+        for step in range(1, min(ticks, self._size) + 1):
             self._at = (self._at + 1) % self._size
             for client in tuple(self._slots[self._at]):
-                client.ping()
-            for client in tuple(self._slots[(self._at - self._checked_after) % self._size]):
+                try:
+                    client.ping()
+                except Exception:  # the edge between clients, as above
+                    _log.exception("ping.failed")
+            # Later steps would judge those who were pinged in this very call, and could not have answered.
+            if step <= self._checked_after:
+                self._check(self._slots[(self._at - self._checked_after) % self._size])
+
+    @staticmethod
+    def _check(slot: set[Pingable]) -> None:
+        for client in tuple(slot):
+            try:
                 client.check_pong()
+            except Exception:  # the edge between clients, as above
+                _log.exception("pong.failed")
