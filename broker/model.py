@@ -31,7 +31,7 @@ class Publication(msgspec.Struct, frozen=True):
     """A message in a channel.
 
     `data` is JSON text without raw newlines (on JSON channels) or any bytes; `offset` 0 means that it is in no stream;
-    `info` is set where a client published it.
+    `info` is set where a client published it. `delta` lets it travel as a patch of the publication before it.
     """
 
     data: bytes
@@ -39,6 +39,7 @@ class Publication(msgspec.Struct, frozen=True):
     epoch: str = ""
     info: ClientInfo | None = None
     tags: Mapping[str, str] = NO_TAGS
+    delta: bool = False
 
 
 class Join(msgspec.Struct, frozen=True):

@@ -96,6 +96,9 @@ class ClientSettings(_Section):
     expired_close_delay: Duration = Field(25.0, description="Grace after a connection expires.")
     expired_sub_close_delay: Duration = Field(25.0, description="Grace after a subscription expires.")
     presence_update_interval: Duration = Field(27.0, description="Tick of presence, expiry and position checks.")
+    channel_position_check_delay: Duration = Field(
+        40.0, description="How old a comparison of a room with its stream may become."
+    )
     channel_limit: int = Field(128, ge=1, description="Subscriptions per client.")
     channel_max_length: int = Field(255, ge=1, description="Bytes in a channel name of a client.")
     queue_max_size: int = Field(1024 * 1024, ge=1024, description="Bytes waiting to be sent before a client is slow.")

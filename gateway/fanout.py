@@ -9,9 +9,11 @@ frame object to every member.
 from collections.abc import Callable
 from typing import Final
 
+from gateway.cohort import Cohort
 from gateway.member import Member
 from gateway.protocol import disconnects
 from gateway.room import Room
+from gateway.transports.transport import Wire
 
 __all__ = ["NOTHING", "Turn"]
 
@@ -91,38 +93,45 @@ class Turn:
     def _write_room(self, room: Room) -> None:
         for cohort in tuple(room.cohorts.values()):
             if cohort.unfit:
-                _refuse_payload(cohort.members)
-            batch = cohort.batch
-            if not batch:
-                continue
-            cohort.batch = []
-            frame = cohort.wire.frame(batch)
-            members = cohort.members
-            # The hot loop: one truth test and one call per delivery.
-            for client in members:
-                if client.out:
-                    client.out.extend(batch)
-                else:
-                    client.write(frame)
-            self.frames_written += len(members)
-            self.messages_written += len(members) * len(batch)
+                _refuse_payload(cohort)
+            if batch := cohort.batch:
+                cohort.batch = []
+                self._write_batch(cohort.audience.wire, cohort.members, batch)
+            if cohort.fresh_batch:
+                self._write_batch(cohort.audience.wire, cohort.fresh, cohort.fresh_batch)
+                cohort.settle()
+
+    def _write_batch(self, wire: Wire, members: dict[Member, None], batch: list[bytes]) -> None:
+        frame = wire.frame(batch)
+        # The hot loop: one truth test and one call per delivery.
+        for client in members:
+            if client.out:
+                client.out.extend(batch)
+            else:
+                client.write(frame)
+        self.frames_written += len(members)
+        self.messages_written += len(members) * len(batch)
 
     def _spill_room(self, room: Room) -> None:
         for cohort in tuple(room.cohorts.values()):
             if cohort.unfit:
-                _refuse_payload(cohort.members)
-            batch = cohort.batch
-            if not batch:
-                continue
-            cohort.batch = []
-            for client in cohort.members:
-                if client.out:
-                    client.out.extend(batch)
-                else:
-                    client.out = batch.copy()
-                    self._clients.append(client)
+                _refuse_payload(cohort)
+            if batch := cohort.batch:
+                cohort.batch = []
+                self._spill_batch(cohort.members, batch)
+            if cohort.fresh_batch:
+                self._spill_batch(cohort.fresh, cohort.fresh_batch)
+                cohort.settle()
+
+    def _spill_batch(self, members: dict[Member, None], batch: list[bytes]) -> None:
+        for client in members:
+            if client.out:
+                client.out.extend(batch)
+            else:
+                client.out = batch.copy()
+                self._clients.append(client)
 
 
-def _refuse_payload(members: dict[Member, None]) -> None:
-    for client in tuple(members):
+def _refuse_payload(cohort: Cohort) -> None:
+    for client in (*cohort.members, *cohort.fresh):
         client.disconnect(disconnects.INAPPROPRIATE_PROTOCOL)

@@ -1,9 +1,11 @@
 """Who is here and in which rooms: the node's indexes, each changed in one place, both directions together."""
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import msgspec
 
+from gateway.cohort import Audience
 from gateway.fanout import Turn
 from gateway.room import Room
 from gateway.session.client import Client
@@ -68,8 +70,10 @@ class Hub:
     def join(self, client: Client, room: Room, grant: Grant) -> Subscription:
         """Give a client its place; what the room had before goes out first, to those who were there."""
         self._turn.flush_room(room)
-        cohort = room.add(client, (client.wire, grant.wants_membership))
-        subscription = client.subscriptions[room.channel] = Subscription(grant, room, cohort)
+        filter_key, passes = grant.tags_filter or ("", None)
+        audience = Audience(client.wire, grant.wants_membership, grant.has_delta, filter_key)
+        room.add(client, audience, passes, is_positioned=grant.is_positioned)
+        subscription = client.subscriptions[room.channel] = Subscription(grant, room, audience)
         self._subscriptions += 1
         return subscription
 
@@ -80,7 +84,7 @@ class Hub:
             return None
         self._turn.flush_room(subscription.room)
         del client.subscriptions[channel]
-        subscription.room.remove(client, subscription.cohort)
+        subscription.room.remove(client, subscription.audience, is_positioned=subscription.grant.is_positioned)
         self._subscriptions -= 1
         return subscription
 
@@ -96,6 +100,20 @@ class Hub:
     def clients(self) -> Iterator[Client]:
         """All connected clients, as they were when asked."""
         return iter(tuple(self._clients.values()))
+
+    def touch(self, room: Room) -> None:
+        """Have a room written at the end of this turn."""
+        if not room.is_dirty and room.size:
+            self._turn.touch_room(room)
+
+    def members(self, room: Room) -> list[Client]:
+        """List who is in a room, as it is now."""
+        members = [member for cohort in room.cohorts.values() for member in (*cohort.members, *cohort.fresh)]
+        return cast(list[Client], members)  # rooms know clients by less, but nobody else is let in
+
+    def rooms(self) -> list[Room]:
+        """List the rooms, as they are now."""
+        return list(self._rooms.values())
 
     def channels(self) -> Mapping[str, int]:
         """The channels with subscribers here, and how many."""

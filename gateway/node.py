@@ -31,7 +31,9 @@ from gateway.commands.unsubscribe import Unsubscribe
 from gateway.control import Controlled
 from gateway.fanout import Turn
 from gateway.hub import Hub
+from gateway.positions import Positions
 from gateway.protocol import disconnects
+from gateway.room import Taken
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
@@ -93,6 +95,7 @@ class Node:
             recovery_limit=client.recovery_max_publication_limit,
         )
         self.expiry = Expiry(client, self.wheel, self.entrances, self.tasks, clock)
+        self.positions = Positions(client, self.hub, engine.history, self.entrances, self.wheel, self.tasks, clock)
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._handlers = self._make_handlers(rpc_methods)
         engine.pubsub.on_message(self.deliver)
@@ -101,6 +104,7 @@ class Node:
     def start(self) -> None:
         """Begin the node's duties; in the loop that its clients live in."""
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
+        self.positions.start()
 
     def stop(self) -> None:
         """End them."""
@@ -111,8 +115,13 @@ class Node:
     def deliver(self, channel: str, message: Publication | Join | Leave) -> None:
         """Take what an engine brings and give it to the room of its channel at the end of this turn."""
         room = self.hub.room(channel)
-        if room is not None and room.take(message) and not room.is_dirty and room.size:
-            self.turn.touch_room(room)
+        if room is None:
+            return
+        taken = room.take(message)
+        if taken is Taken.ADDED:
+            self.hub.touch(room)
+        elif taken is Taken.GAP:
+            self.positions.heal(room)
 
     def open_session(self, transport: Transport) -> Session:
         """Take a new connection whose transport is open."""

@@ -1,93 +1,110 @@
-"""The clients of this node in one channel, and what they are about to be sent.
+"""The clients of this node in one channel, and how far the channel's stream has come here.
 
-Subscribers stand in *cohorts*: those who get the same bytes. A publication is encoded once per encoding, added to each cohort's
-batch of this loop turn, and written to every member in one frame when the turn ends.
+The position belongs to the room: in steady state all its positioned subscribers stand at the same offset, so a gap is
+looked for once per publication and not once per client. A publication that does not follow the last one is *held*,
+with all that come after it, until
+`gateway.positions` has filled the gap from history or given it up.
 """
 
-from broker.model import Join, Leave, Publication
+from enum import Enum
+
+from broker.model import Join, Leave, Position, Publication
+from gateway.cohort import Audience, Cohort, Filter, Forms
 from gateway.member import Member
-from gateway.protocol.codec import UnfitPayload
-from gateway.transports.transport import Wire
 
-__all__ = ["Cohort", "CohortKey", "Room"]
-
-CohortKey = tuple[Wire, bool]
+__all__ = ["Room", "Taken"]
 
 
-class Cohort:
-    """Members that get the same bytes, and the batch of this turn."""
+class Taken(Enum):
+    """What became of a message that was brought to a room."""
 
-    __slots__ = ("batch", "members", "unfit", "wants_membership", "wire")
-
-    def __init__(self, wire: Wire, wants_membership: bool) -> None:
-        self.wire, self.wants_membership = wire, wants_membership
-        self.members: dict[Member, None] = {}
-        self.batch: list[bytes] = []
-        self.unfit = False  # a payload of this turn cannot travel in this encoding
+    ADDED = "added"  # it leaves at the end of the turn
+    KNOWN = "known"  # the room has had it
+    HELD = "held"  # it waits behind a gap
+    GAP = "gap"  # it is the first behind a gap
 
 
 class Room:
     """One channel on this node."""
 
-    __slots__ = ("channel", "cohorts", "entering", "is_dirty", "position_epoch", "position_offset", "size")
+    __slots__ = (
+        "_base",
+        "channel",
+        "checked_at",
+        "cohorts",
+        "entering",
+        "held",
+        "is_dirty",
+        "position",
+        "positioned",
+        "size",
+    )
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
-        self.cohorts: dict[CohortKey, Cohort] = {}
+        self.cohorts: dict[Audience, Cohort] = {}
         # Clients on their way in, with the live publications that reached the room meanwhile.
         self.entering: dict[Member, list[Publication]] = {}
         self.size = 0
+        self.positioned = 0
         self.is_dirty = False
-        # The position belongs to the room: in steady state all its positioned subscribers stand at the same offset.
-        self.position_offset = 0
-        self.position_epoch = ""
+        self.position: Position | None = None
+        self.held: list[Publication] | None = None
+        self.checked_at = 0.0
+        self._base: bytes | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody is in it or on the way in."""
         return self.size == 0 and not self.entering
 
-    def add(self, client: Member, key: CohortKey) -> Cohort:
-        """Put a client into its cohort; the batch must have been flushed before."""
-        cohort = self.cohorts.get(key)
+    def add(self, member: Member, audience: Audience, passes: Filter | None, *, is_positioned: bool) -> None:
+        """Let a member in; what waits for this turn must have been written before."""
+        cohort = self.cohorts.get(audience)
         if cohort is None:
-            cohort = self.cohorts[key] = Cohort(*key)
-        cohort.members[client] = None
+            cohort = self.cohorts[audience] = Cohort(audience, passes)
+        cohort.add(member)
         self.size += 1
-        return cohort
+        self.positioned += is_positioned
 
-    def remove(self, client: Member, cohort: Cohort) -> None:
-        """Take a client out of its cohort."""
-        del cohort.members[client]
+    def remove(self, member: Member, audience: Audience, *, is_positioned: bool) -> None:
+        """Let a member go."""
+        cohort = self.cohorts[audience]
+        cohort.remove(member)
         self.size -= 1
-        if not cohort.members:
-            del self.cohorts[cohort.wire, cohort.wants_membership]
+        self.positioned -= is_positioned
+        if cohort.is_empty:
+            del self.cohorts[audience]
 
-    def take(self, message: Publication | Join | Leave) -> bool:
-        """Add a message to the batches; False when it is one the room has had already."""
-        is_publication = isinstance(message, Publication)
+    def take(self, message: Publication | Join | Leave) -> Taken:
+        """Add a message to the batches of this turn, if it is the next."""
+        base = None
         if isinstance(message, Publication):
-            if message.offset:
-                if message.epoch == self.position_epoch and message.offset <= self.position_offset:
-                    return False
-                self.position_offset, self.position_epoch = message.offset, message.epoch
             for buffered in self.entering.values():
                 buffered.append(message)
-        encoded: dict[str, bytes | None] = {}
+            if self.held is not None:
+                self.held.append(message)
+                return Taken.HELD
+            taken = self._advance(message)
+            if taken is not Taken.ADDED:
+                return taken
+            base = self._base if message.delta else None
+            # What is in no stream breaks the chain: clients would take it for the base, and others never got it.
+            self._base = message.data if message.offset else None
+        forms = Forms(self.channel, message, base)
         for cohort in self.cohorts.values():
-            if is_publication or cohort.wants_membership:
-                self._add(cohort, message, encoded)
-        return True
+            cohort.take(message, forms)
+        return Taken.ADDED
 
-    def _add(self, cohort: Cohort, message: Publication | Join | Leave, encoded: dict[str, bytes | None]) -> None:
-        codec = cohort.wire.codec
-        if codec.name not in encoded:
-            try:
-                encoded[codec.name] = codec.encode_message(self.channel, message)
-            except UnfitPayload:
-                encoded[codec.name] = None
-        payload = encoded[codec.name]
-        if payload is None:
-            cohort.unfit = True
-        else:
-            cohort.batch.append(payload)
+    def _advance(self, publication: Publication) -> Taken:
+        offset, at = publication.offset, self.position
+        if not offset:
+            return Taken.ADDED
+        if at is not None:
+            if publication.epoch == at.epoch and offset <= at.offset:
+                return Taken.KNOWN
+            if self.positioned and (publication.epoch != at.epoch or offset != at.offset + 1):
+                self.held = [publication]
+                return Taken.GAP
+        self.position = Position(offset, publication.epoch)
+        return Taken.ADDED

@@ -134,6 +134,7 @@ class _Server:
     async def _work(self, node: Node, server: GatewayServer, pipeline: Pipeline, stopped: asyncio.Event) -> None:
         collector = NodeCollector(node)
         REGISTRY.register(collector)
+        REGISTRY.register(pipeline.metrics.registry)
         node.start()
         _quieten_collector()
         self._greet()
@@ -146,6 +147,7 @@ class _Server:
                 ending.cancel()
                 await self._end(node, server, pipeline)
         finally:
+            REGISTRY.unregister(pipeline.metrics.registry)
             REGISTRY.unregister(collector)
 
     async def _end(self, node: Node, server: GatewayServer, pipeline: Pipeline) -> None:

@@ -27,7 +27,8 @@ from gateway.api.messages import (
     PresenceStatsApiResult,
 )
 from gateway.api.method import Method
-from gateway.protocol.json_codec import is_json, wire_info
+from gateway.protocol.forms import wire_info
+from gateway.protocol.json_codec import is_json
 from gateway.protocol.messages import NO_DATA
 
 __all__ = ["channel_methods"]

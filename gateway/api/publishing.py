@@ -54,7 +54,8 @@ class _Publishing:
             version=request.version,
             version_epoch=request.version_epoch,
         )
-        published = await self._pubsub.publish(channel, Publication(data, tags=request.tags or NO_TAGS), kept)
+        publication = Publication(data, tags=request.tags or NO_TAGS, delta=request.delta or options.delta_publish)
+        published = await self._pubsub.publish(channel, publication, kept)
         return PublishResult(published.position.offset, published.position.epoch)
 
 

@@ -3,8 +3,11 @@
 from config.settings import ChannelOptions
 from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import NO_OVERRIDE, SubscriptionOverride
-from gateway.protocol.messages import SubscribeRequest
-from gateway.session.subscription import Grant, Source
+from gateway.protocol import errors
+from gateway.protocol.errors import ClientError
+from gateway.protocol.messages import FilterNode, SubscribeRequest
+from gateway.session.subscription import Grant, Source, TagsFilter
+from gateway.tags_filter import canonical_key, compile_filter, validate
 
 __all__ = ["grant", "server_grant"]
 
@@ -34,6 +37,8 @@ def grant(
     forces_positioning = _either(override.force_positioning, options.force_positioning)
     emits = _either(override.join_leave, options.join_leave)
     is_recoverable = forces_recovery or (request.recoverable and (options.allow_recovery or may_read))
+    asks_position = request.positioned and (options.allow_positioning or may_read)
+    is_positioned = is_recoverable or forces_positioning or asks_position
     return Grant(
         source=source,
         info=info,
@@ -44,9 +49,11 @@ def grant(
         wants_membership=emits
         and (_either(override.force_push_join_leave, options.force_push_join_leave) or (request.join_leave and may_see)),
         is_recoverable=is_recoverable,
-        is_positioned=is_recoverable or forces_positioning or (request.positioned and (options.allow_positioning or may_read)),
+        is_positioned=is_positioned,
         recovers_cache=options.force_recovery_mode == "cache",
         recovers_always=options.auto_cache_recover,
+        has_delta=is_positioned and _has_delta(request.delta, options),
+        tags_filter=_tags_filter(request.tf, options),
     )
 
 
@@ -58,10 +65,12 @@ def server_grant(
     data: bytes = b"",
     expire_at: int = 0,
     override: SubscriptionOverride = NO_OVERRIDE,
+    delta: str = "",
 ) -> Grant:
     """Decide what a subscription from the server's side gets: the channel's options, nothing asked."""
     emits = _either(override.join_leave, options.join_leave)
     is_recoverable = _either(override.force_recovery, options.force_recovery)
+    is_positioned = is_recoverable or _either(override.force_positioning, options.force_positioning)
     return Grant(
         source=source,
         is_server_side=True,
@@ -72,10 +81,31 @@ def server_grant(
         emits_membership=emits,
         wants_membership=emits and _either(override.force_push_join_leave, options.force_push_join_leave),
         is_recoverable=is_recoverable,
-        is_positioned=is_recoverable or _either(override.force_positioning, options.force_positioning),
+        is_positioned=is_positioned,
         recovers_cache=options.force_recovery_mode == "cache",
         recovers_always=options.auto_cache_recover,
+        has_delta=is_positioned and _has_delta(delta, options),
     )
+
+
+def _has_delta(asked: str, options: ChannelOptions) -> bool:
+    """Whether a subscription gets patches: it asks for a format that the channel allows; else it gets full data."""
+    return asked in options.allowed_delta_types
+
+
+def _tags_filter(node: FilterNode | None, options: ChannelOptions) -> TagsFilter | None:
+    """Make a subscription's tags filter, None where it asks for none.
+
+    Raises:
+        ClientError: 107, where the channel allows none, or naming the rule that it breaks.
+    """
+    if node is None:
+        return None
+    if not options.allow_tags_filter:
+        raise ClientError(errors.BAD_REQUEST, "tf is not allowed in this channel")
+    if fault := validate(node):
+        raise ClientError(errors.BAD_REQUEST, f"tf: {fault}")
+    return canonical_key(node), compile_filter(node)
 
 
 def _either(override: bool | None, option: bool) -> bool:

@@ -1,16 +1,19 @@
 """How a command answers, and the small conversions that several commands share."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from msgspec import Raw
 
 from broker.model import Position, Publication
 from config.clock import Clock
 from gateway.protocol import disconnects, errors, messages
-from gateway.protocol.codec import UnfitPayload
+from gateway.protocol.codec import Codec, UnfitPayload
+from gateway.protocol.delta import diff
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
-from gateway.protocol.json_codec import wire_publication
+from gateway.protocol.forms import wire_publication
 from gateway.protocol.messages import SubscribeRequest, SubscribeResult, raw
 from gateway.session.entrance import Asked, Entry
 
@@ -54,34 +57,53 @@ def asked_of(request: SubscribeRequest) -> Asked:
     return Asked(position, rejects_unrecovered=bool(request.flag & 2))
 
 
-def subscribe_result(entry: Entry, ttl: int) -> SubscribeResult:
+def subscribe_result(entry: Entry, ttl: int, codec: Codec) -> SubscribeResult:
     """Put what a client got into its form on the wire.
 
     Raises:
         DisconnectClient: 3506, as `wire_publications` does.
     """
     grant, recovery = entry.grant, entry.recovery
+    missed = recovery.publications if recovery else ()
     return SubscribeResult(
         expires=ttl > 0,
         ttl=ttl,
         recoverable=grant.is_recoverable,
         epoch=recovery.position.epoch if recovery else "",
-        publications=wire_publications(recovery.publications) if recovery else [],
+        publications=wire_publications(missed, codec, has_delta=grant.has_delta),
         recovered=recovery.is_recovered if recovery else False,
         offset=recovery.position.offset if recovery else 0,
         positioned=grant.is_positioned,
         data=raw(grant.data),
         was_recovering=entry.was_recovering,
+        delta=grant.has_delta,
     )
 
 
-def wire_publications(publications: Iterable[Publication]) -> list[messages.Publication]:
-    """Give publications of the past their form on the wire.
+def wire_publications(
+    publications: Sequence[Publication], codec: Codec, *, has_delta: bool = False
+) -> list[messages.Publication]:
+    """Give publications of the past their form on the wire, with deltas as a chain that begins with a whole one.
 
     Raises:
         DisconnectClient: 3506, when one of them cannot travel in the client's encoding.
     """
     try:
-        return [wire_publication(publication) for publication in publications]
+        if has_delta:
+            before = (None, *publications)
+            return [_link(*pair, codec) for pair in zip(publications, before, strict=False)]
+        return [wire_publication(publication, Raw(codec.fit(publication.data))) for publication in publications]
     except UnfitPayload:
         raise DisconnectClient(disconnects.INAPPROPRIATE_PROTOCOL) from None
+
+
+def _link(publication: Publication, before: Publication | None, codec: Codec) -> messages.Publication:
+    """Write one publication of a chain, as a patch of its predecessor where that can be and saves something."""
+    if before is not None:
+        patch = diff(before.data, publication.data)
+        if len(patch) < len(publication.data):
+            try:
+                return wire_publication(publication, codec.delta_data(publication.data, patch), is_delta=True)
+            except UnfitPayload:
+                pass  # a patch may cut through a character, and then is no text
+    return wire_publication(publication, codec.delta_data(publication.data, None))

@@ -70,7 +70,10 @@ class Connect:
             await self._arrival.register(client)
             if not client.is_open:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
-            subs = {entrance.room.channel: subscribe_result(self._entrances.settle(entrance), 0) for entrance in entrances}
+            codec = client.wire.codec
+            subs = {
+                entrance.room.channel: subscribe_result(self._entrances.settle(entrance), 0, codec) for entrance in entrances
+            }
         except BaseException:
             for entrance in entrances:
                 await self._entrances.give_up(entrance)
@@ -116,13 +119,16 @@ class Connect:
                 info=entry.info,
                 data=entry.data,
                 override=entry.override,
+                delta=_delta(request, channel),
             )
         personal = self._rules.personal(claims.user)
         if personal is not None and personal not in grants:
-            grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL)
+            grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL, delta=_delta(request, personal))
         for channel in request.subs:
             if channel not in grants and self._may_enter(claims.user, channel):
-                grants[channel] = server_grant(self._rules.options(channel), Source.CONNECT_REQUEST)
+                grants[channel] = server_grant(
+                    self._rules.options(channel), Source.CONNECT_REQUEST, delta=_delta(request, channel)
+                )
         if len(grants) > self._settings.channel_limit:
             raise DisconnectClient(disconnects.CHANNEL_LIMIT)
         return [_Wanted(channel, entry, _asked(request.subs.get(channel))) for channel, entry in grants.items()]
@@ -158,6 +164,11 @@ class Connect:
             node=self._node_id if wire.kind is Kind.EMULATED else "",
             time=int(self._clock.now().timestamp() * 1000) if settings.connect_include_server_time else 0,
         )
+
+
+def _delta(request: ConnectRequest, channel: str) -> str:
+    wish = request.subs.get(channel)
+    return wish.delta if wish is not None else ""
 
 
 def _asked(request: SubscribeRequest | None) -> Asked:

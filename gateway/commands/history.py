@@ -31,4 +31,4 @@ class AskHistory:
             raise ClientError(errors.BAD_REQUEST, "since.offset must be above 0 in reverse")
         limit = self._limit if request.limit < 0 else min(request.limit, self._limit)
         read = await self._history.read(channel, since=since, limit=limit, reverse=request.reverse)
-        answer(HistoryResult(wire_publications(read.publications), read.top.epoch, read.top.offset))
+        answer(HistoryResult(wire_publications(read.publications, client.wire.codec), read.top.epoch, read.top.offset))

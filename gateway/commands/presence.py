@@ -6,7 +6,7 @@ from gateway.auth.permissions import Permissions
 from gateway.commands.answer import Answer, require_channel
 from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
-from gateway.protocol.json_codec import wire_info
+from gateway.protocol.forms import wire_info
 from gateway.protocol.messages import PresenceRequest, PresenceResult, PresenceStatsResult
 from gateway.session.client import Client
 

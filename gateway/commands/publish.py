@@ -35,7 +35,9 @@ class Publish:
             raise ClientError(errors.BAD_REQUEST, fault)
         if not self._permissions.may_publish(client.user, channel in client.subscriptions, options):
             raise ClientError(errors.PERMISSION_DENIED)
-        await self._pubsub.publish(channel, Publication(data, info=client.info(channel)), self._how(options))
+        await self._pubsub.publish(
+            channel, Publication(data, info=client.info(channel), delta=options.delta_publish), self._how(options)
+        )
         answer(_DONE)
 
     def _how(self, options: ChannelOptions) -> PublishOptions:

@@ -46,7 +46,7 @@ class Subscribe:
         try:
             if not client.is_connected:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
-            result = subscribe_result(self._entrances.settle(entrance), ttl)
+            result = subscribe_result(self._entrances.settle(entrance), ttl, client.wire.codec)
         except (ClientError, DisconnectClient):
             await self._entrances.give_up(entrance)
             raise

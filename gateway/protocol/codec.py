@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from msgspec import Raw
+
 from broker.model import Join, Leave, Publication
 from gateway.protocol.messages import Command, Push, Reply
 
@@ -42,6 +44,20 @@ class Codec(Protocol):
 
         Raises:
             UnfitPayload: The payload is not of this encoding.
+        """
+
+    def encode_delta(self, channel: str, publication: Publication, patch: bytes | None) -> bytes:
+        """Encode a publication for those who negotiated deltas: as a patch of the one before, or whole with None.
+
+        Raises:
+            UnfitPayload: The payload, or the patch, is not of this encoding.
+        """
+
+    def delta_data(self, payload: bytes, patch: bytes | None) -> Raw:
+        """Put a payload, or its patch of the one before, into the form of negotiated deltas.
+
+        Raises:
+            UnfitPayload: As above.
         """
 
     def fit(self, payload: bytes) -> bytes:

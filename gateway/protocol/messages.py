@@ -20,6 +20,7 @@ __all__ = [
     "DisconnectPush",
     "Empty",
     "EmulationRequest",
+    "FilterNode",
     "HistoryRequest",
     "HistoryResult",
     "Message",
@@ -57,6 +58,17 @@ class _Message(msgspec.Struct, omit_defaults=True):
     pass
 
 
+class FilterNode(_Message):
+    """A node of a tags filter: a leaf compares one tag (`op` empty), the others join nodes by `and`, `or`, `not`."""
+
+    op: str = ""
+    key: str = ""
+    cmp: str = ""
+    val: str = ""
+    vals: list[str] = []
+    nodes: list["FilterNode"] = []
+
+
 class SubscribeRequest(_Message):
     """`flag` is a bit mask: 1 is channel compaction (ignored), 2 rejects unrecovered positions with error 112."""
 
@@ -70,6 +82,7 @@ class SubscribeRequest(_Message):
     recoverable: bool = False
     join_leave: bool = False
     delta: str = ""
+    tf: FilterNode | None = None
     flag: int = 0
     type: int = 0
 
@@ -192,6 +205,7 @@ class Publication(_Message):
     info: ClientInfo | None = None
     offset: int = 0
     tags: dict[str, str] = {}
+    delta: bool = False
     epoch: str = ""
 
 
@@ -208,6 +222,7 @@ class SubscribeResult(_Message):
     positioned: bool = False
     data: Raw = NO_DATA
     was_recovering: bool = False
+    delta: bool = False
 
 
 class ConnectResult(_Message):

@@ -122,8 +122,8 @@ class Entrances:
         del room.entering[client]
         client.subscribing.discard(room.channel)
         subscription = self._hub.join(client, room, entrance.grant)
-        if entrance.read is not None and not room.position_epoch:
-            room.position_offset, room.position_epoch = entrance.read.top.offset, entrance.read.top.epoch
+        if entrance.read is not None and room.position is None:
+            room.position = entrance.read.top
         return subscription
 
     async def announce(self, subscription: Subscription, client: Client) -> None:

@@ -1,12 +1,17 @@
 """One client's place in one channel."""
 
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 import msgspec
 
-from gateway.room import Cohort, Room
+from gateway.cohort import Audience
+from gateway.room import Room
 
-__all__ = ["Grant", "Source", "Subscription"]
+__all__ = ["Grant", "Source", "Subscription", "TagsFilter"]
+
+# Its canonical key, by which clients with the same one are known to be alike, and the filter itself.
+TagsFilter = tuple[str, Callable[[Mapping[str, str]], bool]]
 
 
 class Source(IntEnum):
@@ -34,6 +39,8 @@ class Grant(msgspec.Struct, frozen=True):
         data: JSON for the client (`data` of the result).
         expire_at: Unix seconds; 0 for never.
         keeps_presence, emits_membership, wants_membership: Whether it is entered, announced, told of others.
+        has_delta: Publications may come as patches of the one before.
+        tags_filter: Which publications it wants, by their tags: the filter's canonical key, and the filter.
     """
 
     source: Source
@@ -48,15 +55,17 @@ class Grant(msgspec.Struct, frozen=True):
     is_recoverable: bool = False
     recovers_cache: bool = False
     recovers_always: bool = False
+    has_delta: bool = False
+    tags_filter: TagsFilter | None = None
 
 
 class Subscription:
     """A granted place, taken."""
 
-    __slots__ = ("chan_info", "cohort", "expire_at", "grant", "room")
+    __slots__ = ("audience", "chan_info", "expire_at", "grant", "room")
 
-    def __init__(self, grant: Grant, room: Room, cohort: Cohort) -> None:
-        self.grant, self.room, self.cohort = grant, room, cohort
+    def __init__(self, grant: Grant, room: Room, audience: Audience) -> None:
+        self.grant, self.room, self.audience = grant, room, audience
         self.chan_info = grant.info
         self.expire_at = grant.expire_at
 

@@ -1,0 +1,152 @@
+"""Whether rooms stand where their streams stand, and what is done where they do not.
+
+Pub/sub may lose messages; offsets tell where. A gap is healed by the node itself: it reads what is missing from
+history and delivers it in order, and the clients notice nothing. Only what history cannot fill becomes *insufficient
+state*: client-side subscriptions are told to come back (2500), connections with a server-side one to reconnect
+(3010), and both then recover or learn that they cannot. Silence is checked too: at times each room with positioned
+subscribers is compared with its stream's top, one read per channel.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from broker.errors import PositionLost, Unavailable
+from broker.history import ALL, History
+from broker.model import Position, Publication
+from config.clock import Clock
+from config.logs import get_logger
+from config.settings import ClientSettings
+from gateway.hub import Hub
+from gateway.protocol import disconnects
+from gateway.protocol.messages import Push, UnsubscribePush
+from gateway.room import Room, Taken
+from gateway.session.client import Client
+from gateway.session.entrance import Entrances
+from gateway.tasks import Tasks
+from gateway.wheel import Wheel
+
+__all__ = ["Positions"]
+
+_log = get_logger()
+_RETRY_S = 1.0
+_HELD_LIMIT = 10_000
+_SLICE = 100
+
+
+class Positions:
+    """Heals gaps and finds silent ones."""
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        hub: Hub,
+        history: History,
+        entrances: Entrances,
+        wheel: Wheel,
+        tasks: Tasks,
+        clock: Clock,
+    ) -> None:
+        self._settings, self._hub, self._history, self._entrances = settings, hub, history, entrances
+        self._wheel, self._tasks, self._clock = wheel, tasks, clock
+
+    def start(self) -> None:
+        """Begin the periodic check."""
+        self._wheel.after(self._settings.presence_update_interval, self._check_all)
+
+    def heal(self, room: Room) -> None:
+        """Fill the gap of a room that holds publications back."""
+        self._tasks.run(self._heal(room), "positions.heal")
+
+    async def _heal(self, room: Room) -> None:
+        """Go on until nothing is held back. What is held stays so while we wait, so that order is kept."""
+        while room.held is not None:
+            try:
+                missed = await self._missed(room)
+            except Unavailable:
+                if len(room.held) < _HELD_LIMIT and not room.is_empty:
+                    self._wheel.after(_RETRY_S, self.heal, room)
+                    return
+                missed = None
+            if missed is None:
+                await self._give_up(room)
+            if not self._deliver(room, missed or ()):
+                await self._give_up(room)  # history has nothing that leads on to what is held
+
+    async def _missed(self, room: Room) -> Sequence[Publication] | None:
+        """Read what lies behind the room's position; None where history does not go on from there without a hole."""
+        at = room.position
+        if at is None:
+            return ()
+        try:
+            read = await self._history.read(room.channel, since=at, limit=ALL)
+        except PositionLost:
+            return None
+        return read.publications if _follows(at, read.publications) else None
+
+    def _deliver(self, room: Room, missed: Sequence[Publication]) -> bool:
+        """Let a room have what it missed and then what it held; tells whether that led anywhere."""
+        held, room.held = room.held or [], None
+        has_moved = False
+        for index, publication in enumerate(waiting := (*missed, *held)):
+            taken = room.take(publication)
+            if taken is Taken.ADDED:
+                has_moved = True
+                self._hub.touch(room)
+            elif taken is Taken.GAP:
+                assert room.held is not None
+                room.held.extend(waiting[index + 1 :])
+                return has_moved
+        return True
+
+    async def _give_up(self, room: Room) -> None:
+        """Tell all positioned subscribers that they cannot be kept whole here; the others go on."""
+        room.position = None  # whatever comes next counts as the beginning
+        reason = disconnects.UNSUBSCRIBED_INSUFFICIENT_STATE
+        push = Push(channel=room.channel, unsubscribe=UnsubscribePush(reason.code, reason.reason))
+        lost = [client for client in self._hub.members(room) if client.subscriptions[room.channel].grant.is_positioned]
+        _log.warning("positions.insufficient_state", clients=len(lost))
+        for client in lost:
+            await self._take_out(client, room.channel, push)
+
+    async def _take_out(self, client: Client, channel: str, push: Push) -> None:
+        subscription = client.subscriptions.get(channel)
+        if subscription is None:
+            return  # it left by itself meanwhile
+        if subscription.is_server_side:
+            client.disconnect(disconnects.INSUFFICIENT_STATE)
+        else:
+            await self._entrances.leave(client, channel)
+            client.push(push)
+
+    def _check_all(self) -> None:
+        self._wheel.after(self._settings.presence_update_interval, self._check_all)
+        self._tasks.run(self._check_rooms(), "positions.check")
+
+    async def _check_rooms(self) -> None:
+        now = self._clock.monotonic()
+        due = [
+            room
+            for room in self._hub.rooms()
+            if room.positioned and now - room.checked_at >= self._settings.channel_position_check_delay
+        ]
+        for index, room in enumerate(due):
+            if index % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            room.checked_at = now
+            try:
+                await self._check(room)
+            except Unavailable:
+                return  # the engine is away; positions are compared when it is back
+
+    async def _check(self, room: Room) -> None:
+        before = room.position
+        top = (await self._history.read(room.channel, since=None, limit=0)).top
+        if before is None or room.position is not before or room.held is not None or top == before:
+            return
+        room.held = []
+        await self._heal(room)
+
+
+def _follows(at: Position, missed: Sequence[Publication]) -> bool:
+    """Whether publications go on from a position without a hole."""
+    return all(publication.offset == at.offset + index for index, publication in enumerate(missed, 1))

@@ -1,0 +1,117 @@
+"""Gaps are filled by the node, or told; silence is checked."""
+
+from broker.model import Publication
+
+STREAM = {
+    "without_namespace": {
+        "allow_subscribe_for_client": True,
+        "history_size": 10,
+        "history_ttl": "300s",
+        "force_positioning": True,
+    }
+}
+
+
+def entered(world, channel="a"):
+    client = world.connected("1")
+    client.send({"id": 2, "subscribe": {"channel": channel}})
+    return client
+
+
+class Lossy:
+    """Publishes through the engine and loses, on the way to the node, what it is told to lose."""
+
+    def __init__(self, world):
+        self.world = world
+        self.loses = False
+        world.engine.pubsub.on_message(self._deliver)
+
+    def _deliver(self, channel, message):
+        if not self.loses:
+            self.world.node.deliver(channel, message)
+
+    async def publish(self, *numbers, lost=False, channel="a"):
+        self.loses = lost
+        from broker.channels import publish_options
+
+        kept = publish_options(self.world.node.rules.options(channel))
+        for number in numbers:
+            await self.world.engine.pubsub.publish(channel, Publication(b"%d" % number), kept)
+
+
+def data(messages):
+    return [entry["push"]["pub"]["data"] for entry in messages if "pub" in entry.get("push", {})]
+
+
+async def test_a_gap_is_filled_and_nobody_notices(world):
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1)
+    await lossy.publish(2, 3, lost=True)
+    await lossy.publish(4)
+    assert data(client.read()) == [1, 2, 3, 4]
+    assert client.closed is None
+
+
+async def test_a_gap_that_history_cannot_fill_is_told(world):
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1)
+    await lossy.publish(*range(2, 20), lost=True)
+    await lossy.publish(20)
+    messages = client.read()
+    assert data(messages) == [1]
+    assert messages[-1]["push"]["unsubscribe"] == {"code": 2500, "reason": "insufficient state"}
+    assert client.closed is None
+    assert "a" not in world.node.hub.channels()
+
+
+async def test_a_server_side_subscription_ends_the_connection(world):
+    world = world(channel=STREAM)
+    lossy = Lossy(world)
+    client = world.connected("7")
+    await lossy.publish(1, channel="#7")
+    await lossy.publish(*range(2, 20), lost=True, channel="#7")
+    await lossy.publish(20, channel="#7")
+    assert client.closed == (3010, "insufficient state")
+
+
+async def test_another_epoch_is_told(world):
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1)
+    client.read()
+    world.node.deliver("a", Publication(b"1", offset=1, epoch="another"))
+    assert client.read()[-1]["push"]["unsubscribe"]["code"] == 2500
+
+
+async def test_what_is_known_already_is_passed_over(world):
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1, 2)
+    epoch = world.node.hub.room("a").position.epoch
+    world.node.deliver("a", Publication(b"1", offset=1, epoch=epoch))
+    assert data(client.read()) == [1, 2]
+
+
+async def test_silence_is_checked(world):
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    world.node.start()
+    world.node._pings = None
+    await lossy.publish(1)
+    await lossy.publish(2, 3, lost=True)
+    assert data(client.read()) == [1]
+    world.pass_time(60)
+    assert data(client.read()) == [2, 3]
+    world.node.stop()
+
+
+async def test_unpositioned_subscribers_go_on(world):
+    options = {**STREAM["without_namespace"], "force_positioning": False}
+    world = world(channel={"without_namespace": options})
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1)
+    await lossy.publish(2, lost=True)
+    await lossy.publish(3)
+    assert data(client.read()) == [1, 3]
