@@ -1,7 +1,6 @@
 """`publish` and `broadcast`: what is delivered and kept, and what the answer says of it."""
 
 import base64
-import json
 
 import pytest
 
@@ -106,7 +105,8 @@ async def test_null_is_a_payload(world, api):
         ({"channel": "object:a", "data": 1}, (107, "bad request: data must be a JSON object")),
         ({"channel": "object:a", "b64data": b64(b"{")}, (107, "bad request: data must be a JSON object")),
         ({"channel": "json:a", "b64data": b64(b"\x00")}, (107, "bad request: data must be JSON")),
-        ({"channel": "json:a", "b64data": b64(b"[" * 50_000 + b"]" * 50_000)}, (107, "bad request: data must be JSON")),
+        ({"channel": "json:a", "b64data": b64(b"[" * 50_000 + b"]" * 50_000)}, (107, "bad request: data is nested too deep")),
+        ({"channel": "a", "b64data": b64(b"[" * 50_000 + b"]" * 50_000)}, (107, "bad request: data is nested too deep")),
     ],
 )
 async def test_what_cannot_be_published(world, api, request_, error):
@@ -198,7 +198,7 @@ async def test_bytes_that_are_no_json_end_json_clients_only(world, api):
     assert [entry["data"] for entry in publications(bystander)] == [1]
 
 
-@pytest.mark.parametrize("data", [b"\x00\x01", b"\xff", b"[" * 50_000 + b"]" * 50_000])
+@pytest.mark.parametrize("data", [b"\x00\x01", b"\xff", b'"\xff"', b""])
 async def test_a_stream_with_bytes_that_are_no_json_never_reaches_a_json_client(world, api, data):
     world = world(channel=CHANNELS)
     opened = api(world)
@@ -214,5 +214,5 @@ async def test_a_stream_with_bytes_that_are_no_json_never_reaches_a_json_client(
     assert (statistics.clients, statistics.rooms) == (0, 0)
     # The API can tell them all the same.
     history = await opened.result("history", channel="binary:a", limit=1)
-    assert history["publications"] == [{"b64data": b64(data), "offset": 1}]
-    assert json.dumps(history)
+    kept = {"b64data": b64(data), "offset": 1} if data else {"offset": 1}
+    assert history["publications"] == [kept]
