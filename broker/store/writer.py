@@ -77,8 +77,7 @@ class GroupWriter:
             raise StoreUnavailable("the store cannot keep up")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Write(work, after, done))
-        # Shielded, so that the write's own future outlives a cancelled caller; the writer sees every write to its end.
-        return await asyncio.shield(done)
+        return await done  # a caller that is cancelled here gives up the answer, not the write
 
     async def close(self) -> None:
         """Do what is waiting, then end; may come twice."""

@@ -117,6 +117,17 @@ async def test_a_bug_in_one_write_does_not_take_the_others_along(bench: Bench) -
     assert bench.names() == ["a", "d", "first"]
 
 
+async def test_a_refusal_of_an_undone_transaction_is_forgotten(bench: Bench) -> None:
+    refusals = [BadInput("field", "rule")]
+
+    def refuse_once(connection: Connection) -> str:
+        return add("a", refusals.pop() if refusals else None)(connection)
+
+    answers = await write_together(bench, refuse_once, add("b", ZeroDivisionError()))
+    assert (answers[0], type(answers[1])) == ("A", ZeroDivisionError)
+    assert bench.names() == ["a", "first"]
+
+
 async def test_a_database_that_cannot_fails_all_and_the_next_goes_on(bench: Bench) -> None:
     class Full(Exception):
         sqlite_errorcode = 13  # SQLITE_FULL
