@@ -56,7 +56,6 @@ class BreakerRules(msgspec.Struct, frozen=True):
     calls_within_s: float = 60.0
     slow_s: float = 5.0
     open_s: float = 60.0
-    open_cap_s: float = 600.0
     open_spread: float = 0.1
     probes: int = 5
     successes: int = 5
@@ -72,7 +71,6 @@ class Breaker:
         # Newest last: when a call ended and whether it failed.
         self._calls: deque[tuple[float, bool]] = deque(maxlen=max(self.rules.min_calls, self.rules.window))
         self._open_until = 0.0
-        self._openings = 0
         self._probing = 0
         self._succeeded = 0
 
@@ -127,7 +125,6 @@ class Breaker:
             return
         self._succeeded += 1
         if self._succeeded >= self.rules.successes:
-            self._openings = 0
             self._move(BreakerEvent.PROVED)
 
     def abandon(self, permit: int) -> None:
@@ -143,10 +140,8 @@ class Breaker:
         return failures >= self.rules.failure_ratio * self.rules.window
 
     def _open(self, event: BreakerEvent, now: float, spread: float) -> None:
-        self._openings += 1
-        open_s = min(self.rules.open_cap_s, self.rules.open_s * 2 ** min(self._openings - 1, 20))
         # Only ever longer: nobody calls before the time that was promised, and a fleet does not come back in one moment.
-        self._open_until = now + open_s * (1 + self.rules.open_spread * spread)
+        self._open_until = now + self.rules.open_s * (1 + self.rules.open_spread * spread)
         self._move(event)
 
     def _move(self, event: BreakerEvent) -> None:

@@ -1,7 +1,8 @@
 """From the bytes of a request to the bytes of an answer, without HTTP: what a single call and a batch share."""
 
 import asyncio
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -89,13 +90,27 @@ class Calls:
         return {"error": result} if isinstance(result, ApiError) else {name: result}
 
 
-def explain(exc: msgspec.ValidationError) -> str:
-    """Put msgspec's words into ours: field first, then the rule."""
-    rule, at, path = str(exc).partition(" - at `")
-    if rule.startswith("Object contains unknown field"):
-        field = rule.rpartition("field ")[2].strip("`")
-        where = path.rstrip("`").removeprefix("$").removeprefix(".") if at else ""
-        return f"{where + '.' if where else ''}{field}: unknown field"
-    if at:
-        return f"{path.rstrip('`').removeprefix('$').removeprefix('.')}: {rule[:1].lower()}{rule[1:]}"
-    return f"{rule[:1].lower()}{rule[1:]}"
+_WORDS: Final = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+_EXPECTED: Final = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?")
+_NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]+)`")
+
+
+def explain(exc: msgspec.ValidationError, whole: str = "body") -> str:
+    """Put msgspec's words into ours: the field first (or the name of the whole), then the rule."""
+    rule, _, path = str(exc).partition(" - at `")
+    where = path.rstrip("`").removeprefix("$").removeprefix(".")
+    if named := _NAMED.match(rule):
+        field = f"{where}.{named[2]}" if where else named[2]
+        return f"{field}: unknown field" if "unknown" in named[1] else f"{field}: must be given"
+    if expected := _EXPECTED.match(rule):
+        kinds = " or ".join(_WORDS.get(kind.strip(), kind.strip()) for kind in expected[1].split("|"))
+        rule = f"must be {kinds}"
+    return f"{where or whole}: {rule}"

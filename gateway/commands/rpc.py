@@ -29,4 +29,4 @@ class Rpc:
             answer(RpcResult())
         else:
             # Built-in methods do not count as configuration: without any of the application's the feature is off.
-            raise ClientError(errors.METHOD_NOT_FOUND if self._settings.ping.enabled else errors.NOT_AVAILABLE)
+            raise ClientError(errors.NOT_AVAILABLE)

@@ -1,13 +1,14 @@
 """From a request to notify to a draft that can be stored: every rule on its fields, in one pure function."""
 
 import math
+import re
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from broker.errors import BadInput
-from broker.notification import LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Route
+from broker.notification import LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Lane, Route
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
 from gateway.payloads import is_nested_too_deep
@@ -25,6 +26,8 @@ _LIMITS: Final = {
     "idempotency_key": 255,
 }
 _USER_LIMIT: Final = 255
+# What a client that opens a link would run instead of showing it; browsers skip leading blanks.
+_SCRIPT: Final = re.compile(r"\s*(javascript|vbscript|data|blob|file)\s*:", re.IGNORECASE)
 _DATA_LIMIT: Final = 16384
 
 
@@ -41,6 +44,8 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
     for field in ("category", "collapse_key", "link", "image", "idempotency_key"):
         if not getattr(request, field).isprintable():
             raise BadInput(field, "must not hold control characters")
+    if _SCRIPT.match(request.link):
+        raise BadInput("link", "must not be a script: use https or an address of your app")
     if request.image and not request.image.startswith("https://"):
         raise BadInput("image", "must be an https address")
     data = _data(request.data)
@@ -57,13 +62,20 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
             image=request.image,
             collapse_key=request.collapse_key,
         ),
-        lane=LANE_BY_PRIORITY[request.priority],
+        lane=_lane(request.priority),
         routes=_routes(request.routes),
         ack_wait_s=_seconds("ack_wait_s", request.ack_wait_s, defaults.ack_wait),
         push_wait_s=_seconds("push_wait_s", request.push_wait_s, defaults.push_wait),
         ttl_s=_seconds("ttl_s", request.ttl_s, defaults.ttl),
         correlation_id=correlation_id,
     )
+
+
+def _lane(priority: str) -> Lane:
+    try:
+        return LANE_BY_PRIORITY[priority]
+    except KeyError:
+        raise BadInput("priority", f"must be one of {', '.join(LANE_BY_PRIORITY)}") from None
 
 
 def _users(request: NotifyRequest) -> tuple[str, ...]:

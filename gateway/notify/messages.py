@@ -3,7 +3,7 @@
 Requests over RPC are those of the API without `user`: it is the connected one.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -43,7 +43,7 @@ class NotifyRequest(_Request):
     body: str = ""
     data: Raw = Raw()
     category: str = ""
-    priority: Literal["critical", "high", "normal", "bulk"] = "normal"
+    priority: str = "normal"
     routes: list[str] | UnsetType = UNSET
     ack_wait_s: float | UnsetType = UNSET
     push_wait_s: float | UnsetType = UNSET

@@ -44,7 +44,7 @@ def _method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awaitabl
         try:
             request = decoder.decode(data or b"{}")
         except msgspec.ValidationError as exc:
-            raise ClientError(errors.BAD_REQUEST, explain(exc)) from None
+            raise ClientError(errors.BAD_REQUEST, explain(exc, "data")) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ClientError(errors.BAD_REQUEST, "data must be a JSON object") from None
         if request.user:  # type: ignore[attr-defined]  # every request here has it

@@ -25,7 +25,7 @@ def token() -> None:
 def _read_ttl(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """Read whole seconds, or a duration with units."""
     try:
-        seconds = float(value) if value.isdecimal() else parse_duration(value)
+        seconds = parse_duration(f"{value}s" if value.isdecimal() else value)
     except ValueError as exc:
         raise click.BadParameter(f'{exc}, or whole seconds (got "{value}")', ctx, param) from None
     if seconds <= 0:

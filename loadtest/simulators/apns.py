@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from config.clock import Clock
 from loadtest.simulators.credentials import Credentials
-from loadtest.simulators.exchange import ProviderName, Reply, Request
+from loadtest.simulators.exchange import ProviderName, Reply, Request, come_back
 from loadtest.simulators.fates import Fate, Fates, fate_of_token
 from loadtest.simulators.outbox import Outbox
 
@@ -107,7 +107,7 @@ class ApnsService:
             case Fate.GONE:
                 return self._refuse(request, "Unregistered", is_authorised=True)
             case Fate.BUSY:
-                return self._refuse(request, "ServiceUnavailable", is_authorised=True)
+                return come_back(self._refuse(request, "ServiceUnavailable", is_authorised=True))
             case Fate.REFUSED:
                 return self._refuse(request, "PayloadEmpty", is_authorised=True)
             case Fate.TAKEN:

@@ -7,7 +7,7 @@ import msgspec
 
 from loadtest.simulators.faults import Action
 
-__all__ = ["Answer", "Handler", "ProviderName", "Reply", "Request"]
+__all__ = ["Answer", "Handler", "ProviderName", "Reply", "Request", "come_back"]
 
 ProviderName = Literal["apns", "fcm", "webpush", "email"]
 
@@ -39,6 +39,11 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes = b""
     reason: str = ""
     is_authorised: bool = False
+
+
+def come_back(reply: Reply, after_s: int = 1) -> Reply:
+    """Add to a refusal when the caller may try again (RFC 9110 §10.2.3)."""
+    return msgspec.structs.replace(reply, headers=(*reply.headers, (b"retry-after", b"%d" % after_s)))
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from config.clock import Clock
 from loadtest.simulators.credentials import Credentials
-from loadtest.simulators.exchange import ProviderName, Reply, Request
+from loadtest.simulators.exchange import ProviderName, Reply, Request, come_back
 from loadtest.simulators.fates import Fate, Fates, fate_of_word
 from loadtest.simulators.fcm_message import InvalidMessage, Message, parse_send_request
 from loadtest.simulators.outbox import Outbox
@@ -107,7 +107,7 @@ class FcmService:
             case Fate.GONE:
                 return _error(404, "Requested entity was not found.", "UNREGISTERED")
             case Fate.BUSY:
-                return _error(503, "The service is currently unavailable.", "UNAVAILABLE")
+                return come_back(_error(503, "The service is currently unavailable.", "UNAVAILABLE"))
             case Fate.REFUSED:
                 violation = {"field": "message.notification", "description": "The message was refused."}
                 return _error(400, "The message was refused.", "INVALID_ARGUMENT", [violation])

@@ -14,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from config.clock import Clock
-from loadtest.simulators.exchange import ProviderName, Reply, Request
+from loadtest.simulators.exchange import ProviderName, Reply, Request, come_back
 from loadtest.simulators.fates import Fate, Fates, fate_of_word
 from loadtest.simulators.outbox import Outbox
 from loadtest.simulators.subscriptions import Subscriptions, Undecryptable
@@ -83,7 +83,8 @@ class WebPushService:
             content, is_decrypted = self._read(request)
             self._settle(endpoint)
         except _Refusal as refusal:
-            return _error(refusal.status, refusal.errno, str(refusal))
+            reply = _error(refusal.status, refusal.errno, str(refusal))
+            return come_back(reply) if refusal.status == 503 else reply
         self._record(endpoint, request, content, is_decrypted=is_decrypted)
         location = f"{_origin(request)}/m/{self._clock.new_id().hex}".encode()
         return Reply(201, ((b"location", location), (b"ttl", b"%d" % ttl_s)))

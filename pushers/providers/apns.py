@@ -20,7 +20,7 @@ from pushers.providers.apns_token import ProviderToken
 from pushers.providers.failures import outcome_of
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpRequest, HttpResponse
-from pushers.providers.retry_after import parse_retry_after
+from pushers.providers.retry_after import parse_retry_after, server_error
 
 __all__ = ["ApnsProvider", "build", "classify"]
 
@@ -88,7 +88,7 @@ def classify(response: HttpResponse, *, now: datetime, cuts: tuple[str, ...] = (
         case 401 | 403:
             return ConfigPause(reason)
         case status if status >= 500:
-            return Retry(reason, parse_retry_after(said, now))
+            return server_error(reason, said, now)
         case 400 if reason in ("BadDeviceToken", "DeviceTokenNotForTopic"):
             # Often our own mix-up of environments or apps, so that nothing is deleted on this word alone.
             return DropDevice(reason, now, confident=False)

@@ -65,7 +65,7 @@ def classify(reply: SmtpReply, *, now: datetime, size_bytes: int = 0) -> SendOut
     if 200 <= reply.code < 300:
         return Accepted(reply.text[:200])
     if reply.code == 421:
-        return Retry(reason)
+        return Retry(reason, is_failure=False)  # it says that it is busy, which is not being broken
     if reply.code in _CREDENTIALS or enhanced.endswith(".7.8"):
         return ConfigPause(reason)
     if 400 <= reply.code < 500:

@@ -18,7 +18,7 @@ from pushers.providers.failures import outcome_of
 from pushers.providers.fcm_token import AccessTokens
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpRequest, HttpResponse
-from pushers.providers.retry_after import parse_retry_after
+from pushers.providers.retry_after import parse_retry_after, server_error
 
 __all__ = ["FcmProvider", "build", "classify"]
 
@@ -99,9 +99,9 @@ def classify(response: HttpResponse, *, now: datetime, counted_bytes: int = 0, c
         case 413, _:
             return TooLarge(LIMIT_BYTES)
         case 500, _:
-            return Retry(reason, parse_retry_after(said, now, _INTERNAL_PAUSE_S))
+            return server_error(reason, said, now, _INTERNAL_PAUSE_S)
         case status, _ if status > 500:
-            return Retry(reason, parse_retry_after(said, now))
+            return server_error(reason, said, now)
         case _:
             return DropMessage(reason)
 

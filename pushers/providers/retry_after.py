@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, overload
 
-__all__ = ["MAX_RETRY_AFTER_S", "parse_retry_after"]
+from pushers.outcome import Retry
+
+__all__ = ["MAX_RETRY_AFTER_S", "parse_retry_after", "server_error"]
 
 # A provider that says more is believed no further: an hour later the call is tried again.
 MAX_RETRY_AFTER_S: Final = 3600.0
@@ -26,3 +28,19 @@ def parse_retry_after(text: str, now: datetime, otherwise_s: float | None = None
     if at.tzinfo is None:  # "-0000"; HTTP dates are GMT whatever they say
         at = at.replace(tzinfo=UTC)
     return min(max(0.0, (at - now).total_seconds()), MAX_RETRY_AFTER_S)
+
+
+def server_error(reason: str, said: str, now: datetime, otherwise_s: float | None = None) -> Retry:
+    """Judge a status of 500 or more.
+
+    A provider that says when to come back is in control of itself: its word is obeyed, and the breaker, which is for those that
+    are not, does not count it.
+
+    Args:
+        said: Its `Retry-After`, "" for none.
+        otherwise_s: How long to wait where it says nothing; None leaves that to our own schedule.
+    """
+    after_s = parse_retry_after(said, now)
+    if after_s is None:
+        return Retry(reason, otherwise_s)
+    return Retry(reason, after_s, is_failure=False)

@@ -23,7 +23,7 @@ from pushers.providers.egress import Endpoint, Forbidden, Pins, Unresolved, chec
 from pushers.providers.failures import outcome_of
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpRequest, HttpResponse
-from pushers.providers.retry_after import parse_retry_after
+from pushers.providers.retry_after import parse_retry_after, server_error
 from pushers.providers.vapid import Vapid
 
 __all__ = ["Subscription", "WebPushProvider", "build", "classify", "read_subscription"]
@@ -172,7 +172,7 @@ def classify(response: HttpResponse, *, now: datetime, host: str, knows_key: boo
         case 429:
             return Retry(reason, parse_retry_after(said, now, _PAUSE_S), scope="device", is_failure=False)
         case status if status >= 500:
-            return Retry(reason, parse_retry_after(said, now))
+            return server_error(reason, said, now)
         case _:  # a redirect too: RFC 8030 has none for sending, and following one would leave the allow-list
             return DropMessage(reason)
 

@@ -243,7 +243,7 @@ async def test_the_breaker_opens_probes_and_closes(rig, device):
     assert {found for one in waiting for found in rig.outcomes(one)} == {("fcm", "accepted")}
 
 
-async def test_a_failed_probe_opens_for_longer(rig, device):
+async def test_a_failed_probe_opens_again(rig, device):
     rig.settings = NotificationSettings(retry_limit=0)
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].default = Ambiguous("timeout")
@@ -252,9 +252,9 @@ async def test_a_failed_probe_opens_for_longer(rig, device):
         rig.ledger.add(routes=PUSH)
     await rig.advance(70.0)
     calls = len(rig.calls(Provider.FCM))
-    await rig.advance(100.0)
+    await rig.advance(45.0)
     assert len(rig.calls(Provider.FCM)) == calls
-    await rig.advance(40.0)
+    await rig.advance(30.0)
     assert len(rig.calls(Provider.FCM)) == calls + 1
 
 

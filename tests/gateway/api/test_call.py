@@ -38,7 +38,7 @@ async def test_replies_in_order_without_a_wrapper(world, api, parallel):
     assert replies[2] == UNKNOWN
     assert replies[3] == {"publish": {"offset": 2, "epoch": epoch}}
     assert replies[4]["history"]["publications"] == [{"data": 1, "offset": 1}]
-    assert replies[5] == {"error": {"code": 107, "message": "bad request: channel: expected `str`, got `int`"}}
+    assert replies[5] == {"error": {"code": 107, "message": "bad request: channel: must be text"}}
     assert len(replies[6]["info"]["nodes"]) == 1
 
 

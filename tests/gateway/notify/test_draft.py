@@ -86,6 +86,7 @@ REFUSED = [
     ({"idempotency_key": "x" * 256}, "idempotency_key", "must be at most 255 characters"),
     ({"category": "a\nb"}, "category", "must not hold control characters"),
     ({"collapse_key": "a\r\nTopic: b"}, "collapse_key", "must not hold control characters"),
+    ({"link": " JavaScript:alert(1)"}, "link", "must not be a script: use https or an address of your app"),
     ({"link": "app://\x00"}, "link", "must not hold control characters"),
     ({"image": "https://a\n"}, "image", "must not hold control characters"),
     ({"idempotency_key": "\x7f"}, "idempotency_key", "must not hold control characters"),

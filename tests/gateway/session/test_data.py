@@ -266,7 +266,7 @@ async def test_rpc(world):
 async def test_rpc_ping(world):
     client = world(rpc={"ping": {"enabled": True}}).connected()
     assert client.send({"id": 2, "rpc": {"method": "ping"}}) == [{"id": 2, "rpc": {}}]
-    assert client.send({"id": 2, "rpc": {"method": "other"}})[0]["error"]["code"] == 104
+    assert client.send({"id": 2, "rpc": {"method": "other"}})[0]["error"]["code"] == 108
 
 
 async def test_a_reply_always_precedes_publications_of_its_channel(world):

@@ -69,7 +69,10 @@ TABLE: list[tuple[HttpResponse, SendOutcome]] = [
     (response(429, "TooManyRequests", {"retry-after": "7"}), Retry("TooManyRequests", 7.0, scope="device", is_failure=False)),
     (response(429, "TooManyProviderTokenUpdates"), ConfigPause("TooManyProviderTokenUpdates", 1200.0)),
     (response(500, "InternalServerError"), Retry("InternalServerError")),
-    (response(503, "ServiceUnavailable", {"Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"}), Retry("ServiceUnavailable", 30.0)),
+    (
+        response(503, "ServiceUnavailable", {"Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"}),
+        Retry("ServiceUnavailable", 30.0, is_failure=False),
+    ),
     (response(503, "Shutdown"), Retry("Shutdown")),
     # without a body, with another one, or with a word that is new
     (response(500), Retry("status 500")),

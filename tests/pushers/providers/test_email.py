@@ -15,7 +15,7 @@ STAGES: tuple[Stage, ...] = ("connect", "sender", "recipient", "data")
 
 TABLE: list[tuple[Stage, int, str, SendOutcome]] = [
     ("data", 250, "2.0.0 Ok: queued as 4B1", Accepted("2.0.0 Ok: queued as 4B1")),
-    ("recipient", 421, "4.7.0 closing", Retry("421 4.7.0")),
+    ("recipient", 421, "4.7.0 closing", Retry("421 4.7.0", is_failure=False)),
     ("recipient", 450, "4.2.0 greylisted", Retry("450 4.2.0", 60.0, is_failure=False)),
     ("data", 451, "local error", Retry("451", 60.0, is_failure=False)),
     ("recipient", 452, "4.5.3 too many", Retry("452 4.5.3", 60.0, is_failure=False)),

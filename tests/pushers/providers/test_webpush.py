@@ -67,7 +67,7 @@ TABLE: list[tuple[HttpResponse, SendOutcome]] = [
     (answer(429), PAUSE),
     (answer(429, after="12"), Retry("status 429", 12.0, scope="device", is_failure=False)),
     (answer(500), Retry("status 500")),
-    (answer(503, after="30"), Retry("status 503", 30.0)),
+    (answer(503, after="30"), Retry("status 503", 30.0, is_failure=False)),
     (answer(301), DropMessage("status 301")),
     (answer(307), DropMessage("status 307")),
 ]
