@@ -15,8 +15,9 @@ from starlette.routing import BaseRoute, Route
 from config.settings import Settings
 from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
 from gateway.node import Node
+from gateway.transports.handshake import PATH
 from gateway.transports.routes import transport_routes
-from gateway.transports.websocket import PATH, WebSocketConnection
+from gateway.transports.websocket import WebSocketConnection
 
 __all__ = ["GatewayApp", "GatewayServer"]
 

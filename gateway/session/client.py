@@ -135,6 +135,11 @@ class Client:
             raise disconnects.DisconnectClient(disconnects.BAD_REQUEST)
         self.awaits_pong = False
 
+    def take_frame_pong(self) -> None:
+        """Accept the transport's own pong where its own ping was sent; elsewhere it means nothing."""
+        if not self.wire.announces_ping or self.wire.kind is Kind.UNIDIRECTIONAL:
+            self.awaits_pong = False
+
     def check_pong(self) -> None:
         """End a connection whose pong is overdue."""
         if self.awaits_pong:

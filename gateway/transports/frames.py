@@ -46,6 +46,8 @@ class WebSocketWire:
     def frame(self, messages: Sequence[bytes]) -> bytes:
         if len(messages) == 1:
             return data_frame(self._first_byte, messages[0])
+        if self.kind is Kind.UNIDIRECTIONAL:
+            return b"".join(data_frame(self._first_byte, message) for message in messages)
         payload = self.codec.join(messages)
         if len(payload) < FRAME_LIMIT:
             return data_frame(self._first_byte, payload)

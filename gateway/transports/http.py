@@ -10,6 +10,7 @@ from gateway.node import Node
 from gateway.protocol.codec import CodecError
 from gateway.protocol.json_codec import JsonCodec
 from gateway.protocol.messages import EmulationRequest
+from gateway.protocol.protobuf_codec import ProtobufCodec, read_emulation_request
 from gateway.protocol.uni_codec import UniJsonCodec
 from gateway.transports.cors import HeaderList, cors_headers, preflight_headers
 from gateway.transports.stream import Receive, Send, StreamConnection, StreamWire
@@ -35,6 +36,7 @@ _LINES: Final = {"before": b"", "after": b"\n"}
 SSE_WIRE: Final = StreamWire("sse", _JSON, Kind.EMULATED, **_SSE)
 UNI_SSE_WIRE: Final = StreamWire("uni_sse", _UNI, Kind.UNIDIRECTIONAL, **_SSE)
 STREAM_JSON_WIRE: Final = StreamWire("http_stream", _JSON, Kind.EMULATED, **_LINES)
+STREAM_PROTOBUF_WIRE: Final = StreamWire("http_stream", ProtobufCodec(), Kind.EMULATED, before=b"", after=b"")
 UNI_STREAM_WIRE: Final = StreamWire("uni_http_stream", _UNI, Kind.UNIDIRECTIONAL, **_LINES)
 
 
@@ -119,20 +121,21 @@ class EmulationEndpoint:
             await _answer(send, 405, [*cors, (b"allow", b"POST, OPTIONS")])
             return
         try:
-            status = self._take(await _read(receive))
+            status = self._take(await _read(receive), is_protobuf=_is_protobuf(headers))
         except _TooLarge:
             status = 413
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, CodecError):
             status = 400
         await _answer(send, status, cors)
 
-    def _take(self, body: bytes) -> int:
+    def _take(self, body: bytes, *, is_protobuf: bool) -> int:
         """Hand a frame to its client; tells the HTTP status."""
-        request = msgspec.json.decode(body, type=EmulationRequest)
+        request = read_emulation_request(body) if is_protobuf else msgspec.json.decode(body, type=EmulationRequest)
         if request.node != self._node.uid:
             return 404
-        frame = msgspec.json.decode(request.data, type=str).encode()
         session = self._node.emulated.get(request.session)
+        # In JSON a frame travels as a string; in Protobuf it is the bytes themselves.
+        frame = bytes(request.data) if is_protobuf else msgspec.json.decode(request.data, type=str).encode()
         # A session that has just gone is no fault of whoever posts.
         if session is not None:
             session.receive(frame)
@@ -146,7 +149,7 @@ def sse_endpoint(node: Node) -> StreamEndpoint:
 
 def http_stream_endpoint(node: Node) -> StreamEndpoint:
     """Make `/connection/http_stream`."""
-    return StreamEndpoint(node, methods=("POST",), wire_of=lambda _headers: STREAM_JSON_WIRE, is_events=False)
+    return StreamEndpoint(node, methods=("POST",), wire_of=_stream_wire, is_events=False)
 
 
 def uni_endpoint(node: Node, *, is_events: bool) -> StreamEndpoint:
@@ -154,6 +157,14 @@ def uni_endpoint(node: Node, *, is_events: bool) -> StreamEndpoint:
     wire = UNI_SSE_WIRE if is_events else UNI_STREAM_WIRE
     methods = ("GET", "POST") if is_events else ("POST",)
     return StreamEndpoint(node, methods=methods, wire_of=lambda _headers: wire, is_events=is_events, default_frame=b"{}")
+
+
+def _is_protobuf(headers: dict[bytes, bytes]) -> bool:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/octet-stream"
+
+
+def _stream_wire(headers: dict[bytes, bytes]) -> StreamWire:
+    return STREAM_PROTOBUF_WIRE if _is_protobuf(headers) else STREAM_JSON_WIRE
 
 
 def _is_readable(wire: StreamWire, frame: bytes) -> bool:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, Final, cast
-from urllib.parse import parse_qs, urlsplit
 
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
@@ -19,18 +18,14 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.node import Node
-from gateway.origins import is_origin_allowed
 from gateway.protocol import disconnects
 from gateway.protocol.disconnects import Disconnect
-from gateway.protocol.json_codec import JsonCodec
 from gateway.session.session import Session
-from gateway.transports.frames import WebSocketWire
-from gateway.transports.transport import Wire
+from gateway.transports.handshake import DEFAULT_WIRE, SUBPROTOCOLS, Refusal, choose_subprotocol, judge
+from gateway.transports.transport import Kind, Wire
 
-__all__ = ["PATH", "WebSocketConnection"]
+__all__ = ["WebSocketConnection"]
 
-PATH: Final = "/connection/websocket"
-JSON_WIRE: Final = WebSocketWire(JsonCodec())
 _CLOSE_TIMEOUT_S: Final = 5.0
 _REASON_LIMIT: Final = 123  # RFC 6455 §5.5: 125 bytes of control payload, less two of the code
 _quiet = logging.getLogger("heliograph.websocket")
@@ -38,7 +33,8 @@ _quiet.setLevel(logging.CRITICAL)  # faults of peers are counted, not logged one
 
 
 def _choose_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
-    return Subprotocol("centrifuge-json") if "centrifuge-json" in offered else None
+    chosen = choose_subprotocol(offered)
+    return Subprotocol(chosen) if chosen else None
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -47,6 +43,7 @@ class WebSocketConnection(asyncio.Protocol):
     __slots__ = (
         "_close_code",
         "_fragments",
+        "_has_spoken",
         "_headers",
         "_is_closing",
         "_node",
@@ -60,7 +57,7 @@ class WebSocketConnection(asyncio.Protocol):
     def __init__(self, node: Node) -> None:
         self._node = node
         self._peer = ServerProtocol(
-            subprotocols=[Subprotocol("centrifuge-json")],
+            subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS],
             select_subprotocol=_choose_subprotocol,
             max_size=node.settings.websocket.message_size_limit,
             logger=_quiet,
@@ -70,8 +67,9 @@ class WebSocketConnection(asyncio.Protocol):
         self._headers: Mapping[str, str] = {}
         self._fragments: list[bytes] | None = None
         self._is_closing = False
+        self._has_spoken = False
         self._close_code = disconnects.CLOSED.code
-        self.wire: Wire = JSON_WIRE
+        self.wire: Wire = DEFAULT_WIRE
 
     @classmethod
     def of_uvicorn(cls, node: Node, *, config: Any, server_state: Any, app_state: Any) -> WebSocketConnection:
@@ -153,34 +151,25 @@ class WebSocketConnection(asyncio.Protocol):
     # The inner works.
 
     def _take_handshake(self, request: Request) -> None:
-        refusal = self._refusal(request)
-        response = self._peer.reject(*refusal) if refusal else self._peer.accept(request)
+        settings = self._node.settings
+        judged = judge(request.path, request.headers, settings, is_full=self._node.is_full)
+        if isinstance(judged, Refusal):
+            response = self._peer.reject(judged.status, judged.text)
+        else:
+            self.wire = judged.wire
+            response = self._peer.accept(request)
         self._peer.send_response(response)
         self._send_pending()
-        if response.status_code != 101:
+        if response.status_code != 101 or isinstance(judged, Refusal):
             return
         if self._node.is_draining:
             self.close(disconnects.SHUTDOWN)
             return
-        if self._node.settings.client.user_id_http_header:
+        if settings.client.user_id_http_header:
             self._headers = {name.lower(): value for name, value in request.headers.raw_items()}
         self._session = self._node.open_session(self)
-
-    def _refusal(self, request: Request) -> tuple[int, str] | None:
-        """Judge what can be judged before the upgrade; tells HTTP status and text of a refusal."""
-        address = urlsplit(request.path)
-        if address.path != PATH:
-            return 404, "not found\n"
-        origin = request.headers.get("Origin", "")
-        if not is_origin_allowed(origin, self._node.settings.client.allowed_origins):
-            return 403, "origin is not in client.allowed_origins\n"
-        if self._node.is_full:
-            return 503, "connection limit reached, try again later\n"
-        query = parse_qs(address.query)
-        offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if "protobuf" in (*query.get("format", ()), *query.get("cf_protocol", ())) or "centrifuge-protobuf" in offered:
-            return 400, "the Protobuf encoding is not available here, connect with JSON\n"
-        return None
+        if judged.first_frame is not None:
+            self._receive(judged.first_frame)
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
@@ -193,10 +182,18 @@ class WebSocketConnection(asyncio.Protocol):
             if frame.fin:
                 message, self._fragments = b"".join(self._fragments), None
                 self._receive(message)
+        elif frame.opcode is Opcode.PONG and self._session is not None:
+            self._session.client.take_frame_pong()
 
     def _receive(self, message: bytes) -> None:
-        if self._session is not None and not self._is_closing:
-            self._session.receive(message)
+        session = self._session
+        if session is None or self._is_closing:
+            return
+        if self.wire.kind is Kind.UNIDIRECTIONAL:
+            if self._has_spoken:
+                return  # whatever it says after its connect request is read and ignored
+            self._has_spoken = True
+        session.receive(message)
 
     def _send_pending(self) -> None:
         """Send what the Sans-I/O side wants sent: the handshake, pongs, close frames, the end of the stream."""
