@@ -41,7 +41,7 @@ def _make_writer(message: Any) -> Writer:
     values_of = msgspec.structs.astuple
 
     def write(value: Any) -> bytes:
-        # Zero values are false and left out; a message that is there is true, also an empty one.
+        # Zero values are false and left out, empty payloads too; a message that is there is true, also an empty one.
         values = values_of(value)
         return b"".join(map(call, compress(fields, values), filter(None, values)))
 
@@ -98,9 +98,8 @@ def _str_field(tag: bytes) -> Writer:
 
 def _bytes_field(tag: bytes) -> Writer:
     def write(value: Raw) -> bytes:
-        # An empty payload counts as absent, but is true.
         data = bytes(value)
-        return tag + varint(len(data)) + data if data else b""
+        return tag + varint(len(data)) + data
 
     return write
 

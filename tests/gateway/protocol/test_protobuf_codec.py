@@ -157,10 +157,12 @@ def test_ids_of_any_width(written, expected):
         b"\x3a\x03\x0a\x01\xff",  # no UTF-8
         b"\x3a\x05\x0a\x03\xed\xa0\x80",  # a surrogate
         b"\x08" + b"\xff" * 10 + b"\x01",  # too long a varint, as value, tag, length and unknown
+        b"\x08" + b"\x80" * 10 + b"\x00",
+        b"\x08" + b"\xff" * 9 + b"\x02",  # 65 bits
         b"\x80" * 10 + b"\x01",
         b"\x3a" + b"\x80" * 10 + b"\x01",
         b"\xa0\x06" + b"\xff" * 10 + b"\x01",
-        b"\xff\xff\xff\xff\x7f\x01",  # a tag of more than 32 bits
+        b"\x80\x80\x80\x80\x10\x01",  # a tag of more than 32 bits
         b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # a length beyond everything
         b"\xa2\x06\x05abcd",
         b"\xa1\x06abcd",
@@ -277,6 +279,19 @@ def test_encoded_messages_are_joined_into_a_frame():
     assert CODEC.join([CODEC.ping]) == b"\x00"
 
 
+@pytest.mark.parametrize("size", [2, 100, 127, 128, 129, 2047, 2048, 2049, 16383, 16384, 2097152])
+def test_messages_of_any_length(size):
+    command = (b"\x08\x81\x00" if size % 2 else b"\x08\x01") + b"\x08\x01" * ((size - 2) // 2)
+    assert len(command) == size
+    assert read(command) == Command(id=1)
+    payload = bytes(size)
+    assert read(command_bytes(publish={"data": payload})).publish.data == Raw(payload)
+    reply = client_pb2.Reply(push={"channel": "news", "pub": {"data": payload, "offset": size}})
+    expected = delimited(reply.SerializeToString())
+    assert CODEC.encode_message("news", model.Publication(payload, offset=size)) == expected
+    assert CODEC.encode_push(Push(channel="news", pub=messages.Publication(Raw(payload), offset=size))) == expected
+
+
 def test_an_empty_result_is_written():
     for name in ("unsubscribe", "publish"):
         body = CODEC.encode_reply(Reply(id=1, **{name: Empty()}))[1:]
@@ -296,6 +311,7 @@ def test_an_empty_payload_is_left_out():
     assert push.HasField("message")
     assert push.message.data == b""
     assert CODEC.encode_push(Push(message=messages.Message(Raw(b"")))) == b"\x04\x22\x02\x42\x00"
+    assert CODEC.encode_message("n", model.Publication(b"")) == b"\x07\x22\x05\x12\x01n\x22\x00"
 
 
 SCRIPT = """

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -289,6 +289,7 @@ def publication_document(publication: model.Publication) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(texts, publications)
+@example("news", model.Publication(b"first", offset=1, epoch="e"))
 def test_delivered_publications_are_written_for_the_oracle(channel, publication):
     expected = {"push": {"channel": channel, "pub": publication_document(publication)}}
     assert read_reply(PROTOBUF.encode_message(channel, publication)) == fill(ORACLE["Reply"](), expected)
