@@ -88,7 +88,7 @@ class Room:
             taken = self._advance(message)
             if taken is not Taken.ADDED:
                 return taken
-            base = self._base if message.delta else None
+            base = self._base if message.delta and message.offset else None
             # What is in no stream breaks the chain: clients would take it for the base, and others never got it.
             self._base = message.data if message.offset else None
         forms = Forms(self.channel, message, base)

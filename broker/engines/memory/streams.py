@@ -182,7 +182,9 @@ class Streams:
         stream.top += 1
         stream.version = options.version
         stream.version_epoch = options.version_epoch
-        kept = Publication(publication.data, stream.top, stream.epoch, publication.info, publication.tags)
+        kept = Publication(
+            publication.data, stream.top, stream.epoch, publication.info, publication.tags, delta=publication.delta
+        )
         publications = stream.publications
         if publications is None:
             publications = stream.publications = deque()

@@ -6,11 +6,13 @@ import socket
 
 import pytest
 import websockets
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 
 from broker.model import Publication, PublishOptions
+from config.settings import Settings
+from gateway.transports.handshake import PATH, Welcome, choose_subprotocol, judge
 
-PATH = "/connection/websocket"
 OPEN = {"without_namespace": {"allow_subscribe_for_client": True, "allow_publish_for_client": True}}
 NOT_KEPT = PublishOptions()
 
@@ -44,11 +46,26 @@ def test_the_json_subprotocol_is_echoed(run, serving):
 
 
 @pytest.mark.parametrize(
+    ("options", "echoed", "opcode"),
+    [
+        ({"subprotocols": ["centrifuge-protobuf"]}, "centrifuge-protobuf", Opcode.BINARY),
+        ({"subprotocols": ["something", "centrifuge-protobuf"]}, "centrifuge-protobuf", Opcode.BINARY),
+        ({"path": PATH + "?format=protobuf"}, None, Opcode.BINARY),
+        ({"path": PATH + "?cf_protocol=protobuf"}, None, Opcode.BINARY),
+        ({"path": PATH + "?format=json"}, None, Opcode.TEXT),
+    ],
+)
+def test_how_the_encoding_is_chosen(options, echoed, opcode):
+    request = Headers([("Sec-WebSocket-Protocol", name) for name in options.get("subprotocols", ())])
+    judged = judge(options.get("path", PATH), request, Settings(), is_full=False)
+    assert isinstance(judged, Welcome)
+    assert choose_subprotocol(options.get("subprotocols", ())) == echoed
+    assert judged.wire.ping_frame[0] == 0x80 | opcode
+
+
+@pytest.mark.parametrize(
     ("options", "status", "says"),
     [
-        ({"subprotocols": ["centrifuge-protobuf"]}, 400, b"connect with JSON"),
-        ({"path": PATH + "?format=protobuf"}, 400, b"connect with JSON"),
-        ({"path": PATH + "?cf_protocol=protobuf"}, 400, b"connect with JSON"),
         ({"path": "/connection/nothing"}, 404, b"not found"),
         ({"path": PATH + "/below"}, 404, b"not found"),
         ({"path": "/api/publish"}, 404, b"not found"),
