@@ -6,6 +6,7 @@ but its share of a tick. Nothing is ever taken out early: whoever set a deadline
 holds.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -61,14 +62,20 @@ class Pingable(Protocol):
 
 class PingRing:
     """Who is pinged when: a ring of sets, one per tick of the ping interval. A member is pinged once a round, and checked
-    `pong_timeout` later."""
+    `pong_timeout` after its last ping."""
 
     def __init__(self, clock: Clock, interval_s: float, timeout_s: float, tick_s: float) -> None:
+        """Make a ring; with a timeout of 0 nobody is checked."""
         self._clock = clock
         self._size = max(2, round(interval_s / tick_s))
-        self._checked_after = max(1, -int(-timeout_s // tick_s))
+        # Whoever is pinged again before the check is never found silent, so a slot is checked before its next ping.
+        self._checked_after = min(-int(-timeout_s // tick_s), self._size - 1)
         self._slots: list[set[Pingable]] = [set() for _ in range(self._size)]
         self._at = 0
+        self._now = 0
+        self._pinged_at = [0] * self._size
+        # Slots with the tick of their ping, oldest first. One that was pinged again meanwhile is judged by that ping alone.
+        self._unchecked: deque[tuple[int, int]] = deque()
 
     def add(self, client: Pingable) -> int:
         """Enter a client, so that its first ping comes in the second half of the first interval; tells its slot."""
@@ -82,17 +89,32 @@ class PingRing:
         self._slots[slot].discard(client)
 
     def turn(self, ticks: int) -> None:
-        """Move on by so many ticks. A node that was held up skips no one: it pings each slot once, in order."""
-        for step in range(1, min(ticks, self._size) + 1):
+        """Move on by so many ticks.
+
+        A node that was held up skips no one: it pings each slot that it missed once, in order. It judges nobody then whose
+        time ran out meanwhile: the pong may lie unread in the socket until the loop has turned. The next call judges them.
+        """
+        before, self._now = self._now, self._now + ticks
+        self._check_due(self._now if ticks <= 1 else before)
+        for _ in range(min(ticks, self._size)):
             self._at = (self._at + 1) % self._size
-            for client in tuple(self._slots[self._at]):
-                try:
-                    client.ping()
-                except Exception:  # the edge between clients, as above
-                    _log.exception("ping.failed")
-            # Later steps would judge those who were pinged in this very call, and could not have answered.
-            if step <= self._checked_after:
-                self._check(self._slots[(self._at - self._checked_after) % self._size])
+            self._ping(self._at)
+
+    def _ping(self, slot: int) -> None:
+        for client in tuple(self._slots[slot]):
+            try:
+                client.ping()
+            except Exception:  # the edge between clients, as above
+                _log.exception("ping.failed")
+        if self._checked_after:
+            self._pinged_at[slot] = self._now
+            self._unchecked.append((slot, self._now))
+
+    def _check_due(self, now: int) -> None:
+        while self._unchecked and self._unchecked[0][1] + self._checked_after <= now:
+            slot, pinged_at = self._unchecked.popleft()
+            if self._pinged_at[slot] == pinged_at:
+                self._check(self._slots[slot])
 
     @staticmethod
     def _check(slot: set[Pingable]) -> None:
