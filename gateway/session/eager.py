@@ -24,21 +24,28 @@ def step(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
         waiting_for = work.send(None)
     except StopIteration:
         return None
-    return _resume(work, waiting_for)
+    # A future that is awaited carries a mark by which a task knows that. Another coroutine may come to wait for the same
+    # one before ours has its task, and would find the mark set already; ours is set again when the task takes over.
+    is_marked = getattr(waiting_for, "_asyncio_future_blocking", None) is True
+    if is_marked:
+        waiting_for._asyncio_future_blocking = False
+    return _resume(work, waiting_for, is_marked)
 
 
-async def _resume(work: Coroutine[Any, Any, None], waiting_for: Any) -> None:
-    await _Rest(work, waiting_for)
+async def _resume(work: Coroutine[Any, Any, None], waiting_for: Any, is_marked: bool) -> None:
+    await _Rest(work, waiting_for, is_marked)
 
 
 class _Rest:
     """What is left of a coroutine that was stepped once, starting with the future that it waits for."""
 
-    def __init__(self, work: Coroutine[Any, Any, None], waiting_for: Any) -> None:
-        self._work, self._waiting_for = work, waiting_for
+    def __init__(self, work: Coroutine[Any, Any, None], waiting_for: Any, is_marked: bool) -> None:
+        self._work, self._waiting_for, self._is_marked = work, waiting_for, is_marked
 
     def __await__(self) -> Generator[Any, Any, None]:
         work, waiting_for = self._work, self._waiting_for
+        if self._is_marked:
+            waiting_for._asyncio_future_blocking = True
         while True:
             failure: BaseException | None = None
             try:
