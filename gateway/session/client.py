@@ -31,6 +31,7 @@ class Client:
         "connected_at",
         "expire_at",
         "id",
+        "is_paused",
         "name",
         "out",
         "ping_slot",
@@ -64,6 +65,7 @@ class Client:
         self.connected_at = 0.0
         self.expire_at = 0
         self.awaits_pong = False
+        self.is_paused = False
         self.ping_slot = -1
         # How the way up of a one-way transport finds this client; a secret between the two.
         self.session_id = "" if transport.wire.kind is Kind.BIDIRECTIONAL else secrets.token_urlsafe(16)
@@ -141,9 +143,19 @@ class Client:
             self.awaits_pong = False
 
     def check_pong(self) -> None:
-        """End a connection whose pong is overdue."""
-        if self.awaits_pong:
+        """End a connection whose pong is overdue, unless we are the ones who do not read."""
+        if self.awaits_pong and not self.is_paused:
             self.disconnect(disconnects.NO_PONG)
+
+    def pause_reading(self) -> None:
+        """Let the peer wait."""
+        self.is_paused = True
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.is_paused = False
+        self.transport.resume_reading()
 
     def disconnect(self, disconnect: Disconnect) -> None:
         """Tell the client to go, after what was queued; once, whoever comes first. Safe to call at any time."""

@@ -74,10 +74,13 @@ class Session:
                     return  # the rest of this frame falls with it
                 self._take(command)
         except CodecError:
-            self._take(_FAULT)
+            if client.is_open and not client.is_refused:
+                self._take(_FAULT)
 
     def _take(self, command: Command) -> None:
-        if self._backlog or not self._may_start(command):
+        if _is_pong(command) and self.client.is_connected:
+            self._take_pong()  # it overtakes the backlog: it answers for the connection, not for what waits
+        elif self._backlog or not self._may_start(command):
             self._put_off(command)
         else:
             self._start(command)
@@ -87,7 +90,13 @@ class Session:
             self._backlog = deque()
         self._backlog.append(command)
         if len(self._backlog) == _BACKLOG_PAUSES:
-            self.client.transport.pause_reading()
+            self.client.pause_reading()
+
+    def _take_pong(self) -> None:
+        try:
+            self.client.take_pong()
+        except DisconnectClient as exc:
+            self.client.disconnect(exc.disconnect)
 
     def _may_start(self, command: Command) -> bool:
         if self._running == 0:
@@ -101,12 +110,13 @@ class Session:
         if command is _FAULT:
             client.disconnect(disconnects.BAD_REQUEST)
             return
+        if _is_pong(command) and client.is_connected:
+            self._take_pong()
+            return
         try:
             kind = self._check(command)
         except DisconnectClient as exc:
             client.disconnect(exc.disconnect)
-            return
-        if kind is None:
             return
         rest = step(self._handle(command.id, kind, getattr(command, kind)))
         if rest is not None:
@@ -114,21 +124,16 @@ class Session:
             self._is_alone = kind in ORDERED
             self._tasks.spawn(self._finish(rest), f"command.{kind}")
 
-    def _check(self, command: Command) -> str | None:
-        """Hold a command against the client's state; tells its kind, None for a pong.
+    def _check(self, command: Command) -> str:
+        """Hold a command against the client's state; tells its kind.
 
         Raises:
             DisconnectClient: 3501, for whatever no SDK would send.
         """
         client = self.client
         is_connected = client.state is State.CONNECTED
-        if command.id <= 0 and command.send is None:
-            if not is_connected:
-                raise DisconnectClient(disconnects.BAD_REQUEST)
-            client.take_pong()
-            return None
         kind = _kind(command)
-        if kind is None or is_connected == (kind == "connect"):
+        if kind is None or _is_pong(command) or is_connected == (kind == "connect"):
             raise DisconnectClient(disconnects.BAD_REQUEST)
         if kind == "send":
             raise DisconnectClient(disconnects.NOT_AVAILABLE)  # nobody to hand it to
@@ -176,7 +181,11 @@ class Session:
         if not client.is_open or client.is_refused:
             backlog.clear()
         if was_paused and len(backlog) < _BACKLOG_RESUMES:
-            client.transport.resume_reading()
+            client.resume_reading()
+
+
+def _is_pong(command: Command) -> bool:
+    return command.id <= 0 and command.send is None and command is not _FAULT
 
 
 def _kind(command: Command) -> str | None:
