@@ -178,7 +178,8 @@ class WebSocketConnection(asyncio.Protocol):
             else:
                 self._fragments = [bytes(frame.data)]
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+            if frame.data:  # empty ones add nothing that a size limit would see
+                self._fragments.append(bytes(frame.data))
             if frame.fin:
                 message, self._fragments = b"".join(self._fragments), None
                 self._receive(message)
