@@ -16,6 +16,7 @@ from config.settings import Settings
 from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
 from gateway.node import Node
 from gateway.transports.handshake import PATH
+from gateway.transports.http_bounds import BoundedHttp
 from gateway.transports.routes import transport_routes
 from gateway.transports.websocket import WebSocketConnection
 
@@ -53,7 +54,7 @@ class GatewayServer(uvicorn.Server):
         config = uvicorn.Config(
             app,
             ws=functools.partial(WebSocketConnection.of_uvicorn, node),  # type: ignore[arg-type]  # any callable serves
-            http="httptools",
+            http=functools.partial(BoundedHttp, node.wheel),  # type: ignore[arg-type]  # likewise
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -13,9 +13,27 @@ from typing import Any, Protocol
 from config.clock import Clock
 from config.logs import get_logger
 
-__all__ = ["PingRing", "Pingable", "Wheel"]
+__all__ = ["Note", "PingRing", "Pingable", "Wheel"]
 
 _log = get_logger()
+
+
+class Note:
+    """A deadline that can be dropped. What it would call is let go at once; the empty note stays until its tick."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def __call__(self) -> None:
+        if self._call is not None:
+            call, self._call = self._call, None
+            call()
+
+    def drop(self) -> None:
+        """Call nothing any more, and hold nothing."""
+        self._call = None
 
 
 class Wheel:
@@ -32,6 +50,12 @@ class Wheel:
         passed = self._clock.monotonic() - self._start + delay_s
         tick = max(int(passed / self.tick_s) + 1, self._done_ticks + 1)
         self._buckets.setdefault(tick, []).append((call, args))
+
+    def note(self, delay_s: float, call: Callable[[], None]) -> Note:
+        """Call back as `after` does, unless the note is dropped before."""
+        note = Note(call)
+        self.after(delay_s, note)
+        return note
 
     def turn(self) -> int:
         """Run what is due by the clock; tells how many ticks passed. Called by the node's one timer."""

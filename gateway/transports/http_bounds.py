@@ -1,0 +1,114 @@
+"""The HTTP server's connection, with the bounds that uvicorn's does not set: how large a head may be, and how long a peer may
+take to say what it wants. Whoever holds a connection open must have asked for something."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.wheel import Note, Wheel
+
+__all__ = ["HEAD_LIMIT_BYTES", "PATIENCE_S", "BoundedHttp"]
+
+HEAD_LIMIT_BYTES: Final = 65536
+PATIENCE_S: Final = 10.0  # for a whole head, and between two parts of a body
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Answers 431 to a head over the limit and 408 to one that does not end; drops whoever leaves a body unfinished."""
+
+    def __init__(self, wheel: Wheel, **given_by_uvicorn: Any) -> None:
+        super().__init__(**given_by_uvicorn)
+        self._wheel = wheel
+        self._note: Note | None = None
+        self._is_in_head = True
+        self._has_heard = False
+        # Bytes since the last whole head or part of a body: of a head, or of trailers, which the parser keeps as well.
+        self._unfinished_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's has it so
+        super().connection_made(transport)
+        self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._drop_note()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._has_heard = True
+        self._unfinished_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._unfinished_bytes > HEAD_LIMIT_BYTES:
+            self._refuse(431)
+        elif self._note is None and self._is_waiting:
+            self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
+
+    def shutdown(self) -> None:
+        """What uvicorn calls at its end: a request that never came whole is not waited for."""
+        if self._is_waiting:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        if self._unfinished_bytes > HEAD_LIMIT_BYTES and self._head_bytes() > HEAD_LIMIT_BYTES:
+            raise ValueError("the head is too large")  # ends the parsing, and comes back as `send_400_response`
+        self._is_in_head = False
+        self._progress()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unfinished_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._progress()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._unfinished_bytes > HEAD_LIMIT_BYTES:
+            self._refuse(431)
+        else:
+            super().send_400_response(msg)
+
+    # The inner works.
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self._is_in_head or (self.cycle is not None and self.cycle.more_body)
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _progress(self) -> None:
+        self._unfinished_bytes = 0
+        self._drop_note()
+
+    def _drop_note(self) -> None:
+        if self._note is not None:
+            self._note.drop()
+            self._note = None
+
+    def _lose_patience(self) -> None:
+        self._note = None
+        if self._is_in_head:
+            self._refuse(408)
+        elif self._has_heard or self.flow.read_paused:
+            self._has_heard = False
+            self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int) -> None:
+        self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
