@@ -11,8 +11,8 @@ def is_origin_allowed(origin: str, allowed: Sequence[str]) -> bool:
 
     Args:
         origin: The header, "" where there is none: then no browser page is behind it and it passes.
-        allowed: Origins or patterns with `*`; empty lets no page in.
+        allowed: Origins or patterns with `*`; empty lets no page in. A bracket means itself, as in `http://[::1]:8000`.
     """
     if not origin:
         return True
-    return any(fnmatchcase(origin.lower(), pattern.lower()) for pattern in allowed)
+    return any(fnmatchcase(origin.lower(), pattern.lower().replace("[", "[[]")) for pattern in allowed)

@@ -166,8 +166,7 @@ def banner(settings: Settings, development: Development) -> str:
 def loopback_origins(port: int) -> list[str]:
     """List the origins of pages that are served on a port of this machine; port 0 stands for any."""
     shown = "*" if port == 0 else str(port)
-    # In a pattern of origins a bracket must stand in brackets to mean itself.
-    return [f"http://{host}:{shown}" for host in ("127.0.0.1", "localhost", "[[]::1]")]
+    return [f"http://{host}:{shown}" for host in ("127.0.0.1", "localhost", "[::1]")]
 
 
 def _create(file: Path) -> None:

@@ -25,6 +25,10 @@ from gateway.origins import is_origin_allowed
         ("https://app.example", ["https://*.app.example"], False),
         ("https://evilapp.example", ["https://*.app.example"], False),
         ("https://app.example", ["https://other.example", "https://app.example"], True),
+        ("http://[::1]:8000", ["http://[::1]:8000"], True),
+        ("http://[::1]:8000", ["http://[::1]:*"], True),
+        ("http://[::1]:8000", ["http://[::1]:9000"], False),
+        ("http://1:8000", ["http://[::1]:8000"], False),
     ],
 )
 def test_origins(origin, allowed, passes):
