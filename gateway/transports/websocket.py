@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -35,6 +36,12 @@ _quiet.setLevel(logging.CRITICAL)  # faults of peers are counted, not logged one
 def _choose_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
     chosen = choose_subprotocol(offered)
     return Subprotocol(chosen) if chosen else None
+
+
+def _forget_empty_offer(headers: Headers) -> None:
+    """Take an empty offer of subprotocols for none: a JSON client of the Python SDK sends one, and the parser refuses it."""
+    if "Sec-WebSocket-Protocol" in headers and not "".join(headers.get_all("Sec-WebSocket-Protocol")).strip():
+        del headers["Sec-WebSocket-Protocol"]
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -157,6 +164,7 @@ class WebSocketConnection(asyncio.Protocol):
             response = self._peer.reject(judged.status, judged.text)
         else:
             self.wire = judged.wire
+            _forget_empty_offer(request.headers)
             response = self._peer.accept(request)
         self._peer.send_response(response)
         self._send_pending()

@@ -45,6 +45,16 @@ def test_the_json_subprotocol_is_echoed(run, serving):
     run(main())
 
 
+def test_an_empty_offer_of_subprotocols_counts_as_none(run, serving):
+    async def main():
+        async with serving() as gateway:
+            peer, response = await gateway.knock(headers={"Sec-WebSocket-Protocol": ""})
+            assert response.status_code == 101
+            assert "client" in await peer.connect(gateway.world.token())
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("options", "echoed", "opcode"),
     [
