@@ -33,7 +33,8 @@ class Peer:
     async def shake_hands(self, headers: dict[str, str]) -> Response:
         request = self.protocol.connect()
         for name, value in headers.items():
-            del request.headers[name]
+            if name in request.headers:
+                del request.headers[name]
             request.headers[name] = value
         self.protocol.send_request(request)
         self.flush()
