@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
+from broker.breaker import Breaker, BreakerState
 from broker.notification import Provider as ProviderName
 from config.clock import Clock
 from config.logs import get_logger
-from pushers.breaker import Breaker, BreakerState
 from pushers.outcome import Ambiguous, ConfigPause, Retry, SendOutcome
 from pushers.retry import clamp_after_s
 

@@ -6,10 +6,10 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from broker.breaker import BreakerState
 from broker.ledger import PlanDone, SendDone
 from broker.notification import Outcome
 from broker.notification import Provider as ProviderName
-from pushers.breaker import BreakerState
 
 __all__ = ["Metrics"]
 

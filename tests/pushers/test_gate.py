@@ -2,8 +2,8 @@
 
 import pytest
 
+from broker.breaker import BreakerState
 from broker.notification import Provider
-from pushers.breaker import BreakerState
 from pushers.gate import Gate
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, TooLarge
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from broker.breaker import BreakerState
 from broker.ledger import PlanDone, SendDone, StepKind
 from broker.notification import Entry, Lane, Outcome, Provider, State
-from pushers.breaker import BreakerState
 from pushers.metrics import Metrics
 
 

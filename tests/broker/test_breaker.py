@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pushers.breaker import NEXT, Breaker, BreakerEvent, BreakerRules, BreakerState
+from broker.breaker import NEXT, Breaker, BreakerEvent, BreakerRules, BreakerState
 
 
 def call(breaker, now, *, failed=False, took_s=0.1, spread=0.0):

@@ -1,4 +1,4 @@
-"""The circuit breaker: stops calling a provider that fails, and finds out carefully whether it is back.
+"""The circuit breaker: stops calling a service that fails, and finds out carefully whether it is back.
 
 CLOSED lets everything through and looks at the last calls; too many failures open it. OPEN lets nothing through until its
 time has passed. HALF_OPEN lets one call through, and once that went well a few at a time; a run of successes closes it, one
@@ -8,7 +8,7 @@ A *permit* is the number of the state's life in which a call began. A call that 
 one and is not counted: what began before the breaker opened cannot close it, nor open it a second time.
 
 Two figures are easily confused: the decision looks at the last `window` calls, but only once there were `min_calls` within
-`calls_within_s`: a provider that is hardly used is not judged by chance.
+`calls_within_s`: a service that is hardly used is not judged by chance.
 """
 
 from collections import deque
@@ -62,7 +62,7 @@ class BreakerRules(msgspec.Struct, frozen=True):
 
 
 class Breaker:
-    """One provider's breaker. Pure with respect to time: every method is handed a monotonic reading."""
+    """One service's breaker. Pure with respect to time: every method is handed a monotonic reading."""
 
     def __init__(self, rules: BreakerRules | None = None) -> None:
         self.rules = rules or BreakerRules()
@@ -106,7 +106,7 @@ class Breaker:
         """Tell how a call ended.
 
         Args:
-            failed: Whether the provider is to blame.
+            failed: Whether the service is to blame.
             took_s: How long it took; a slow call is a failed one.
             spread: The jitter drawn for an opening, in [0, 1).
         """
@@ -128,7 +128,7 @@ class Breaker:
             self._move(BreakerEvent.PROVED)
 
     def abandon(self, permit: int) -> None:
-        """Give a permit back: the call was not made, or says nothing of the provider."""
+        """Give a permit back: the call was not made, or says nothing of the service."""
         if permit == self._life and self._state is BreakerState.HALF_OPEN:
             self._probing -= 1
 
