@@ -158,7 +158,7 @@ class Peer:
         self.server, self.socket, self.pongs = server, socket, pongs
         self.frames: list[str | bytes] = []
         self.log: list[dict[str, Any]] = []
-        self._read = 0
+        self.waiting: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
 
     async def raw(self, frame: str | bytes) -> None:
@@ -169,27 +169,33 @@ class Peer:
         await self.raw("\n".join(json.dumps(command) for command in commands))
 
     async def message(self) -> dict[str, Any]:
-        """Give the next message, pings too.
+        """Give the oldest message that nobody took yet, pings too.
 
         Raises:
             ConnectionClosed: There is none any more.
         """
-        while self._read == len(self.log):
-            async with asyncio.timeout(GUARD_S):
-                frame = await self.socket.recv()
-            self.frames.append(frame)
-            for line in frame.split("\n" if isinstance(frame, str) else b"\n"):
-                self.log.append(json.loads(line))
-                if len(line) == 2 and self.pongs:
-                    await self.raw("{}")
-        self._read += 1
-        return self.log[self._read - 1]
+        return await self.until(lambda _message: True)
 
     async def until(self, fits: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """Give the next message that fits; what comes before it is passed over."""
-        while not fits(message := await self.message()):
-            pass
-        return message
+        """Give the oldest message not taken yet that fits; the others stay."""
+        looked_at = 0
+        while True:
+            for at in range(looked_at, len(self.waiting)):
+                if fits(self.waiting[at]):
+                    return self.waiting.pop(at)
+            looked_at = len(self.waiting)
+            await self._receive()
+
+    async def _receive(self) -> None:
+        async with asyncio.timeout(GUARD_S):
+            frame = await self.socket.recv()
+        self.frames.append(frame)
+        for line in frame.split("\n" if isinstance(frame, str) else b"\n"):
+            message = json.loads(line)
+            self.log.append(message)
+            self.waiting.append(message)
+            if not message and self.pongs:
+                await self.raw("{}")
 
     async def ask(self, **command: Any) -> dict[str, Any]:
         """Send one command and give its reply."""
