@@ -86,6 +86,8 @@ class Hub:
         del client.subscriptions[channel]
         subscription.room.remove(client, subscription.audience, is_positioned=subscription.grant.is_positioned)
         self._subscriptions -= 1
+        if subscription.expiry_note is not None:
+            subscription.expiry_note.drop()
         return subscription
 
     def find(self, user: str, client: str = "", session: str = "") -> list[Client]:

@@ -21,9 +21,11 @@ _log = get_logger()
 class Note:
     """A deadline that can be dropped. What it would call is let go at once; the empty note stays until its tick."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "deadline")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, deadline: float, call: Callable[[], None]) -> None:
+        """Make a note for a reading of the monotonic clock."""
+        self.deadline = deadline
         self._call: Callable[[], None] | None = call
 
     def __call__(self) -> None:
@@ -53,7 +55,7 @@ class Wheel:
 
     def note(self, delay_s: float, call: Callable[[], None]) -> Note:
         """Call back as `after` does, unless the note is dropped before."""
-        note = Note(call)
+        note = Note(self._clock.monotonic() + delay_s, call)
         self.after(delay_s, note)
         return note
 

@@ -69,13 +69,14 @@ class Arrival:
         """Begin its periodic duties, after its reply."""
         if self._pings is not None:
             client.ping_slot = self._pings.add(client)
-        self._expiry.watch_connection(client)
+        self._expiry.begin_connection(client)
 
     def see_out(self, client: Client) -> None:
         """Take a client out of everything, at once; telling the others may take longer."""
         if client.ping_slot >= 0 and self._pings is not None:
             self._pings.discard(client, client.ping_slot)
             client.ping_slot = -1
+        self._expiry.forget(client)
         was_in = client.connected_at > 0
         held = self._hub.remove(client)
         if held or (was_in and client.user):

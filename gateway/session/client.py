@@ -17,6 +17,7 @@ from gateway.protocol.messages import Push, Reply
 from gateway.session.states import NEXT, Event, State
 from gateway.session.subscription import Subscription
 from gateway.transports.transport import Kind, Transport, Wire
+from gateway.wheel import Note
 
 __all__ = ["Client"]
 
@@ -30,6 +31,7 @@ class Client:
         "conn_info",
         "connected_at",
         "expire_at",
+        "expiry_note",
         "id",
         "is_paused",
         "name",
@@ -64,6 +66,7 @@ class Client:
         self.conn_info = b""
         self.connected_at = 0.0
         self.expire_at = 0
+        self.expiry_note: Note | None = None
         self.awaits_pong = False
         self.is_paused = False
         self.ping_slot = -1

@@ -1,8 +1,11 @@
 """What ends by itself: connections that never connect, and connections and subscriptions whose time is over.
 
-Deadlines are entries on the node's wheel; whoever is called looks whether its reason still holds, so a refresh takes
-nothing back.
+Each has at most one live note on the node's wheel, which lets go of it when it leaves. A refresh moves no note: the one
+that comes finds the new time and is made again.
 """
+
+import functools
+from collections.abc import Callable
 
 from config.clock import Clock
 from config.settings import ClientSettings
@@ -13,7 +16,7 @@ from gateway.session.entrance import Entrances
 from gateway.session.states import State
 from gateway.session.subscription import Subscription
 from gateway.tasks import Tasks
-from gateway.wheel import Wheel
+from gateway.wheel import Note, Wheel
 
 __all__ = ["Expiry"]
 
@@ -27,39 +30,65 @@ class Expiry:
 
     def watch_connecting(self, client: Client) -> None:
         """Give a new connection its time to connect (3502)."""
-        self._wheel.after(self._settings.stale_close_delay, self._end_stale, client)
+        call = functools.partial(self._end_stale, client)
+        client.expiry_note = self._wheel.note(self._settings.stale_close_delay, call)
 
     def watch_connection(self, client: Client) -> None:
-        """Watch a connection that expires; to be called again when it was prolonged."""
+        """Watch a connection that was accepted or prolonged."""
         if client.expire_at > 0:
-            self._after(client.expire_at, self._settings.expired_close_delay, self._end_expired, client)
+            delay_s = self._delay_s(client.expire_at, self._settings.expired_close_delay)
+            call = functools.partial(self._end_expired, client)
+            client.expiry_note = self._note(client.expiry_note, delay_s, call)
+
+    def begin_connection(self, client: Client) -> None:
+        """Begin to watch a connection that was accepted; it need not connect any more."""
+        self.forget(client)
+        self.watch_connection(client)
 
     def watch_subscription(self, client: Client, subscription: Subscription) -> None:
         """Watch a subscription that expires; to be called again when it was prolonged."""
         if subscription.expire_at > 0:
-            grace_s = self._settings.expired_sub_close_delay
-            self._after(subscription.expire_at, grace_s, self._end_subscription, client, subscription)
+            delay_s = self._delay_s(subscription.expire_at, self._settings.expired_sub_close_delay)
+            call = functools.partial(self._end_subscription, client, subscription)
+            subscription.expiry_note = self._note(subscription.expiry_note, delay_s, call)
 
-    def _after(self, expire_at: int, grace_s: float, call: object, *args: object) -> None:
-        delay_s = max(0.0, expire_at + grace_s - self._clock.now().timestamp())
-        self._wheel.after(delay_s, call, *args)  # type: ignore[arg-type]  # one of the three below
+    def forget(self, client: Client) -> None:
+        """Let go of a client: nothing may hold it until a deadline that is perhaps months away."""
+        if client.expiry_note is not None:
+            client.expiry_note.drop()
+            client.expiry_note = None
+
+    def _note(self, note: Note | None, delay_s: float, call: Callable[[], None]) -> Note:
+        """Keep a note that comes early enough (it then notes itself again), else replace it: there is one at a time."""
+        if note is not None:
+            if note.deadline <= self._clock.monotonic() + delay_s:
+                return note
+            note.drop()
+        return self._wheel.note(delay_s, call)
+
+    def _delay_s(self, expire_at: int, grace_s: float) -> float:
+        return max(0.0, expire_at + grace_s - self._clock.now().timestamp())
 
     def _is_over(self, expire_at: int, grace_s: float) -> bool:
         return expire_at > 0 and expire_at + grace_s <= self._clock.now().timestamp()
 
     def _end_stale(self, client: Client) -> None:
+        client.expiry_note = None
         if client.state in (State.CONNECTING, State.REFUSED):
             client.disconnect(disconnects.STALE)
 
     def _end_expired(self, client: Client) -> None:
+        client.expiry_note = None
         if self._is_over(client.expire_at, self._settings.expired_close_delay):
             client.disconnect(disconnects.EXPIRED)
+        else:
+            self.watch_connection(client)  # it was prolonged, or the wall clock was set back
 
     def _end_subscription(self, client: Client, subscription: Subscription) -> None:
-        is_current = client.subscriptions.get(subscription.channel) is subscription
-        if not is_current or not self._is_over(subscription.expire_at, self._settings.expired_sub_close_delay):
-            return
-        if subscription.is_server_side:
+        subscription.expiry_note = None
+        if not self._is_over(subscription.expire_at, self._settings.expired_sub_close_delay):
+            self.watch_subscription(client, subscription)
+        elif subscription.is_server_side:
             client.disconnect(disconnects.SUBSCRIPTION_EXPIRED)
         else:
             self.expire_subscription(client, subscription)

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.cohort import Audience
 from gateway.room import Room
+from gateway.wheel import Note
 
 __all__ = ["Grant", "Source", "Subscription", "TagsFilter"]
 
@@ -62,12 +63,13 @@ class Grant(msgspec.Struct, frozen=True):
 class Subscription:
     """A granted place, taken."""
 
-    __slots__ = ("audience", "chan_info", "expire_at", "grant", "room")
+    __slots__ = ("audience", "chan_info", "expire_at", "expiry_note", "grant", "room")
 
     def __init__(self, grant: Grant, room: Room, audience: Audience) -> None:
         self.grant, self.room, self.audience = grant, room, audience
         self.chan_info = grant.info
         self.expire_at = grant.expire_at
+        self.expiry_note: Note | None = None
 
     @property
     def channel(self) -> str:
