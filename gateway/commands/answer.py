@@ -65,6 +65,9 @@ def subscribe_result(entry: Entry, ttl: int, codec: Codec) -> SubscribeResult:
     """
     grant, recovery = entry.grant, entry.recovery
     missed = recovery.publications if recovery else ()
+    if grant.tags_filter is not None and not grant.has_delta:  # with deltas the chain must stay whole
+        _, passes = grant.tags_filter
+        missed = tuple(publication for publication in missed if passes(publication.tags))
     return SubscribeResult(
         expires=ttl > 0,
         ttl=ttl,
