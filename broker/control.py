@@ -5,7 +5,21 @@ from typing import Any, Protocol
 
 import msgspec
 
-__all__ = ["Command", "Control", "Disconnect", "NodeInfo", "Perform", "Refresh", "Selector", "Subscribe", "Unsubscribe"]
+__all__ = [
+    "Command",
+    "ConnectionInfo",
+    "Control",
+    "Disconnect",
+    "Distrust",
+    "NodeInfo",
+    "Perform",
+    "Refresh",
+    "Selector",
+    "Subscribe",
+    "SubscriptionInfo",
+    "TokenInfo",
+    "Unsubscribe",
+]
 
 
 class Selector(msgspec.Struct, frozen=True):
@@ -54,7 +68,51 @@ class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
     info: bytes = b""
 
 
-Command = Subscribe | Unsubscribe | Disconnect | Refresh
+class Distrust(msgspec.Struct, frozen=True, tag="distrust"):
+    """Look at every connection and subscription again whose token was revoked; sent after `broker.revocation` knows.
+
+    Attributes:
+        token_id: Those of this token, whoever's they are; "" for those of a user's older tokens.
+        user: Whose older tokens, where `token_id` is empty.
+        issued_before: Unix seconds; a token that does not say when it was issued counts as older.
+        channel: Only subscription tokens for this channel; "" for all tokens.
+    """
+
+    token_id: str = ""
+    user: str = ""
+    issued_before: float = 0.0
+    channel: str = ""
+
+
+Command = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust
+
+
+class TokenInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a token says of itself: its `jti` and `iat` (Unix seconds); zero values for what it does not say."""
+
+    uid: str = ""
+    issued_at: float = 0.0
+
+
+class SubscriptionInfo(msgspec.Struct, frozen=True):
+    """A place of a connection: the number of what gave the right to it, and its subscription token, None without."""
+
+    source: int
+    token: TokenInfo | None = None
+
+
+class ConnectionInfo(msgspec.Struct, frozen=True):
+    """A connection as its node knows it; `meta` is JSON, empty for none, `connected_at_ms` Unix milliseconds."""
+
+    user: str
+    app_name: str
+    app_version: str
+    transport: str
+    protocol: str
+    connected_at_ms: int
+    subscriptions: Mapping[str, SubscriptionInfo] = {}
+    token: TokenInfo | None = None
+    meta: bytes = b""
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
@@ -75,13 +133,19 @@ class Perform(Protocol):
     """The node's side of control: carry a command out on its own connections; answer for itself when asked."""
 
     async def perform(self, command: Command) -> None:
-        """Carry it out on every matching connection here; none is no error."""
+        """Carry it out on every matching connection here; none is no error.
+
+        A connection that it fails on does not keep it from the others; the first failure is raised after them.
+        """
 
     def describe(self) -> NodeInfo:
         """Tell how this node is."""
 
     def channels(self) -> Mapping[str, int]:
         """Tell this node's channels that have subscribers, with their number."""
+
+    def connections(self, user: str) -> Mapping[str, ConnectionInfo]:
+        """Tell a user's connections here, by client id."""
 
 
 class Control(Protocol):
@@ -98,3 +162,6 @@ class Control(Protocol):
 
     async def channels(self) -> Mapping[str, int]:
         """Ask every node for its channels; numbers of one channel are added up."""
+
+    async def connections(self, user: str) -> Mapping[str, ConnectionInfo]:
+        """Ask every node for a user's connections, by client id."""

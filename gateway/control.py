@@ -1,10 +1,22 @@
 """The node's side of control: what the fleet's API wants done is done here, on this node's own connections."""
 
+import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from broker.channels import ChannelRules
-from broker.control import Command, Disconnect, NodeInfo, Refresh, Subscribe, Unsubscribe
+from broker.control import (
+    Command,
+    ConnectionInfo,
+    Disconnect,
+    Distrust,
+    NodeInfo,
+    Refresh,
+    Subscribe,
+    SubscriptionInfo,
+    TokenInfo,
+    Unsubscribe,
+)
 from broker.model import Position
 from config.clock import Clock
 from gateway.auth.grants import server_grant
@@ -20,6 +32,9 @@ from gateway.session.expiry import Expiry
 from gateway.session.subscription import Source
 
 __all__ = ["Controlled"]
+
+# After so many connections other work gets its turn.
+_SLICE = 1000
 
 
 class Controlled:
@@ -38,19 +53,40 @@ class Controlled:
         self._expiry, self._clock, self._describe = expiry, clock, describe
 
     async def perform(self, command: Command) -> None:
-        """Carry it out on every matching connection here; none is no error."""
-        who = command.who
-        for client in self._hub.find(who.user, who.client, who.session):
-            match command:
-                case Subscribe():
-                    await self._subscribe(client, command)
-                case Unsubscribe():
-                    await self._unsubscribe(client, command.channel)
-                case Disconnect():
-                    if client.id not in command.whitelist:
-                        client.disconnect(disconnects.Disconnect(command.code, command.reason))
-                case Refresh():
-                    self._refresh(client, command)
+        """Carry it out on every matching connection here; none is no error.
+
+        A connection that it fails on does not keep it from the others; the first failure is raised after them.
+        """
+        failures: list[Exception] = []
+        for number, client in enumerate(self._matching(command), 1):
+            try:
+                await self._perform(client, command)
+            except Exception as exc:  # the edge of one connection
+                failures.append(exc)
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+        if failures:
+            raise failures[0]
+
+    def _matching(self, command: Command) -> Iterable[Client]:
+        if not isinstance(command, Distrust):
+            return self._hub.find(command.who.user, command.who.client, command.who.session)
+        # Nobody keeps who came by which token: revoking a single one is rare, and looks at everybody.
+        return self._hub.clients() if command.token_id else self._hub.find(command.user)
+
+    async def _perform(self, client: Client, command: Command) -> None:
+        match command:
+            case Subscribe():
+                await self._subscribe(client, command)
+            case Unsubscribe():
+                await self._unsubscribe(client, command.channel, disconnects.UNSUBSCRIBED_BY_SERVER)
+            case Disconnect():
+                if client.id not in command.whitelist:
+                    client.disconnect(disconnects.Disconnect(command.code, command.reason))
+            case Refresh():
+                self._refresh(client, command)
+            case Distrust():
+                await self._distrust(client, command)
 
     def describe(self) -> NodeInfo:
         """Tell how this node is."""
@@ -59,6 +95,11 @@ class Controlled:
     def channels(self) -> Mapping[str, int]:
         """Tell this node's channels that have subscribers, with their number."""
         return self._hub.channels()
+
+    def connections(self, user: str) -> Mapping[str, ConnectionInfo]:
+        """Tell a user's connections here, by client id."""
+        began_at = self._clock.now().timestamp() - self._clock.monotonic()
+        return {client.id: _connection(client, began_at) for client in self._hub.find(user)}
 
     async def _subscribe(self, client: Client, command: Subscribe) -> None:
         channel, entrances = command.channel, self._entrances
@@ -98,10 +139,18 @@ class Controlled:
         self._expiry.watch_subscription(client, subscription)
         await entrances.announce(subscription, client)
 
-    async def _unsubscribe(self, client: Client, channel: str) -> None:
+    async def _unsubscribe(self, client: Client, channel: str, reason: disconnects.Unsubscribe) -> None:
         if await self._entrances.leave(client, channel):
-            reason = disconnects.UNSUBSCRIBED_BY_SERVER
             client.push(Push(channel=channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
+
+    async def _distrust(self, client: Client, command: Distrust) -> None:
+        """End what a revoked token gave: the connection (3014), or only subscriptions (2502)."""
+        if not command.channel and _is_revoked(client.token, command):
+            client.disconnect(disconnects.STATE_INVALIDATED)
+            return
+        for channel, subscription in tuple(client.subscriptions.items()):
+            if command.channel in ("", channel) and _is_revoked(subscription.token, command):
+                await self._unsubscribe(client, channel, disconnects.UNSUBSCRIBED_STATE_INVALIDATED)
 
     def _refresh(self, client: Client, command: Refresh) -> None:
         now = self._clock.now().timestamp()
@@ -114,3 +163,27 @@ class Controlled:
         ttl = math.ceil(command.expire_at - now) if command.expire_at else 0
         self._expiry.watch_connection(client)
         client.push(Push(refresh=RefreshPush(expires=ttl > 0, ttl=ttl)))
+
+
+def _is_revoked(token: TokenInfo | None, command: Distrust) -> bool:
+    if token is None:
+        return False
+    return token.uid == command.token_id if command.token_id else token.issued_at < command.issued_before
+
+
+def _connection(client: Client, began_at: float) -> ConnectionInfo:
+    """Describe a connection; `began_at` is the Unix second at which the clock's monotonic reading was 0."""
+    return ConnectionInfo(
+        user=client.user,
+        app_name=client.name,
+        app_version=client.version,
+        transport=client.wire.transport_name,
+        protocol=client.wire.codec.name,
+        connected_at_ms=round((began_at + client.connected_at) * 1000),
+        subscriptions={
+            channel: SubscriptionInfo(subscription.grant.source, subscription.token)
+            for channel, subscription in client.subscriptions.items()
+        },
+        token=client.token,
+        meta=client.meta,
+    )

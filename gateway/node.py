@@ -211,6 +211,7 @@ class Node:
                 rules,
                 permissions,
                 connections,
+                engine.revocation,
                 entrances,
                 self._arrival,
                 clock,

@@ -25,6 +25,8 @@ from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
 from gateway.api.method import table_of
 from gateway.api.publishing import publishing_methods
+from gateway.api.rpc import rpc_api_methods
+from gateway.api.trust import trust_methods
 from gateway.app import GatewayApp, GatewayServer
 from gateway.demo.routes import demo_routes
 from gateway.metrics import NodeCollector
@@ -90,6 +92,8 @@ class _Server:
                         *publishing_methods(node.rules, engine.pubsub),
                         *channel_methods(node.rules, engine.history, engine.presence, engine.control),
                         *connection_methods(node.rules, engine.control),
+                        *trust_methods(engine.revocation, engine.control, self._clock),
+                        *rpc_api_methods(),
                         *notification_methods(service),
                     ]
                 )

@@ -26,9 +26,14 @@ class Calls:
     """Runs methods."""
 
     def __init__(self, methods: Methods) -> None:
-        batch = Method("batch", BatchRequest, self._batch)
+        batch = Method("batch", BatchRequest, self._batch, group="Batch")
         self._methods = {**methods, batch.name: batch}
         self._decoders = {name: msgspec.json.Decoder(method.request) for name, method in self._methods.items()}
+
+    @property
+    def methods(self) -> Methods:
+        """Every method that can be called, `batch` included."""
+        return self._methods
 
     def __contains__(self, name: str) -> bool:
         return name in self._methods
@@ -68,6 +73,7 @@ class Calls:
             return error
 
     async def _batch(self, request: BatchRequest) -> BatchResult:
+        """Make several calls at once; each has its own reply, and one that fails does not keep the others from theirs."""
         if request.parallel:
             return BatchResult(list(await asyncio.gather(*(self._reply(command) for command in request.commands))))
         return BatchResult([await self._reply(command) for command in request.commands])
@@ -100,6 +106,8 @@ _WORDS: Final = {
     "null": "null",
 }
 _EXPECTED: Final = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?")
+_BOUND: Final = re.compile(r"Expected `(int|float)` (>=|<=|>|<) (\S+)")
+_RELATIONS: Final = {">=": "at least", "<=": "at most", ">": "above", "<": "below"}
 _NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]+)`")
 
 
@@ -111,6 +119,9 @@ def explain(exc: msgspec.ValidationError, whole: str = "body") -> str:
         field = f"{where}.{named[2]}" if where else named[2]
         return f"{field}: unknown field" if "unknown" in named[1] else f"{field}: must be given"
     if expected := _EXPECTED.match(rule):
+        if bound := _BOUND.match(rule):
+            limit = f"{_WORDS[bound[1]]} that is {_RELATIONS[bound[2]]} {bound[3]}"
+            return f"{where or whole}: must be {limit}"
         kinds = " or ".join(_WORDS.get(kind.strip(), kind.strip()) for kind in expected[1].split("|"))
         rule = f"must be {kinds}"
     return f"{where or whole}: {rule}"

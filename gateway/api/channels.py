@@ -42,16 +42,19 @@ class _Channels:
         self._rules, self._history, self._presence, self._control = rules, history, presence, control
 
     async def presence(self, request: ChannelRequest) -> PresenceApiResult:
+        """Tell which clients are subscribed to a channel."""
         self._with_presence(request.channel)
         members = await self._presence.members(request.channel)
         return PresenceApiResult({client: wire_info(info) for client, info in members.items()})
 
     async def presence_stats(self, request: ChannelRequest) -> PresenceStatsApiResult:
+        """Count the clients and users that are subscribed to a channel."""
         self._with_presence(request.channel)
         stats = await self._presence.stats(request.channel)
         return PresenceStatsApiResult(stats.clients, stats.users)
 
     async def history(self, request: HistoryRequest) -> HistoryApiResult:
+        """Read the publications that a channel keeps, and the top of its stream."""
         self._with_history(request.channel)
         since = Position(request.since.offset, request.since.epoch) if request.since is not None else None
         if since is not None and request.reverse and since.offset == 0:
@@ -62,11 +65,13 @@ class _Channels:
         return HistoryApiResult(publications, read.top.offset, read.top.epoch)
 
     async def history_remove(self, request: ChannelRequest) -> EmptyResult:
+        """Forget the publications that a channel keeps."""
         self._with_history(request.channel)
         await self._history.remove(request.channel)
         return EmptyResult()
 
     async def channels(self, request: ChannelsRequest) -> ChannelsResult:
+        """List the channels that have subscribers now."""
         globs = _alternatives(request.pattern)
         found = await self._control.channels()
         return ChannelsResult(
@@ -119,9 +124,9 @@ def channel_methods(rules: ChannelRules, history: History, presence: Presence, c
     """Make the methods of this group."""
     group = _Channels(rules, history, presence, control)
     return [
-        Method("presence", ChannelRequest, group.presence),
-        Method("presence_stats", ChannelRequest, group.presence_stats),
-        Method("history", HistoryRequest, group.history),
-        Method("history_remove", ChannelRequest, group.history_remove),
-        Method("channels", ChannelsRequest, group.channels),
+        Method("presence", ChannelRequest, group.presence, group="Channels"),
+        Method("presence_stats", ChannelRequest, group.presence_stats, group="Channels"),
+        Method("history", HistoryRequest, group.history, group="Channels"),
+        Method("history_remove", ChannelRequest, group.history_remove, group="Channels"),
+        Method("channels", ChannelsRequest, group.channels, group="Channels"),
     ]

@@ -1,14 +1,21 @@
-"""API methods about connections and nodes: `subscribe`, `unsubscribe`, `disconnect`, `refresh`, `info`."""
+"""API methods about connections and nodes: `subscribe`, `unsubscribe`, `disconnect`, `refresh`, `connections`, `info`."""
 
 import base64
 import binascii
+from typing import Final
 
 from msgspec import Raw
 
 from broker.channels import ChannelRules
-from broker.control import Control, Disconnect, Refresh, Selector, Subscribe, Unsubscribe
-from gateway.api.errors import bad_request
+from broker.control import ConnectionInfo, Control, Disconnect, Refresh, Selector, Subscribe, TokenInfo, Unsubscribe
+from gateway.api.errors import NOT_AVAILABLE, ApiError, ApiFailure, bad_request
 from gateway.api.messages import (
+    ChannelContext,
+    Connection,
+    ConnectionsRequest,
+    ConnectionsResult,
+    ConnectionState,
+    ConnectionToken,
     DisconnectRequest,
     EmptyRequest,
     EmptyResult,
@@ -20,9 +27,11 @@ from gateway.api.messages import (
 from gateway.api.method import Method
 from gateway.protocol import disconnects
 from gateway.protocol.json_codec import is_json
+from gateway.protocol.messages import raw
 
 __all__ = ["connection_methods"]
 
+_UNKNOWN_LATENCY: Final = -1
 _OVERRIDES = frozenset({"presence", "join_leave", "force_push_join_leave", "force_positioning", "force_recovery"})
 
 
@@ -31,6 +40,7 @@ class _Connections:
         self._rules, self._control = rules, control
 
     async def subscribe(self, request: SubscribeRequest) -> EmptyResult:
+        """Subscribe a user's connections to a channel; no permission is asked, and who is in already stays so."""
         self._check(request.channel)
         since = request.recover_since
         command = Subscribe(
@@ -47,11 +57,13 @@ class _Connections:
         return EmptyResult()
 
     async def unsubscribe(self, request: UnsubscribeRequest) -> EmptyResult:
+        """Take a user's connections out of a channel, whoever subscribed them."""
         self._check(request.channel)
         await self._control.send(Unsubscribe(Selector(request.user, request.client, request.session), request.channel))
         return EmptyResult()
 
     async def disconnect(self, request: DisconnectRequest) -> EmptyResult:
+        """Close a user's connections."""
         default, asked = disconnects.FORCE_DISCONNECT, request.disconnect
         code = asked.code if asked and asked.code else default.code
         reason = asked.reason if asked and asked.reason else default.reason
@@ -65,17 +77,47 @@ class _Connections:
         return EmptyResult()
 
     async def refresh(self, request: RefreshRequest) -> EmptyResult:
+        """Give a user's connections a new expiry, or end them as expired."""
         who = Selector(request.user, request.client, request.session)
         await self._control.send(Refresh(who, request.expired, request.expire_at, _json(request.info)))
         return EmptyResult()
 
     async def info(self, _request: EmptyRequest) -> InfoResult:
+        """List the nodes of the fleet."""
         return InfoResult(list(await self._control.nodes()))
+
+    async def connections(self, request: ConnectionsRequest) -> ConnectionsResult:
+        """List a user's connections on every node."""
+        if not request.user and not request.expression:
+            raise bad_request("user must not be empty")
+        if request.expression:
+            raise ApiFailure(ApiError(NOT_AVAILABLE.code, f"{NOT_AVAILABLE.message}: expression is not supported"))
+        found = await self._control.connections(request.user)
+        return ConnectionsResult({client: _connection(connection) for client, connection in found.items()})
 
     def _check(self, channel: str) -> None:
         if not channel:
             raise bad_request("channel must not be empty")
         self._rules.options(channel)
+
+
+def _connection(info: ConnectionInfo) -> Connection:
+    channels = {channel: ChannelContext(entry.source) for channel, entry in info.subscriptions.items()}
+    tokens = {channel: _token(entry.token) for channel, entry in info.subscriptions.items() if entry.token is not None}
+    return Connection(
+        transport=info.transport,
+        protocol=info.protocol,
+        connected_at_ms=info.connected_at_ms,
+        ping_pong_latency_ms=_UNKNOWN_LATENCY,
+        user=info.user,
+        app_name=info.app_name,
+        app_version=info.app_version,
+        state=ConnectionState(channels, _token(info.token) if info.token else None, tokens, raw(info.meta)),
+    )
+
+
+def _token(info: TokenInfo) -> ConnectionToken:
+    return ConnectionToken(info.uid, int(info.issued_at))
 
 
 def _json(value: Raw, base64_value: str = "", field: str = "") -> bytes:
@@ -95,9 +137,10 @@ def connection_methods(rules: ChannelRules, control: Control) -> list[Method]:
     """Make the methods of this group."""
     group = _Connections(rules, control)
     return [
-        Method("subscribe", SubscribeRequest, group.subscribe),
-        Method("unsubscribe", UnsubscribeRequest, group.unsubscribe),
-        Method("disconnect", DisconnectRequest, group.disconnect),
-        Method("refresh", RefreshRequest, group.refresh),
-        Method("info", EmptyRequest, group.info),
+        Method("subscribe", SubscribeRequest, group.subscribe, group="Connections"),
+        Method("unsubscribe", UnsubscribeRequest, group.unsubscribe, group="Connections"),
+        Method("disconnect", DisconnectRequest, group.disconnect, group="Connections"),
+        Method("refresh", RefreshRequest, group.refresh, group="Connections"),
+        Method("connections", ConnectionsRequest, group.connections, group="Connections"),
+        Method("info", EmptyRequest, group.info, group="Connections"),
     ]

@@ -12,12 +12,16 @@ Handler = Callable[[Any], Awaitable[msgspec.Struct]]
 
 class Method(msgspec.Struct, frozen=True):
     """One method. A `strict` one is our own: unknown fields and wrong types are error 107 that names them; the others follow
-    Centrifugo, where unknown fields are ignored and a wrong type is HTTP 400."""
+    Centrifugo, where unknown fields are ignored and a wrong type is HTTP 400.
+
+    The handler's docstring and its annotation of the result are its documentation; `group` is the heading it stands under.
+    """
 
     name: str
     request: type[msgspec.Struct]
     handle: Handler
     is_strict: bool = False
+    group: str = ""
 
 
 Methods = Mapping[str, Method]

@@ -25,11 +25,13 @@ class _Publishing:
         self._rules, self._pubsub = rules, pubsub
 
     async def publish(self, request: PublishRequest) -> PublishResult:
+        """Send a publication to everybody who is subscribed to a channel."""
         if not request.channel:
             raise bad_request("channel must not be empty")
         return await self._publish(request.channel, _payload(request), request)
 
     async def broadcast(self, request: BroadcastRequest) -> BroadcastResult:
+        """Send one publication to several channels; one that fails does not keep the others from it."""
         if not request.channels:
             raise bad_request("channels must name at least one channel")
         data = _payload(request)
@@ -72,6 +74,6 @@ def publishing_methods(rules: ChannelRules, pubsub: PubSub) -> list[Method]:
     """Make the methods of this group."""
     group = _Publishing(rules, pubsub)
     return [
-        Method("publish", PublishRequest, group.publish),
-        Method("broadcast", BroadcastRequest, group.broadcast),
+        Method("publish", PublishRequest, group.publish, group="Publishing"),
+        Method("broadcast", BroadcastRequest, group.broadcast, group="Publishing"),
     ]

@@ -1,5 +1,6 @@
 """From a channel's options, and what a token overrides of them, to what a client may have there."""
 
+from broker.control import TokenInfo
 from config.settings import ChannelOptions
 from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import NO_OVERRIDE, SubscriptionOverride
@@ -25,6 +26,7 @@ def grant(
     data: bytes = b"",
     expire_at: int = 0,
     override: SubscriptionOverride = NO_OVERRIDE,
+    token: TokenInfo | None = None,
 ) -> Grant:
     """Decide what a subscription gets, its right being settled.
 
@@ -54,6 +56,7 @@ def grant(
         recovers_always=options.auto_cache_recover,
         has_delta=is_positioned and _has_delta(request.delta, options),
         tags_filter=_tags_filter(request.tf, options),
+        token=token,
     )
 
 

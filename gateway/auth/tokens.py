@@ -15,15 +15,17 @@ from typing import Any, Final
 
 import msgspec
 
+from broker.control import TokenInfo
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import TokenSettings
 from gateway.auth.errors import InvalidToken, TokenExpired, TokenRevoked
 from gateway.auth.keys import Keyring
 
-__all__ = ["ConnectionClaims", "ServerSubscription", "SubscriptionClaims", "SubscriptionOverride", "TokenVerifier"]
+__all__ = ["ConnectionClaims", "ServerSubscription", "SubscriptionClaims", "SubscriptionOverride", "TokenVerifier", "token_of"]
 
 _LIFETIME_MAX_S: Final = 365 * 24 * 3600
+_NAMELESS: Final = TokenInfo()
 
 
 class SubscriptionOverride(msgspec.Struct, frozen=True):
@@ -164,7 +166,7 @@ class TokenVerifier:
             issued_at=claims.iat or 0.0,
         )
         self._check_time(claims)
-        self._check_revocation(user, claims)
+        self._check_revocation(user, token_of(result))
         return result
 
     def subscription(self, token: str) -> SubscriptionClaims:
@@ -189,8 +191,12 @@ class TokenVerifier:
             issued_at=claims.iat or 0.0,
         )
         self._check_time(claims)
-        self._check_revocation(user, claims)
+        self._check_revocation(user, token_of(result), result.channel)
         return result
+
+    def is_revoked(self, user: str, token: TokenInfo, channel: str = "") -> bool:
+        """Ask again about a token that passed before; `channel` is that of a subscription token."""
+        return self._revocation.is_revoked(user=user, token_id=token.uid, issued_at=token.issued_at, channel=channel)
 
     def _read(self, token: str) -> tuple[str, _Claims]:
         """Open a token, read its claims, and see whom it speaks for and that it is meant for us."""
@@ -222,8 +228,8 @@ class TokenVerifier:
         if claims.nbf is not None and claims.nbf > now:
             raise TokenExpired("token is not valid yet")
 
-    def _check_revocation(self, user: str, claims: _Claims) -> None:
-        if self._revocation.is_revoked(user=user, token_id=claims.jti or "", issued_at=claims.iat or 0.0):
+    def _check_revocation(self, user: str, token: TokenInfo, channel: str = "") -> None:
+        if self.is_revoked(user, token, channel):
             raise TokenRevoked("token was revoked")
 
     def _expire_at(self, claims: _Claims) -> int:
@@ -232,6 +238,13 @@ class TokenVerifier:
         if ends is None or (claims.expire_at is not None and ends <= 0):
             return 0
         return int(min(ends, self._clock.now().timestamp() + _LIFETIME_MAX_S))
+
+
+def token_of(claims: ConnectionClaims | SubscriptionClaims) -> TokenInfo:
+    """Tell what is remembered of a token, so that it can be revoked later."""
+    if not claims.token_id and not claims.issued_at:
+        return _NAMELESS
+    return TokenInfo(claims.token_id, claims.issued_at)
 
 
 def _members(payload: bytes) -> Mapping[str, Any]:

@@ -3,13 +3,15 @@
 import msgspec
 
 from broker.channels import ChannelRules, UnknownNamespace
+from broker.control import TokenInfo
 from broker.model import Position
+from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import ClientSettings
 from gateway.auth.errors import InvalidToken, TokenExpired
 from gateway.auth.grants import server_grant
 from gateway.auth.permissions import Permissions
-from gateway.auth.tokens import ConnectionClaims, TokenVerifier
+from gateway.auth.tokens import ConnectionClaims, TokenVerifier, token_of
 from gateway.commands.answer import Answer, subscribe_result, ttl_of
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
@@ -42,6 +44,7 @@ class Connect:
         rules: ChannelRules,
         permissions: Permissions,
         tokens: TokenVerifier,
+        revocation: Revocation,
         entrances: Entrances,
         arrival: Arrival,
         clock: Clock,
@@ -50,18 +53,21 @@ class Connect:
         node_id: str,
     ) -> None:
         self._settings, self._rules, self._permissions = settings, rules, permissions
-        self._tokens, self._entrances, self._arrival, self._clock = tokens, entrances, arrival, clock
+        self._tokens, self._revocation = tokens, revocation
+        self._entrances, self._arrival, self._clock = entrances, arrival, clock
         self._server_version, self._node_id = server_version, node_id
 
     async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
         claims = self._who(client, request)
+        token = token_of(claims) if request.token else None
+        self._check_trust(claims.user, token)
         expire_at = 0 if self._settings.insecure else claims.expire_at
         ttl = ttl_of(expire_at, self._clock)
         self._arrival.check_limits(claims.user)
         wanted = self._subscriptions(claims, request)
         client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
         client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]
-        client.token_channels = frozenset(claims.subs)
+        client.token_channels, client.token, client.meta = frozenset(claims.subs), token, claims.meta
         entrances: list[Entrance] = []
         try:
             for entry in wanted:
@@ -70,6 +76,8 @@ class Connect:
             await self._arrival.register(client)
             if not client.is_open:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
+            # Whoever was blocked or revoked meanwhile was not found among the connected.
+            self._check_trust(claims.user, token)
             codec = client.wire.codec
             subs = {
                 entrance.room.channel: subscribe_result(self._entrances.settle(entrance), 0, codec) for entrance in entrances
@@ -97,6 +105,12 @@ class Connect:
         if header and (user := client.transport.headers.get(header, "")):
             return ConnectionClaims(user)
         raise DisconnectClient(disconnects.BAD_REQUEST)
+
+    def _check_trust(self, user: str, token: TokenInfo | None) -> None:
+        if user and self._revocation.is_blocked(user):
+            raise DisconnectClient(disconnects.PERMISSION_DENIED)
+        if token is not None and self._tokens.is_revoked(user, token):
+            raise ClientError(errors.TOKEN_EXPIRED)
 
     def _claims(self, token: str) -> ConnectionClaims:
         try:

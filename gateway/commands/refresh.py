@@ -2,7 +2,7 @@
 
 from config.clock import Clock
 from gateway.auth.errors import InvalidToken, TokenExpired
-from gateway.auth.tokens import TokenVerifier
+from gateway.auth.tokens import TokenVerifier, token_of
 from gateway.commands.answer import Answer, require_channel, ttl_of
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
@@ -38,6 +38,7 @@ class Refresh:
         client.expire_at = claims.expire_at
         if claims.info:
             client.conn_info = claims.info
+        client.token, client.meta = token_of(claims), claims.meta
         self._expiry.watch_connection(client)
         answer(RefreshResult(client=client.id, expires=ttl > 0, ttl=ttl))
 
@@ -70,5 +71,6 @@ class SubRefresh:
         subscription.expire_at = claims.expire_at
         if claims.info:
             subscription.chan_info = claims.info
+        subscription.token = token_of(claims)
         self._expiry.watch_subscription(client, subscription)
         answer(SubRefreshResult(expires=ttl > 0, ttl=ttl))

@@ -6,7 +6,7 @@ from config.settings import ChannelOptions, ClientSettings
 from gateway.auth.errors import InvalidToken, TokenExpired
 from gateway.auth.grants import grant
 from gateway.auth.permissions import Permissions
-from gateway.auth.tokens import SubscriptionClaims, TokenVerifier
+from gateway.auth.tokens import SubscriptionClaims, TokenVerifier, token_of
 from gateway.commands.answer import Answer, asked_of, require_channel, subscribe_result, ttl_of
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
@@ -46,6 +46,8 @@ class Subscribe:
         try:
             if not client.is_connected:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
+            if granted.token is not None and self._tokens.is_revoked(client.user, granted.token, request.channel):
+                raise ClientError(errors.TOKEN_EXPIRED)  # revoked while we waited
             result = subscribe_result(self._entrances.settle(entrance), ttl, client.wire.codec)
         except (ClientError, DisconnectClient):
             await self._entrances.give_up(entrance)
@@ -87,6 +89,7 @@ class Subscribe:
                 data=claims.data,
                 expire_at=claims.expire_at,
                 override=claims.override,
+                token=token_of(claims),
             )
         if channel.startswith(_PRIVATE):
             raise ClientError(errors.PERMISSION_DENIED)

@@ -20,13 +20,13 @@ __all__ = ["notification_methods"]
 def notification_methods(service: NotificationService) -> list[Method]:
     """Make the methods of this group."""
     return [
-        Method("notify", NotifyRequest, service.notify, is_strict=True),
-        Method("notification_ack", AckRequest, service.ack, is_strict=True),
-        Method("notification_cancel", CancelRequest, service.cancel, is_strict=True),
-        Method("notification_status", StatusRequest, service.status, is_strict=True),
-        Method("device_register", DeviceRegisterRequest, service.device_register, is_strict=True),
-        Method("device_list", DeviceListRequest, service.device_list, is_strict=True),
-        Method("device_remove", DeviceRemoveRequest, service.device_remove, is_strict=True),
-        Method("preferences_get", PreferencesGetRequest, service.preferences_get, is_strict=True),
-        Method("preferences_set", PreferencesSetRequest, service.preferences_set, is_strict=True),
+        Method("notify", NotifyRequest, service.notify, is_strict=True, group="Notifications"),
+        Method("notification_ack", AckRequest, service.ack, is_strict=True, group="Notifications"),
+        Method("notification_cancel", CancelRequest, service.cancel, is_strict=True, group="Notifications"),
+        Method("notification_status", StatusRequest, service.status, is_strict=True, group="Notifications"),
+        Method("device_register", DeviceRegisterRequest, service.device_register, is_strict=True, group="Devices"),
+        Method("device_list", DeviceListRequest, service.device_list, is_strict=True, group="Devices"),
+        Method("device_remove", DeviceRemoveRequest, service.device_remove, is_strict=True, group="Devices"),
+        Method("preferences_get", PreferencesGetRequest, service.preferences_get, is_strict=True, group="Preferences"),
+        Method("preferences_set", PreferencesSetRequest, service.preferences_set, is_strict=True, group="Preferences"),
     ]

@@ -32,6 +32,7 @@ __all__ = [
     "UNSUBSCRIBED_BY_SERVER",
     "UNSUBSCRIBED_EXPIRED",
     "UNSUBSCRIBED_INSUFFICIENT_STATE",
+    "UNSUBSCRIBED_STATE_INVALIDATED",
     "WRITE_ERROR",
     "Disconnect",
     "DisconnectClient",
@@ -96,3 +97,4 @@ NOT_AVAILABLE: Final = Disconnect(3508, "not available")
 UNSUBSCRIBED_BY_SERVER: Final = Unsubscribe(2000, "server unsubscribe")
 UNSUBSCRIBED_INSUFFICIENT_STATE: Final = Unsubscribe(2500, "insufficient state")
 UNSUBSCRIBED_EXPIRED: Final = Unsubscribe(2501, "subscription expired")
+UNSUBSCRIBED_STATE_INVALIDATED: Final = Unsubscribe(2502, "state invalidated")  # SDKs drop the token and the position

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from broker.control import TokenInfo
 from broker.model import ClientInfo
 from gateway.fanout import NOTHING, Turn
 from gateway.protocol import disconnects
@@ -34,6 +35,7 @@ class Client:
         "expiry_note",
         "id",
         "is_paused",
+        "meta",
         "name",
         "out",
         "ping_slot",
@@ -41,6 +43,7 @@ class Client:
         "state",
         "subscribing",
         "subscriptions",
+        "token",
         "token_channels",
         "transport",
         "turn",
@@ -64,6 +67,9 @@ class Client:
         self.name = ""
         self.version = ""
         self.conn_info = b""
+        self.meta = b""
+        # What it was let in by; None where nobody signed for it.
+        self.token: TokenInfo | None = None
         self.connected_at = 0.0
         self.expire_at = 0
         self.expiry_note: Note | None = None

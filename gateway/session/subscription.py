@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
+from broker.control import TokenInfo
 from gateway.cohort import Audience
 from gateway.room import Room
 from gateway.wheel import Note
@@ -42,6 +43,7 @@ class Grant(msgspec.Struct, frozen=True):
         keeps_presence, emits_membership, wants_membership: Whether it is entered, announced, told of others.
         has_delta: Publications may come as patches of the one before.
         tags_filter: Which publications it wants, by their tags: the filter's canonical key, and the filter.
+        token: The subscription token that gave the right; None without one.
     """
 
     source: Source
@@ -58,18 +60,20 @@ class Grant(msgspec.Struct, frozen=True):
     recovers_always: bool = False
     has_delta: bool = False
     tags_filter: TagsFilter | None = None
+    token: TokenInfo | None = None
 
 
 class Subscription:
     """A granted place, taken."""
 
-    __slots__ = ("audience", "chan_info", "expire_at", "expiry_note", "grant", "room")
+    __slots__ = ("audience", "chan_info", "expire_at", "expiry_note", "grant", "room", "token")
 
     def __init__(self, grant: Grant, room: Room, audience: Audience) -> None:
         self.grant, self.room, self.audience = grant, room, audience
         self.chan_info = grant.info
         self.expire_at = grant.expire_at
         self.expiry_note: Note | None = None
+        self.token = grant.token
 
     @property
     def channel(self) -> str:

@@ -17,6 +17,8 @@ from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
 from gateway.api.method import Method, table_of
 from gateway.api.publishing import publishing_methods
+from gateway.api.rpc import ServerRpc, rpc_api_methods
+from gateway.api.trust import trust_methods
 from gateway.app import GatewayApp
 from gateway.node import Node
 from gateway.protocol.disconnects import Disconnect
@@ -145,13 +147,15 @@ class World:
 class Api:
     """The HTTP side of a world's node, called as an ASGI application."""
 
-    def __init__(self, world: World, methods: Iterable[Method]) -> None:
+    def __init__(self, world: World, methods: Iterable[Method], rpc: ServerRpc | None = None) -> None:
         node, engine = world.node, world.engine
         table = table_of(
             [
                 *publishing_methods(node.rules, engine.pubsub),
                 *channel_methods(node.rules, engine.history, engine.presence, engine.control),
                 *connection_methods(node.rules, engine.control),
+                *trust_methods(engine.revocation, engine.control, world.clock),
+                *rpc_api_methods(rpc),
                 *methods,
             ]
         )
@@ -163,7 +167,7 @@ class Api:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.http.post(f"/api/{method}", content=content, headers={"X-API-Key": API_KEY, **(headers or {})})
 
-    async def result(self, method: str, **request: Any) -> Any:
+    async def result(self, method: str, /, **request: Any) -> Any:
         """Call a method that succeeds."""
         response = await self.post(method, request)
         assert response.status_code == 200, response.text
@@ -172,7 +176,7 @@ class Api:
         assert answer.keys() == {"result"}, answer
         return answer["result"]
 
-    async def error(self, method: str, **request: Any) -> tuple[int, str]:
+    async def error(self, method: str, /, **request: Any) -> tuple[int, str]:
         """Call a method that fails; gives code and message."""
         response = await self.post(method, request)
         assert response.status_code == 200, response.text
@@ -185,7 +189,7 @@ class Api:
 @pytest.fixture
 def api() -> Callable[..., Api]:
     """Open the HTTP API of a world, with further methods."""
-    return lambda world, methods=(): Api(world, methods)
+    return lambda world, methods=(), rpc=None: Api(world, methods, rpc)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from broker.control import Command, NodeInfo, Perform
+from broker.control import Command, ConnectionInfo, NodeInfo, Perform
 
 __all__ = ["MemoryControl"]
 
@@ -25,3 +25,6 @@ class MemoryControl:
 
     async def channels(self) -> Mapping[str, int]:
         return {} if self._node is None else dict(self._node.channels())
+
+    async def connections(self, user: str) -> Mapping[str, ConnectionInfo]:
+        return {} if self._node is None else dict(self._node.connections(user))

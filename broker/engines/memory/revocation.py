@@ -1,4 +1,4 @@
-"""Revoked tokens of a single process; a new process has forgotten them."""
+"""Revoked tokens and blocked users of a single process; a new process has forgotten them."""
 
 from broker.engines.memory.deadlines import SWEEP, Deadlines
 from broker.errors import BadInput
@@ -13,20 +13,22 @@ class MemoryRevocation:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until_by_token: dict[str, float] = {}
-        # Per user: tokens issued before the first moment are refused until the second one.
-        self._bounds_by_user: dict[str, tuple[float, float]] = {}
+        # Per user and channel ("" for all): tokens issued before the first moment are refused until the second one.
+        self._bounds: dict[tuple[str, str], tuple[float, float]] = {}
+        self._until_by_blocked_user: dict[str, float] = {}
         self._token_ends: Deadlines[str] = Deadlines()
-        self._user_ends: Deadlines[str] = Deadlines()
+        self._bound_ends: Deadlines[tuple[str, str]] = Deadlines()
+        self._block_ends: Deadlines[str] = Deadlines()
 
-    def is_revoked(self, *, user: str, token_id: str, issued_at: float) -> bool:
+    def is_revoked(self, *, user: str, token_id: str, issued_at: float, channel: str = "") -> bool:
         until = self._until_by_token.get(token_id)
-        bounds = self._bounds_by_user.get(user)
-        if until is None and bounds is None:
-            return False
-        now = self._now()
-        if until is not None and now < until:
+        if until is not None and self._now() < until:
             return True
-        return bounds is not None and issued_at < bounds[0] and now < bounds[1]
+        return self._is_too_old(user, "", issued_at) or (channel != "" and self._is_too_old(user, channel, issued_at))
+
+    def is_blocked(self, user: str) -> bool:
+        until = self._until_by_blocked_user.get(user)
+        return until is not None and self._now() < until
 
     async def revoke_token(self, token_id: str, *, until: float) -> None:
         if not token_id:
@@ -35,35 +37,58 @@ class MemoryRevocation:
         self._until_by_token[token_id] = max(until, self._until_by_token.get(token_id, until))
         self._token_ends.note(until, token_id)
 
-    async def revoke_user_tokens(self, user: str, *, issued_before: float, until: float) -> None:
+    async def revoke_user_tokens(self, user: str, *, issued_before: float, until: float, channel: str = "") -> None:
         self._sweep()
-        known = self._bounds_by_user.get(user, (issued_before, until))
-        self._bounds_by_user[user] = (max(issued_before, known[0]), max(until, known[1]))
-        self._user_ends.note(until, user)
+        key = user, channel
+        known = self._bounds.get(key, (issued_before, until))
+        self._bounds[key] = (max(issued_before, known[0]), max(until, known[1]))
+        self._bound_ends.note(until, key)
+
+    async def block_user(self, user: str, *, until: float) -> None:
+        if not user:
+            raise BadInput("user", "must not be empty")
+        self._sweep()
+        self._until_by_blocked_user[user] = until
+        self._block_ends.note(until, user)
+
+    async def unblock_user(self, user: str) -> None:
+        self._until_by_blocked_user.pop(user, None)
 
     def clear(self) -> None:
         """Trust everybody again."""
         self._until_by_token.clear()
-        self._bounds_by_user.clear()
+        self._bounds.clear()
+        self._until_by_blocked_user.clear()
         self._token_ends = Deadlines()
-        self._user_ends = Deadlines()
+        self._bound_ends = Deadlines()
+        self._block_ends = Deadlines()
 
     def __len__(self) -> int:
         """Count the tokens and users that are held."""
-        return len(self._until_by_token) + len(self._bounds_by_user)
+        return len(self._until_by_token) + len(self._bounds) + len(self._until_by_blocked_user)
+
+    def _is_too_old(self, user: str, channel: str, issued_at: float) -> bool:
+        bounds = self._bounds.get((user, channel))
+        return bounds is not None and issued_at < bounds[0] and self._now() < bounds[1]
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
     def _sweep(self) -> None:
+        """Forget a few words whose time is over; one that was prolonged has a later note."""
         now = self._now()
         for _ in range(SWEEP):
             if (due := self._token_ends.pop_due(now)) is None:
                 break
-            if (until := self._until_by_token.get(due[1])) is not None and until <= now:
+            if self._until_by_token.get(due[1], now + 1) <= now:
                 del self._until_by_token[due[1]]
         for _ in range(SWEEP):
-            if (due := self._user_ends.pop_due(now)) is None:
+            if (bound := self._bound_ends.pop_due(now)) is None:
                 break
-            if (bounds := self._bounds_by_user.get(due[1])) is not None and bounds[1] <= now:
-                del self._bounds_by_user[due[1]]
+            if bound[1] in self._bounds and self._bounds[bound[1]][1] <= now:
+                del self._bounds[bound[1]]
+        for _ in range(SWEEP):
+            if (due := self._block_ends.pop_due(now)) is None:
+                break
+            if self._until_by_blocked_user.get(due[1], now + 1) <= now:
+                del self._until_by_blocked_user[due[1]]

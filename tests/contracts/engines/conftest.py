@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from broker.control import Command, NodeInfo
+from broker.control import Command, ConnectionInfo, NodeInfo, SubscriptionInfo, TokenInfo
 from broker.engines.engine import Engine
 from broker.engines.memory.engine import MemoryEngine
 from broker.model import ClientInfo, Join, Leave, Publication, PublishOptions
@@ -69,12 +69,26 @@ class Node:
         self.performed: list[Command] = []
         self.info = NodeInfo("n1", "one", "1.0", num_clients=3, num_users=2, num_channels=1, num_subs=4, uptime=9)
         self.rooms = {"news": 3, "chat": 1}
+        self.connection = ConnectionInfo(
+            "ann",
+            "app",
+            "2",
+            "websocket",
+            "json",
+            connected_at_ms=1_700_000_000_123,
+            subscriptions={"news": SubscriptionInfo(3, TokenInfo("t2", 1.5)), "chat": SubscriptionInfo(6)},
+            token=TokenInfo("t1", 5.0),
+            meta=b'{"a":1}',
+        )
 
     async def perform(self, command: Command) -> None:
         self.performed.append(command)
 
     def describe(self) -> NodeInfo:
         return self.info
+
+    def connections(self, user: str) -> Mapping[str, ConnectionInfo]:
+        return {"c1": self.connection} if user == self.connection.user else {}
 
     def channels(self) -> Mapping[str, int]:
         return self.rooms

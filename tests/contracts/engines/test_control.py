@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.control import Disconnect, Refresh, Selector, Subscribe, Unsubscribe
+from broker.control import Disconnect, Distrust, Refresh, Selector, Subscribe, Unsubscribe
 
 ANN = Selector("ann", client="c1")
 
@@ -22,6 +22,8 @@ ANN = Selector("ann", client="c1")
         ),
         Unsubscribe(ANN, "news"),
         Disconnect(Selector(""), 3503, "force disconnect", whitelist=("c2", "c3")),
+        Distrust(token_id="t1"),
+        Distrust(user="ann", issued_before=5.5, channel="news"),
         Refresh(Selector("ann", session="s1"), expired=True, expire_at=7, info=b"{}"),
     ],
     ids=lambda command: type(command).__name__,
@@ -52,3 +54,8 @@ async def test_channels_are_told_with_their_numbers(engine, node):
     assert await engine.control.channels() == {"news": 3, "chat": 1}
     node.rooms = {}
     assert await engine.control.channels() == {}
+
+
+async def test_a_users_connections_are_told_unchanged(engine, node):
+    assert await engine.control.connections("ann") == {"c1": node.connection}
+    assert await engine.control.connections("bob") == {}

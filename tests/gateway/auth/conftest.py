@@ -23,7 +23,7 @@ class Revoked:
         self.token_ids: set[str] = set()
         self.issued_before: dict[str, float] = {}
 
-    def is_revoked(self, *, user: str, token_id: str, issued_at: float) -> bool:
+    def is_revoked(self, *, user: str, token_id: str, issued_at: float, channel: str = "") -> bool:
         return token_id in self.token_ids or issued_at < self.issued_before.get(user, 0.0)
 
 
