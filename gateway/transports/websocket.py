@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from gateway.node import Node
 from gateway.protocol import disconnects
 from gateway.protocol.disconnects import Disconnect
+from gateway.protocol.messages import DisconnectPush, Push
 from gateway.session.session import Session
 from gateway.transports.handshake import DEFAULT_WIRE, SUBPROTOCOLS, Refusal, choose_subprotocol, judge
 from gateway.transports.transport import Kind, Wire
@@ -28,6 +29,7 @@ from gateway.transports.transport import Kind, Wire
 __all__ = ["WebSocketConnection"]
 
 _CLOSE_TIMEOUT_S: Final = 5.0
+_SLOW_CLOSE_TIMEOUT_S: Final = 1.0
 _REASON_LIMIT: Final = 123  # RFC 6455 §5.5: 125 bytes of control payload, less two of the code
 _quiet = logging.getLogger("heliograph.websocket")
 _quiet.setLevel(logging.CRITICAL)  # faults of peers are counted, not logged one by one
@@ -130,14 +132,14 @@ class WebSocketConnection(asyncio.Protocol):
             return
         self._is_closing = True
         self._close_code = disconnect.code
-        if disconnect is disconnects.SLOW:
-            # Its buffer is full; a close frame would wait behind what it does not read. It gets one, and a
-            # short time to see it.
-            self._send_close(disconnect)
-            self._node.wheel.after(1.0, self.abort)
-            return
+        is_slow = disconnect is disconnects.SLOW
+        if self.wire.kind is Kind.UNIDIRECTIONAL and not is_slow:
+            # Clients without an SDK learn it where they learn everything else.
+            push = Push(disconnect=DisconnectPush(disconnect.code, disconnect.reason))
+            self.write(self.wire.frame((self.wire.codec.encode_push(push),)))
         self._send_close(disconnect)
-        self._node.wheel.after(_CLOSE_TIMEOUT_S, self.abort)
+        # The buffer of a slow one is full; the close frame waits behind what it does not read, and it gets a short time.
+        self._node.wheel.after(_SLOW_CLOSE_TIMEOUT_S if is_slow else _CLOSE_TIMEOUT_S, self.abort)
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -370,9 +370,10 @@ class Stream:
         return None
 
     async def until(self, fits: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        while not fits(message := await self.message() or pytest.fail("the stream has ended")):
-            pass
-        return message
+        while (message := await self.message()) is not None:
+            if fits(message):
+                return message
+        raise AssertionError("the stream has ended")
 
     async def to_end(self) -> list[dict[str, Any]]:
         """Give all messages up to the end of the response."""
