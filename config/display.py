@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from config.durations import format_duration
 from config.loader import LoadedSettings
-from config.schema import list_settings
+from config.schema import Setting, list_settings
 
 __all__ = ["ShownSetting", "hide_password", "show_settings"]
 
@@ -37,7 +37,16 @@ def show_settings(loaded: LoadedSettings) -> Iterator[ShownSetting]:
         for name in setting.path.split("."):
             value = getattr(value, name)
         shown = json.dumps(format_duration(value)) if setting.kind == "duration" else _written(value)
-        yield ShownSetting(setting.path, shown, loaded.origins.get(setting.path, ""))
+        yield ShownSetting(setting.path, shown, _origin(setting, loaded))
+
+
+def _origin(setting: Setting, loaded: LoadedSettings) -> str:
+    """Tell where a setting came from; of a table, where the first of its names did."""
+    is_table = setting.kind.startswith("table of")
+    start = f"{setting.path}." if is_table else setting.path
+    return next(
+        (origin for path, origin in loaded.origins.items() if path == setting.path or (is_table and path.startswith(start))), ""
+    )
 
 
 def hide_password(address: str) -> str:
@@ -50,6 +59,10 @@ def _written(value: Any) -> str:
         return json.dumps(HIDDEN if value.get_secret_value() else "", ensure_ascii=False)
     if isinstance(value, tuple):
         return f"[{', '.join(_written(entry) for entry in value)}]"
+    if isinstance(value, dict):
+        return (
+            f"{{ {', '.join(f'{json.dumps(name)} = {_written(entry)}' for name, entry in value.items())} }}" if value else "{}"
+        )
     if isinstance(value, BaseModel):
         # An element of a list of tables: what was set in it is enough.
         pairs = ((name, getattr(value, name)) for name in type(value).model_fields if name in value.model_fields_set)

@@ -138,14 +138,15 @@ def _belongs_elsewhere(variable: str) -> bool:
 
 
 def _parse(text: str, path: str) -> Any:
-    """Read a variable's text; lists are JSON, all else is understood by the model."""
+    """Read a variable's text; lists and tables are JSON, all else is understood by the model."""
     setting = setting_at(tuple(path.split(".")))
-    if setting is None or not setting.kind.startswith("list of"):
+    if setting is None or not setting.kind.startswith(("list of", "table of")):
         return text
+    example = 'list such as ["a", "b"]' if setting.kind.startswith("list of") else 'object such as {"a": "b"}'
     try:
         return json.loads(text)
     except ValueError:
-        raise ValueError('must be a JSON list such as ["a", "b"]') from None
+        raise ValueError(f"must be a JSON {example}") from None
 
 
 def _nested(path: list[str], value: Any) -> dict[str, Any]:

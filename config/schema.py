@@ -76,6 +76,8 @@ def setting_at(path: tuple[str | int, ...]) -> Setting | None:
         if field is None:
             return None
         dotted = f"{dotted}.{part}".lstrip(".")
+        if get_origin(field.annotation) is dict:
+            break  # the names below are the operator's own
         model = _section_of(field.annotation) or _table_of(field.annotation)
     return None if field is None or _section_of(field.annotation) else _setting(dotted, field)
 
@@ -131,6 +133,8 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     """Say in words what values a setting takes."""
     if get_origin(annotation) is tuple:
         return f"list of {_plural(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return f"table of {_plural(get_args(annotation)[1])}"
     if get_origin(annotation) is Literal:
         return " or ".join(json.dumps(value) for value in get_args(annotation))
     if _is_duration(metadata):

@@ -5,7 +5,8 @@ the Centrifugo settings that teams already have, so that moving over is a matter
 """
 
 import re
-from typing import Literal, Self
+from collections.abc import Iterable
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -21,7 +22,10 @@ __all__ = [
     "NamespaceSettings",
     "NotificationSettings",
     "ProviderLimits",
+    "ProxySettings",
+    "RpcSettings",
     "Settings",
+    "StatusTransform",
     "TokenSettings",
     "WebPushSettings",
 ]
@@ -83,6 +87,87 @@ class PersonalChannelSettings(_Section):
     single_connection: bool = Field(False, description="Keep only the newest connection of a user.")
 
 
+class ErrorTransform(_Section):
+    code: int = Field(0, ge=0, le=1999, description="Code of the error; 0 for none. Those of applications: 400 to 1999.")
+    message: str = Field("", description="What the error says.")
+    temporary: bool = Field(False, description="Whether the client may try again.")
+
+
+class DisconnectTransform(_Section):
+    code: int = Field(0, ge=0, le=4999, description="Code of the disconnect; 0 for none. Those of applications: 4000 to 4999.")
+    reason: str = Field("", description="What the disconnect says.")
+
+
+class StatusTransform(_Section):
+    """What an HTTP status of the backend means for the client: exactly one of the two."""
+
+    status_code: int = Field(ge=100, le=599, description="The status that is meant; 200 never is.")
+    to_error: ErrorTransform = ErrorTransform()
+    to_disconnect: DisconnectTransform = DisconnectTransform()
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> Self:
+        if (self.to_error.code == 0) == (self.to_disconnect.code == 0):
+            raise ValueError("set the code of either to_error or to_disconnect")
+        if 0 < self.to_disconnect.code < 3000:
+            raise ValueError("to_disconnect.code must be from 3000 to 4999")
+        if self.status_code == 200:
+            raise ValueError("status_code must not be 200, which is success")
+        return self
+
+
+# Those that frame the request itself; whoever could set them could smuggle in a second one.
+_FRAMING_HEADERS = frozenset(
+    {"connection", "content-length", "content-type", "host", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+class ProxySettings(_Section):
+    """An event that the application's backend is asked about."""
+
+    enabled: bool = Field(False, description="Ask the backend.")
+    endpoint: str = Field("", description="Address that is asked by POST: http:// or https://.")
+    timeout: Duration = Field(1.0, description="How long an answer may take.")
+    static_headers: dict[str, SecretStr] = Field({}, description="Headers of every request.")
+    http_headers: tuple[str, ...] = Field((), description="Headers of the client's own HTTP request that are passed on.")
+    emulated_headers: tuple[str, ...] = Field((), description="Headers passed on from what the client itself says in connect.")
+    include_connection_meta: bool = Field(False, description="Tell the backend the connection's meta.")
+    binary_encoding: bool = Field(False, description="Send payloads as base64; needed where they are no JSON.")
+    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
+    status_to_code_transforms: tuple[StatusTransform, ...] = Field(
+        (), description="HTTP statuses that mean an error or a disconnect of their own."
+    )
+
+    @field_validator("static_headers", "http_headers", "emulated_headers")
+    @classmethod
+    def _names_headers(cls, value: Any) -> Any:
+        for name in value:
+            if not re.fullmatch(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+", name):
+                raise ValueError("must be names of headers")
+            if name.lower() in _FRAMING_HEADERS:
+                raise ValueError(f"must not name {name}, which belongs to the request itself")
+        return value
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> Self:
+        if self.enabled and not re.match(r"https?://[^/?#]", self.endpoint):
+            raise ValueError("enabled needs an endpoint that begins with http:// or https://")
+        if self.enabled and not self.timeout:
+            raise ValueError("timeout must be above 0")
+        return self
+
+
+class ClientProxySettings(_Section):
+    connect: ProxySettings = ProxySettings()
+    refresh: ProxySettings = ProxySettings()
+
+
+class ChannelProxySettings(_Section):
+    subscribe: ProxySettings = ProxySettings()
+    publish: ProxySettings = ProxySettings()
+    sub_refresh: ProxySettings = ProxySettings()
+
+
 class ClientSettings(_Section):
     insecure: bool = Field(False, description="Skip permission checks and allow anonymous clients. Never in public.")
     insecure_skip_token_signature_verify: bool = Field(False, description="Believe tokens unsigned. Never in public.")
@@ -111,6 +196,7 @@ class ClientSettings(_Section):
     token: TokenSettings = TokenSettings()
     subscription_token: SubscriptionTokenSettings = SubscriptionTokenSettings()
     subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
+    proxy: ClientProxySettings = ClientProxySettings()
 
     @model_validator(mode="after")
     def _pong_before_ping(self) -> Self:
@@ -155,6 +241,9 @@ class ChannelOptions(_Section):
         False, description="What others may, clients without a user may too: read history."
     )
     allow_user_limited_channels: bool = Field(False, description="Honour user lists after #.")
+    subscribe_proxy_enabled: bool = Field(False, description="The backend decides who subscribes without a token.")
+    publish_proxy_enabled: bool = Field(False, description="The backend decides about publications of clients.")
+    sub_refresh_proxy_enabled: bool = Field(False, description="The backend prolongs subscriptions that expire.")
     channel_regex: str = Field("", description="Searched in the name after the namespace.")
     publication_data_format: Literal["", "json", "json_object", "binary"] = Field("", description="What publications must be.")
 
@@ -199,14 +288,28 @@ class NamespaceSettings(ChannelOptions):
 class ChannelSettings(_Section):
     without_namespace: ChannelOptions = ChannelOptions()
     namespaces: tuple[NamespaceSettings, ...] = Field((), description="Options of channels by their namespace.")
+    proxy: ChannelProxySettings = ChannelProxySettings()
 
     @field_validator("namespaces")
     @classmethod
     def _names_differ(cls, value: tuple[NamespaceSettings, ...]) -> tuple[NamespaceSettings, ...]:
-        names = [namespace.name for namespace in value]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"names must differ; twice: {', '.join(twice)}")
+        _check_names(namespace.name for namespace in value)
         return value
+
+    @model_validator(mode="after")
+    def _has_its_proxies(self) -> Self:
+        for event in ("subscribe", "publish", "sub_refresh"):
+            option = f"{event}_proxy_enabled"
+            wants_it = any(getattr(options, option) for options in (self.without_namespace, *self.namespaces))
+            if wants_it and not getattr(self.proxy, event).enabled:
+                raise ValueError(f"{option} needs channel.proxy.{event}.enabled")
+        return self
+
+
+def _check_names(names: Iterable[str]) -> None:
+    listed = list(names)
+    if twice := sorted({name for name in listed if listed.count(name) > 1}):
+        raise ValueError(f"names must differ; twice: {', '.join(twice)}")
 
 
 class WebSocketSettings(_Section):
@@ -230,8 +333,25 @@ class RpcPingSettings(_Section):
     method: str = Field("ping", min_length=1, description="What the method is called.")
 
 
+class RpcOptions(_Section):
+    proxy_enabled: bool = Field(True, description="Hand methods of this namespace to rpc.proxy.")
+
+
+class RpcNamespaceSettings(RpcOptions):
+    name: str = Field(min_length=2, description="What stands before the first colon of a method.")
+
+
 class RpcSettings(_Section):
     ping: RpcPingSettings = RpcPingSettings()
+    proxy: ProxySettings = ProxySettings()
+    without_namespace: RpcOptions = RpcOptions()
+    namespaces: tuple[RpcNamespaceSettings, ...] = Field((), description="Options of RPC methods by their namespace.")
+
+    @field_validator("namespaces")
+    @classmethod
+    def _names_differ(cls, value: tuple[RpcNamespaceSettings, ...]) -> tuple[RpcNamespaceSettings, ...]:
+        _check_names(namespace.name for namespace in value)
+        return value
 
 
 class NodeSettings(_Section):

@@ -85,4 +85,6 @@ def _comment(text: str) -> list[str]:
 
 
 def _empty(setting: Setting) -> str:
+    if setting.kind.startswith("table of"):
+        return "{}"
     return "[]" if setting.kind.startswith("list of") else '""'

@@ -33,6 +33,7 @@ from gateway.fanout import Turn
 from gateway.hub import Hub
 from gateway.positions import Positions
 from gateway.protocol import disconnects
+from gateway.proxy.proxies import Proxies
 from gateway.room import Taken
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
@@ -94,7 +95,8 @@ class Node:
             engine.presence,
             recovery_limit=client.recovery_max_publication_limit,
         )
-        self.expiry = Expiry(client, self.wheel, self.entrances, self.tasks, clock)
+        self.proxies = Proxies(settings, clock)
+        self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.entrances, self.wheel, self.tasks, clock)
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._handlers = self._make_handlers(rpc_methods)
@@ -214,17 +216,21 @@ class Node:
                 engine.revocation,
                 entrances,
                 self._arrival,
+                self.expiry,
+                self.proxies,
                 clock,
                 server_version=self.version,
                 node_id=self.uid,
             ),
-            "subscribe": Subscribe(client, rules, permissions, subscriptions, entrances, self.expiry, clock),
+            "subscribe": Subscribe(
+                client, rules, permissions, subscriptions, entrances, self.expiry, self.proxies.subscribe, clock
+            ),
             "unsubscribe": Unsubscribe(entrances),
-            "publish": Publish(rules, permissions, engine.pubsub),
+            "publish": Publish(rules, permissions, engine.pubsub, self.proxies.publish),
             "presence": AskPresence(rules, permissions, engine.presence),
             "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
             "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),
-            "rpc": Rpc(self.settings.rpc, rpc_methods),
+            "rpc": Rpc(self.settings.rpc, rpc_methods, self.proxies.rpc),
             "refresh": Refresh(connections, self.expiry, clock),
             "sub_refresh": SubRefresh(subscriptions, self.expiry, clock),
         }

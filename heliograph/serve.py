@@ -34,6 +34,7 @@ from gateway.node import Node
 from gateway.notify.methods import notification_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
+from gateway.openapi.routes import openapi_routes
 from heliograph.commands.token import make_token
 from heliograph.demo import demo_context, start_simulators
 from heliograph.development import Development, banner
@@ -83,6 +84,7 @@ class _Server:
             self._stack.push_async_callback(store.close)
             service = NotificationService(store.ledger, store.devices, store.preferences, settings.notifications)
             node = Node(settings, engine, self._clock, version=version("heliograph"), rpc_methods=rpc_methods(service))
+            self._stack.push_async_callback(node.proxies.close)
             await engine.start()
             self._stack.push_async_callback(engine.close)
             pipeline = self._make_pipeline(node, store)
@@ -98,7 +100,12 @@ class _Server:
                     ]
                 )
             )
-            app = GatewayApp(settings, node, ApiEndpoint(settings.http_api, calls), routes=routes)
+            app = GatewayApp(
+                settings,
+                node,
+                ApiEndpoint(settings.http_api, calls),
+                routes=[*routes, *openapi_routes(calls.methods, version=node.version)],
+            )
             await self._work(node, GatewayServer(app, node), pipeline, stopped)
 
     async def _start_development(self) -> list[BaseRoute]:

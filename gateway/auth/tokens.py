@@ -42,11 +42,15 @@ NO_OVERRIDE: Final = SubscriptionOverride()
 
 
 class ServerSubscription(msgspec.Struct, frozen=True):
-    """A channel that a connection token subscribes its user to; `info` and `data` are JSON bytes, empty for none."""
+    """A channel that a connection token subscribes its user to; `info` and `data` are JSON bytes, empty for none.
+
+    `expire_at` is Unix seconds, 0 for never: a token has none of its own for a channel, the application's backend may.
+    """
 
     info: bytes = b""
     data: bytes = b""
     override: SubscriptionOverride = NO_OVERRIDE
+    expire_at: int = 0
 
 
 _PLAIN_SUBSCRIPTION: Final = ServerSubscription()

@@ -16,10 +16,13 @@ from gateway.commands.answer import Answer, subscribe_result, ttl_of
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
-from gateway.protocol.messages import ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult
+from gateway.protocol.messages import ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult, raw
+from gateway.proxy.connect import Admission
+from gateway.proxy.proxies import Proxies
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
 from gateway.session.entrance import Asked, Entrance, Entrances
+from gateway.session.expiry import Expiry
 from gateway.session.subscription import Grant, Source
 from gateway.transports.transport import Kind
 
@@ -47,6 +50,8 @@ class Connect:
         revocation: Revocation,
         entrances: Entrances,
         arrival: Arrival,
+        expiry: Expiry,
+        proxies: Proxies,
         clock: Clock,
         *,
         server_version: str,
@@ -55,19 +60,23 @@ class Connect:
         self._settings, self._rules, self._permissions = settings, rules, permissions
         self._tokens, self._revocation = tokens, revocation
         self._entrances, self._arrival, self._clock = entrances, arrival, clock
+        self._expiry, self._proxies = expiry, proxies
         self._server_version, self._node_id = server_version, node_id
 
     async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
-        claims = self._who(client, request)
+        client.emulated_headers = self._proxies.kept_headers(request.headers)
+        admission = await self._ask(client, request)
+        claims = admission.claims if admission else self._who(client, request)
         token = token_of(claims) if request.token else None
         self._check_trust(claims.user, token)
         expire_at = 0 if self._settings.insecure else claims.expire_at
         ttl = ttl_of(expire_at, self._clock)
         self._arrival.check_limits(claims.user)
-        wanted = self._subscriptions(claims, request)
+        wanted = self._subscriptions(claims, request, is_admitted=admission is not None)
         client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
         client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]
-        client.token_channels, client.token, client.meta = frozenset(claims.subs), token, claims.meta
+        client.token_channels = frozenset(claims.subs) if admission is None else frozenset()
+        client.token, client.meta = token, claims.meta
         entrances: list[Entrance] = []
         try:
             for entry in wanted:
@@ -80,7 +89,8 @@ class Connect:
             self._check_trust(claims.user, token)
             codec = client.wire.codec
             subs = {
-                entrance.room.channel: subscribe_result(self._entrances.settle(entrance), 0, codec) for entrance in entrances
+                entrance.room.channel: subscribe_result(self._entrances.settle(entrance), self._sub_ttl(entrance), codec)
+                for entrance in entrances
             }
         except BaseException:
             for entrance in entrances:
@@ -89,11 +99,29 @@ class Connect:
             raise
         # From here to the last `take_place` nothing may wait: nothing comes before the reply, and nothing is missed after it.
         self._arrival.admit(client)
-        answer(self._result(client, ttl, subs))
+        data = admission.data if admission else b""
+        answer(self._result(client, 0 if self._expiry.renews_connections else ttl, data, subs))
         subscriptions = [self._entrances.take_place(entrance) for entrance in entrances]
         self._arrival.watch(client)
         for subscription in subscriptions:
+            self._expiry.watch_subscription(client, subscription)
+        for subscription in subscriptions:
             await self._entrances.announce(subscription, client)
+
+    async def _ask(self, client: Client, request: ConnectRequest) -> Admission | None:
+        """Ask the application's backend who comes without a token; None where it is not asked, or knows nobody."""
+        if request.token or self._proxies.connect is None:
+            return None
+        admission = await self._proxies.connect(client, request)
+        if not client.is_open:
+            raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
+        return admission
+
+    def _sub_ttl(self, entrance: Entrance) -> int:
+        """Tell how long a subscription lasts; 0 where it does not end, or where the server sees to it."""
+        if self._expiry.renews_subscriptions_of(entrance.room.channel):
+            return 0
+        return ttl_of(entrance.grant.expire_at, self._clock)
 
     def _who(self, client: Client, request: ConnectRequest) -> ConnectionClaims:
         """Find out who connects; the first source that applies counts."""
@@ -123,22 +151,24 @@ class Connect:
             raise DisconnectClient(disconnects.PERMISSION_DENIED)
         return claims
 
-    def _subscriptions(self, claims: ConnectionClaims, request: ConnectRequest) -> list[_Wanted]:
+    def _subscriptions(self, claims: ConnectionClaims, request: ConnectRequest, *, is_admitted: bool) -> list[_Wanted]:
         """Put together what the server subscribes the client to: its token, its personal channel, its own wishes."""
         grants: dict[str, Grant] = {}
         for channel, entry in claims.subs.items():
             grants[channel] = server_grant(
                 self._rules.options(channel),
-                Source.CONNECTION_TOKEN,
+                Source.CONNECT_PROXY if is_admitted else Source.CONNECTION_TOKEN,
                 info=entry.info,
                 data=entry.data,
+                expire_at=entry.expire_at,
                 override=entry.override,
                 delta=_delta(request, channel),
             )
         personal = self._rules.personal(claims.user)
         if personal is not None and personal not in grants:
             grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL, delta=_delta(request, personal))
-        for channel in request.subs:
+        # A backend that says who comes also says into which channels.
+        for channel in () if is_admitted else request.subs:
             if channel not in grants and self._may_enter(claims.user, channel):
                 grants[channel] = server_grant(
                     self._rules.options(channel), Source.CONNECT_REQUEST, delta=_delta(request, channel)
@@ -161,9 +191,11 @@ class Connect:
         if not is_named_well:
             return False
         is_listed = self._permissions.is_limited_to(user, channel, options)
+        if is_listed is None and options.subscribe_proxy_enabled:
+            return False  # only a subscribe of its own asks the backend
         return bool(is_listed) or (is_listed is None and self._permissions.may_subscribe(user, options))
 
-    def _result(self, client: Client, ttl: int, subs: dict[str, SubscribeResult]) -> ConnectResult:
+    def _result(self, client: Client, ttl: int, data: bytes, subs: dict[str, SubscribeResult]) -> ConnectResult:
         settings, wire = self._settings, client.wire
         pings = bool(settings.ping_interval) and wire.announces_ping
         return ConnectResult(
@@ -171,6 +203,7 @@ class Connect:
             version=self._server_version,
             expires=ttl > 0,
             ttl=ttl,
+            data=raw(data),
             subs=subs,
             ping=max(1, round(settings.ping_interval)) if pings else 0,
             pong=pings and bool(settings.pong_timeout) and wire.kind is not Kind.UNIDIRECTIONAL,

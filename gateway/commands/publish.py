@@ -7,9 +7,11 @@ from config.settings import ChannelOptions
 from gateway.auth.permissions import Permissions
 from gateway.commands.answer import Answer, require_channel
 from gateway.payloads import payload_fault
-from gateway.protocol import errors
+from gateway.protocol import disconnects, errors
+from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import Empty, PublishRequest
+from gateway.proxy.publish import Approval, PublishProxy
 from gateway.session.client import Client
 
 __all__ = ["Publish"]
@@ -20,8 +22,8 @@ _DONE = Empty()
 class Publish:
     """Publish from the client's side. Its own copy may come before or after the reply."""
 
-    def __init__(self, rules: ChannelRules, permissions: Permissions, pubsub: PubSub) -> None:
-        self._rules, self._permissions, self._pubsub = rules, permissions, pubsub
+    def __init__(self, rules: ChannelRules, permissions: Permissions, pubsub: PubSub, proxy: PublishProxy | None) -> None:
+        self._rules, self._permissions, self._pubsub, self._proxy = rules, permissions, pubsub, proxy
         # How publications are kept is the same for all channels of the same options.
         self._kept: dict[int, PublishOptions] = {}
 
@@ -33,12 +35,30 @@ class Publish:
         data = bytes(request.data)
         if fault := payload_fault(data, options):
             raise ClientError(errors.BAD_REQUEST, fault)
+        if options.publish_proxy_enabled and self._proxy is not None:
+            await self._publish_approved(client, channel, await self._proxy(client, request, options), options)
+            answer(_DONE)
+            return
         if not self._permissions.may_publish(client.user, channel in client.subscriptions, options):
             raise ClientError(errors.PERMISSION_DENIED)
         await self._pubsub.publish(
             channel, Publication(data, info=client.info(channel), delta=options.delta_publish), self._how(options)
         )
         answer(_DONE)
+
+    async def _publish_approved(self, client: Client, channel: str, approval: Approval, options: ChannelOptions) -> None:
+        """Publish what the backend made of it."""
+        if not client.is_connected:
+            raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
+        publication = Publication(approval.data, info=client.info(channel), tags=approval.tags, delta=approval.delta)
+        how = publish_options(
+            options,
+            skip_history=approval.skip_history,
+            idempotency_key=approval.idempotency_key,
+            version=approval.version,
+            version_epoch=approval.version_epoch,
+        )
+        await self._pubsub.publish(channel, publication, how)
 
     def _how(self, options: ChannelOptions) -> PublishOptions:
         kept = self._kept.get(id(options))

@@ -21,7 +21,7 @@ class Refresh:
         self._tokens, self._expiry, self._clock = tokens, expiry, clock
 
     async def __call__(self, client: Client, request: RefreshRequest, answer: Answer) -> None:
-        if not request.token:
+        if not request.token or self._expiry.renews_connections:
             raise DisconnectClient(disconnects.BAD_REQUEST)
         try:
             claims = self._tokens.connection(request.token)
@@ -54,6 +54,8 @@ class SubRefresh:
         subscription = client.subscriptions.get(channel)
         if subscription is None:
             raise ClientError(errors.PERMISSION_DENIED)
+        if self._expiry.renews_subscriptions_of(channel):
+            raise DisconnectClient(disconnects.BAD_REQUEST)
         if not request.token:
             raise ClientError(errors.BAD_REQUEST, "token must not be empty")
         try:

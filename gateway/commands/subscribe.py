@@ -12,6 +12,7 @@ from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import SubscribeRequest
+from gateway.proxy.subscribe import SubscribeProxy
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
@@ -33,15 +34,21 @@ class Subscribe:
         tokens: TokenVerifier,
         entrances: Entrances,
         expiry: Expiry,
+        proxy: SubscribeProxy | None,
         clock: Clock,
     ) -> None:
-        self._settings, self._rules, self._permissions = settings, rules, permissions
+        self._settings, self._rules, self._permissions, self._proxy = settings, rules, permissions, proxy
         self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
 
     async def __call__(self, client: Client, request: SubscribeRequest, answer: Answer) -> None:
         options = self._check(client, request)
-        granted = self._grant(client, request, options)
+        if self._is_asked_about(client, request, options):
+            granted = await self._ask(client, request, options)
+        else:
+            granted = self._grant(client, request, options)
         ttl = ttl_of(granted.expire_at, self._clock)
+        if self._expiry.renews_subscriptions_of(request.channel):
+            ttl = 0  # the server sees to it
         entrance = await self._entrances.prepare(client, request.channel, granted, asked_of(request))
         try:
             if not client.is_connected:
@@ -95,6 +102,38 @@ class Subscribe:
             raise ClientError(errors.PERMISSION_DENIED)
         source = self._source(client, channel, options)
         return grant(options, source, permissions=self._permissions, user=client.user, request=request)
+
+    def _is_asked_about(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> bool:
+        """Whether the application's backend decides: no token, and a channel that belongs to no listed users."""
+        return (
+            self._proxy is not None
+            and options.subscribe_proxy_enabled
+            and not request.token
+            and not request.channel.startswith(_PRIVATE)
+            and self._permissions.is_limited_to(client.user, request.channel, options) is None
+        )
+
+    async def _ask(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> Grant:
+        assert self._proxy is not None
+        # Held meanwhile, so that nobody else subscribes the client to the same channel.
+        client.subscribing.add(request.channel)
+        try:
+            given = await self._proxy(client, request)
+        finally:
+            client.subscribing.discard(request.channel)
+        if not client.is_connected:
+            raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
+        return grant(
+            options,
+            Source.SUBSCRIBE_PROXY,
+            permissions=self._permissions,
+            user=client.user,
+            request=request,
+            info=given.info,
+            data=given.data,
+            expire_at=given.expire_at,
+            override=given.override,
+        )
 
     def _claims(self, client: Client, request: SubscribeRequest) -> SubscriptionClaims:
         try:

@@ -7,7 +7,9 @@ keep an idle one small: there may be a million.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from broker.control import TokenInfo
 from broker.model import ClientInfo
@@ -22,6 +24,8 @@ from gateway.wheel import Note
 
 __all__ = ["Client"]
 
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 class Client:
     """One connection."""
@@ -31,6 +35,7 @@ class Client:
         "awaits_pong",
         "conn_info",
         "connected_at",
+        "emulated_headers",
         "expire_at",
         "expiry_note",
         "id",
@@ -68,6 +73,8 @@ class Client:
         self.version = ""
         self.conn_info = b""
         self.meta = b""
+        # What it said in connect, for the backend; only names that a proxy passes on are kept.
+        self.emulated_headers: Mapping[str, str] = _NO_HEADERS
         # What it was let in by; None where nobody signed for it.
         self.token: TokenInfo | None = None
         self.connected_at = 0.0

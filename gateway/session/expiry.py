@@ -6,11 +6,14 @@ that comes finds the new time and is made again.
 
 import functools
 from collections.abc import Callable
+from typing import Final
 
+from broker.channels import ChannelRules
 from config.clock import Clock
 from config.settings import ClientSettings
 from gateway.protocol import disconnects
 from gateway.protocol.messages import Push, UnsubscribePush
+from gateway.proxy.proxies import Proxies
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.session.states import State
@@ -20,13 +23,34 @@ from gateway.wheel import Note, Wheel
 
 __all__ = ["Expiry"]
 
+# How long something goes on whose renewal nobody could answer for.
+_PROLONGED_S: Final = 60.0
+
 
 class Expiry:
     """Sets deadlines and acts on them."""
 
-    def __init__(self, settings: ClientSettings, wheel: Wheel, entrances: Entrances, tasks: Tasks, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: ClientSettings,
+        wheel: Wheel,
+        entrances: Entrances,
+        rules: ChannelRules,
+        proxies: Proxies,
+        tasks: Tasks,
+        clock: Clock,
+    ) -> None:
         self._settings, self._wheel, self._entrances = settings, wheel, entrances
-        self._tasks, self._clock = tasks, clock
+        self._rules, self._proxies, self._tasks, self._clock = rules, proxies, tasks, clock
+
+    @property
+    def renews_connections(self) -> bool:
+        """Whether the backend prolongs connections, so that clients need not."""
+        return self._proxies.refresh is not None
+
+    def renews_subscriptions_of(self, channel: str) -> bool:
+        """Whether the backend prolongs subscriptions to a channel."""
+        return self._proxies.sub_refresh is not None and self._rules.options(channel).sub_refresh_proxy_enabled
 
     def watch_connecting(self, client: Client) -> None:
         """Give a new connection its time to connect (3502)."""
@@ -102,3 +126,9 @@ class Expiry:
 
     async def _leave(self, client: Client, channel: str) -> None:
         await self._entrances.leave(client, channel)
+
+
+def _holds(client: Client, subscription: Subscription, expire_at: int) -> bool:
+    """Whether a subscription is still the client's, and still ends when it did."""
+    is_current = client.is_connected and client.subscriptions.get(subscription.channel) is subscription
+    return is_current and subscription.expire_at == expire_at
