@@ -33,10 +33,14 @@ class GatewayApp:
             own.append(Route("/health", self._health))
         if settings.prometheus.enabled:
             own.append(Route("/metrics", _metrics))
+        # A few things below the API's prefix are pages as well; whatever else is there is a method, or nothing.
+        self._page_paths = frozenset(
+            route.path for route in routes if isinstance(route, Route) and route.path.startswith(PREFIX)
+        )
         self._pages = Starlette(routes=[*own, *routes])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX) and scope["path"] not in self._page_paths:
             await self._api(scope, receive, send)
         else:
             await self._pages(scope, receive, send)

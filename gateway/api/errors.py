@@ -13,6 +13,7 @@ __all__ = [
     "INTERNAL",
     "NOT_AVAILABLE",
     "NOT_FOUND",
+    "STATUS_BY_CODE",
     "UNAVAILABLE",
     "UNKNOWN_CHANNEL",
     "ApiError",
@@ -47,7 +48,7 @@ UNRECOVERABLE_POSITION: Final = ApiError(112, "unrecoverable position")
 # Same words, but the same call may succeed later; known by its identity.
 UNAVAILABLE: Final = ApiError(100, "internal server error")
 
-_STATUS_BY_CODE: Final[Mapping[int, int]] = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
+STATUS_BY_CODE: Final[Mapping[int, int]] = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
 
 
 def bad_request(detail: str) -> ApiFailure:
@@ -76,4 +77,4 @@ def api_error_of(exc: Exception) -> ApiError:
 
 def status_of(error: ApiError) -> int:
     """Tell the HTTP status of an error in transport error mode."""
-    return 503 if error is UNAVAILABLE else _STATUS_BY_CODE.get(error.code, 500)
+    return 503 if error is UNAVAILABLE else STATUS_BY_CODE.get(error.code, 500)

@@ -3,10 +3,10 @@
 Requests over RPC are those of the API without `user`: it is the connected one.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 __all__ = [
     "AckRequest",
@@ -29,6 +29,11 @@ __all__ = [
     "StepItem",
 ]
 
+# What fields mean, for the OpenAPI document. Over the API a user must be named, over RPC must not; so it has a zero value.
+_User = Annotated[str, Meta(description="Id of the user.", extra={"is_required": True})]
+_NotificationId = Annotated[str, Meta(description="Id of the notification, as `notify` gave it.")]
+_Category = Annotated[str, Meta(description="Kind of notification that users may switch off, such as `orders`; `*` for all.")]
+
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
     pass
@@ -37,21 +42,27 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 class NotifyRequest(_Request):
     """Exactly one of `user` and `users`; at least one of `title`, `body` and `data`. Times in seconds, fractions allowed."""
 
-    user: str | UnsetType = UNSET
-    users: list[str] | UnsetType = UNSET
-    title: str = ""
-    body: str = ""
-    data: Raw = Raw()
-    category: str = ""
-    priority: str = "normal"
-    routes: list[str] | UnsetType = UNSET
-    ack_wait_s: float | UnsetType = UNSET
-    push_wait_s: float | UnsetType = UNSET
-    ttl_s: float | UnsetType = UNSET
-    collapse_key: str = ""
-    link: str = ""
-    image: str = ""
-    idempotency_key: str = ""
+    user: Annotated[str | UnsetType, Meta(description="Whom it is for.")] = UNSET
+    users: Annotated[list[str] | UnsetType, Meta(description="Whom it is for; each gets a notification of their own.")] = UNSET
+    title: Annotated[str, Meta(description="Headline.")] = ""
+    body: Annotated[str, Meta(description="Text below the headline.")] = ""
+    data: Annotated[Raw, Meta(description="JSON object for the app.")] = Raw()
+    category: Annotated[str, Meta(description="Kind of notification, which users may switch off; such as `orders`.")] = ""
+    priority: Annotated[str, Meta(description="`critical`, `high`, `normal` or `bulk`: the lane it travels in.")] = "normal"
+    routes: Annotated[
+        list[str] | UnsetType, Meta(description="Ways to try: `live`, `push`, `email`; all of them if left out.")
+    ] = UNSET
+    ack_wait_s: Annotated[float | UnsetType, Meta(description="Seconds that a connected user has to ack before a push.")] = (
+        UNSET
+    )
+    push_wait_s: Annotated[float | UnsetType, Meta(description="Seconds after the push before the mail.")] = UNSET
+    ttl_s: Annotated[float | UnsetType, Meta(description="Seconds after which it is not delivered any more.")] = UNSET
+    collapse_key: Annotated[str, Meta(description="A later notification with the same one replaces it on devices.")] = ""
+    link: Annotated[str, Meta(description="What opens when it is tapped.")] = ""
+    image: Annotated[str, Meta(description="https address of a picture.")] = ""
+    idempotency_key: Annotated[
+        str, Meta(description="A repeat with the same key and body stores nothing and answers with the same ids.")
+    ] = ""
 
 
 class AcceptedItem(msgspec.Struct):
@@ -70,20 +81,20 @@ class NotifyResult(msgspec.Struct):
 class AckRequest(_Request):
     """Says that the user saw it."""
 
-    id: str
-    user: str = ""
+    id: _NotificationId
+    user: _User = ""
 
 
 class CancelRequest(_Request):
     """Calls a notification off."""
 
-    id: str
+    id: _NotificationId
 
 
 class StatusRequest(_Request):
     """Asks how a notification stands."""
 
-    id: str
+    id: _NotificationId
 
 
 class Done(msgspec.Struct):
@@ -131,12 +142,12 @@ class StatusResult(msgspec.Struct):
 class DeviceRegisterRequest(_Request):
     """An address. For webpush the token is the browser's subscription, as an object or as its JSON text."""
 
-    provider: str
-    token: Any
-    user: str = ""
-    platform: str = ""
-    locale: str = ""
-    timezone: str = ""
+    provider: Annotated[str, Meta(description="`apns`, `fcm`, `webpush` or `email`.")]
+    token: Annotated[Any, Meta(description="What the provider knows the device by; a mail address for `email`.")]
+    user: _User = ""
+    platform: Annotated[str, Meta(description="`ios`, `android`, `web` or `email`; by the provider if left out.")] = ""
+    locale: Annotated[str, Meta(description="Language, such as `de` or `pt-BR`.")] = ""
+    timezone: Annotated[str, Meta(description="IANA name, such as `Europe/Berlin`.")] = ""
 
 
 class DeviceRegisterResult(msgspec.Struct):
@@ -148,7 +159,7 @@ class DeviceRegisterResult(msgspec.Struct):
 class DeviceListRequest(_Request):
     """Asks for a user's devices."""
 
-    user: str = ""
+    user: _User = ""
 
 
 class DeviceItem(msgspec.Struct):
@@ -172,29 +183,29 @@ class DeviceListResult(msgspec.Struct):
 class DeviceRemoveRequest(_Request):
     """Removes a device."""
 
-    id: str
-    user: str = ""
+    id: Annotated[str, Meta(description="Id of the device, as `device_register` gave it.")]
+    user: _User = ""
 
 
 class PreferenceItem(_Request):
     """One word on a category and a route, "*" for all."""
 
-    category: str
-    route: str
+    category: _Category
+    route: Annotated[str, Meta(description="`live`, `push`, `email`; `*` for all.")]
     enabled: bool
 
 
 class PreferencesGetRequest(_Request):
     """Asks for a user's preferences."""
 
-    user: str = ""
+    user: _User = ""
 
 
 class PreferencesSetRequest(_Request):
     """Replaces the named pairs; others stay."""
 
-    preferences: list[PreferenceItem]
-    user: str = ""
+    preferences: Annotated[list[PreferenceItem], Meta(description="Pairs of category and route, each on or off.")]
+    user: _User = ""
 
 
 class PreferencesResult(msgspec.Struct):

@@ -159,7 +159,8 @@ class Api:
                 *methods,
             ]
         )
-        self.app = GatewayApp(world.settings, node, ApiEndpoint(world.settings.http_api, Calls(table)))
+        self.calls = Calls(table)
+        self.app = GatewayApp(world.settings, node, ApiEndpoint(world.settings.http_api, self.calls))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://node")
 
     async def post(self, method: str, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:

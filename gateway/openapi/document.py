@@ -1,0 +1,134 @@
+"""The OpenAPI 3.1 document, made from the table of methods, their types and their docstrings."""
+
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.api.endpoint import PREFIX
+from gateway.api.errors import STATUS_BY_CODE, ApiError
+from gateway.api.messages import BatchResult
+from gateway.api.method import Method, Methods
+from gateway.openapi.examples import EXAMPLES
+from gateway.openapi.schemas import Schema, Schemas
+
+__all__ = ["openapi_document"]
+
+_INTRODUCTION: Final = (
+    "Every method is a POST with a JSON object. A call that was understood answers 200 and holds either `result` or `error`; "
+    "with the header `X-Centrifugo-Error-Mode: transport`, or where the settings say so, a failed one answers with the "
+    "HTTP status of its code and the bare error object. An `X-Request-ID` is given back and stands in the logs."
+)
+_CODES: Final[Mapping[int, tuple[str, str]]] = {
+    100: ("internal server error", "Something on this side failed or does not answer; the same call may succeed later."),
+    102: ("unknown channel", "The channel's namespace is not configured."),
+    104: ("not found", "What the call names does not exist."),
+    107: ("bad request", "A field breaks a rule; the message names both. Repeating the call helps nobody."),
+    108: ("not available", "The feature is not switched on for this channel."),
+    112: ("unrecoverable position", "The stream has another epoch than the one asked for: begin anew."),
+    113: ("conflict", "Something else was stored meanwhile."),
+}
+_SECURITY_SCHEMES: Final = {
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "authorization": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`apikey ` and the key."},
+    "query": {"type": "apiKey", "in": "query", "name": "api_key", "description": "Stands in logs of proxies: last resort."},
+}
+# Status → what it means, and whether transport error mode gives it to failed calls.
+_STATUSES: Final[Mapping[int, tuple[str, bool]]] = {
+    400: ("The body is no JSON object, or a field has a wrong type.", True),
+    401: ("The key is missing or wrong.", False),
+    404: ("The path names no method.", True),
+    405: ("Not a POST.", False),
+    409: ("Conflict.", True),
+    413: ("The body is larger than `http_api.body_size_limit`.", False),
+    416: ("The position asked for cannot be recovered.", True),
+    500: ("Something on this side failed.", True),
+    503: ("The store or the engine does not answer: try again later, after `Retry-After` seconds where it is given.", True),
+}
+_EVERYWHERE: Final = (400, 401, 404, 405, 413, 503)
+_IN_ERROR_MODE: Final = (409, 416, 500)
+
+
+def openapi_document(methods: Methods, *, version: str) -> bytes:
+    """Write the document as JSON; every method of the table is in it.
+
+    Raises:
+        KeyError: A method has no example.
+    """
+    schemas = Schemas()
+    error = schemas.refer(ApiError)
+    paths = {f"{PREFIX}{method.name}": {"post": _operation(method, schemas)} for method in methods.values()}
+    schemas.components["ApiError"]["properties"]["code"] |= {
+        "oneOf": [
+            {"const": code, "title": title, "description": f"{text} HTTP {STATUS_BY_CODE[code]} in transport error mode."}
+            for code, (title, text) in _CODES.items()
+        ]
+    }
+    schemas.components["Failure"] = _wrapper("error", error)
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "heliograph HTTP API", "version": version, "description": _INTRODUCTION},
+        "tags": [{"name": group} for group in dict.fromkeys(method.group for method in methods.values())],
+        "security": [{name: []} for name in _SECURITY_SCHEMES],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.components.items())),
+            "responses": {f"Status{status}": _refusal(status, error) for status in _STATUSES},
+            "securitySchemes": _SECURITY_SCHEMES,
+        },
+    }
+    return msgspec.json.encode(document)
+
+
+def _operation(method: Method, schemas: Schemas) -> Schema:
+    summary, _, details = (inspect.getdoc(method.handle) or "").partition("\n\n")
+    example = EXAMPLES[method.name]
+    answer: Any = {"error" if example.is_failure else "result": example.result}
+    if method.name == "batch":
+        answer = example.result
+    operation = {
+        "operationId": method.name,
+        "tags": [method.group],
+        "summary": " ".join(summary.split()),
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schemas.refer(method.request), "example": example.request}},
+        },
+        "responses": {
+            "200": {
+                "description": "Understood: what became of it.",
+                "content": {"application/json": {"schema": _answer_of(method, schemas), "example": answer}},
+            },
+            **{
+                str(status): {"$ref": f"#/components/responses/Status{status}"}
+                for status in sorted((*_EVERYWHERE, *_IN_ERROR_MODE))
+            },
+        },
+    }
+    if details:
+        operation["description"] = " ".join(details.split())
+    return operation
+
+
+def _answer_of(method: Method, schemas: Schemas) -> Schema:
+    result = typing.get_type_hints(method.handle)["return"]
+    if result is BatchResult:
+        return schemas.refer(result)  # its replies stand at the top
+    return {"oneOf": [_wrapper("result", schemas.refer(result)), {"$ref": "#/components/schemas/Failure"}]}
+
+
+def _wrapper(name: str, schema: Schema) -> Schema:
+    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+
+
+def _refusal(status: int, error: Schema) -> Schema:
+    text, is_in_error_mode = _STATUSES[status]
+    response: Schema = {"description": text}
+    if status != 401:  # which has no body
+        response["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    if is_in_error_mode:
+        response["description"] += " In transport error mode also the status of a failed call."
+        response["content"]["application/json"] = {"schema": error}
+    return response

@@ -1,0 +1,157 @@
+"""One example per method, for people to copy. Tests make each of these calls; what differs from node to node (ids, moments,
+epochs) is there only an example of its shape."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["EXAMPLES", "Example"]
+
+_NOTIFICATION: Final = "0191f3a8c1de7b05a4d2c9e86f13b720"
+_DEVICE: Final = "0191f3a9307c7a1f9d65e2b80c4a71fe"
+_CLIENT: Final = "2c4e8f0a-6b1d-4f39-9a57-d03e1b86c5f2"
+_EPOCH: Final = "kQzR"
+_FCM_TOKEN: Final = "dGVzdC1mY20tdG9rZW4tZm9yLXRoZS1kb2NzOjEyMzQ1Njc4OTA"  # noqa: S105  # nobody's
+
+
+class Example(msgspec.Struct, frozen=True):
+    """What is sent and what is answered, as JSON values. `is_failure`: the answer is an error, because what the method needs
+    is configured by the application alone."""
+
+    request: Mapping[str, Any]
+    result: Mapping[str, Any]
+    is_failure: bool = False
+
+
+_PRESENT: Final = {"user": "alice", "client": _CLIENT}
+_MUTED: Final = {"category": "marketing", "route": "email", "enabled": False}
+_NODE: Final = {
+    "uid": "b1946ac9-2492-4d23-bb4c-1a03e5b1e6f0",
+    "name": "gateway-1",
+    "version": "1.0.0",
+    "num_clients": 1,
+    "num_users": 1,
+    "num_channels": 2,
+    "num_subs": 2,
+    "uptime": 3600,
+    "process": {"pid": 4711},
+}
+
+EXAMPLES: Final[Mapping[str, Example]] = {
+    "publish": Example(
+        {"channel": "chat:lobby", "data": {"text": "hello"}, "idempotency_key": "message-1"}, {"offset": 1, "epoch": _EPOCH}
+    ),
+    "broadcast": Example(
+        {"channels": ["chat:lobby", "unknown:lobby"], "data": {"text": "hello, all"}},
+        {
+            "responses": [
+                {"result": {"offset": 2, "epoch": _EPOCH}},
+                {"error": {"code": 102, "message": "unknown channel"}},
+            ]
+        },
+    ),
+    "presence": Example({"channel": "chat:lobby"}, {"presence": {_CLIENT: _PRESENT}}),
+    "presence_stats": Example({"channel": "chat:lobby"}, {"num_clients": 1, "num_users": 1}),
+    "history": Example(
+        {"channel": "chat:lobby", "limit": 10, "reverse": True},
+        {"publications": [{"data": {"text": "hello"}, "offset": 1}], "offset": 1, "epoch": _EPOCH},
+    ),
+    "history_remove": Example({"channel": "chat:lobby"}, {}),
+    "channels": Example({"pattern": "chat:*"}, {"channels": {"chat:lobby": {"num_clients": 1}}}),
+    "subscribe": Example({"user": "alice", "channel": "chat:news", "data": {"title": "News"}}, {}),
+    "unsubscribe": Example({"user": "alice", "channel": "chat:lobby"}, {}),
+    "disconnect": Example({"user": "alice", "disconnect": {"code": 4501, "reason": "account closed"}}, {}),
+    "refresh": Example({"user": "alice", "expire_at": 4102444800}, {}),
+    "connections": Example(
+        {"user": "alice"},
+        {
+            "connections": {
+                _CLIENT: {
+                    "user": "alice",
+                    "app_name": "web",
+                    "app_version": "2.1.0",
+                    "transport": "websocket",
+                    "protocol": "json",
+                    "connected_at_ms": 1767225600000,
+                    "ping_pong_latency_ms": -1,
+                    "state": {
+                        "channels": {"chat:lobby": {"source": 6}},
+                        "connection_token": {"uid": "token-1", "issued_at": 1767225000},
+                    },
+                }
+            }
+        },
+    ),
+    "info": Example({}, {"nodes": [_NODE]}),
+    "rpc": Example(
+        {"method": "orders.count", "params": {"state": "open"}}, {"code": 104, "message": "not found"}, is_failure=True
+    ),
+    "block_user": Example({"user": "mallory", "expire_at": 4102444800}, {}),
+    "unblock_user": Example({"user": "mallory"}, {}),
+    "revoke_token": Example({"uid": "token-1", "expire_at": 4102444800}, {}),
+    "invalidate_user_tokens": Example({"user": "alice", "issued_before": 1767225600, "expire_at": 4102444800}, {}),
+    "notify": Example(
+        {
+            "user": "alice",
+            "title": "Your order is on its way",
+            "body": "It arrives tomorrow.",
+            "data": {"order": 4711},
+            "category": "orders",
+            "priority": "high",
+            "ack_wait_s": 5,
+            "link": "https://shop.example/orders/4711",
+            "idempotency_key": "order-4711-shipped",
+        },
+        {"notifications": [{"user": "alice", "id": _NOTIFICATION}]},
+    ),
+    "notification_ack": Example({"id": _NOTIFICATION, "user": "alice"}, {}),
+    "notification_cancel": Example({"id": _NOTIFICATION}, {"state": "cancelled"}),
+    "notification_status": Example(
+        {"id": _NOTIFICATION},
+        {
+            "notification": {
+                "id": _NOTIFICATION,
+                "user": "alice",
+                "state": "pending",
+                "priority": "high",
+                "category": "orders",
+                "created_at": 1767225600.25,
+                "expires_at": 1767312000.25,
+                "steps": [],
+            }
+        },
+    ),
+    "device_register": Example(
+        {"user": "alice", "provider": "fcm", "token": _FCM_TOKEN, "locale": "de", "timezone": "Europe/Berlin"},
+        {"id": _DEVICE},
+    ),
+    "device_list": Example(
+        {"user": "alice"},
+        {
+            "items": [
+                {
+                    "id": _DEVICE,
+                    "provider": "fcm",
+                    "platform": "android",
+                    "locale": "de",
+                    "timezone": "Europe/Berlin",
+                    "token": "dGVzdC…",
+                    "registered_at": 1767225600.5,
+                }
+            ]
+        },
+    ),
+    "device_remove": Example({"user": "alice", "id": _DEVICE}, {}),
+    "preferences_set": Example({"user": "alice", "preferences": [_MUTED]}, {"preferences": [_MUTED]}),
+    "preferences_get": Example({"user": "alice"}, {"preferences": [_MUTED]}),
+    "batch": Example(
+        {"commands": [{"publish": {"channel": "chat:lobby", "data": 1}}, {"presence_stats": {"channel": "unknown:lobby"}}]},
+        {
+            "replies": [
+                {"publish": {"offset": 3, "epoch": _EPOCH}},
+                {"error": {"code": 102, "message": "unknown channel"}},
+            ]
+        },
+    ),
+}

@@ -1,0 +1,60 @@
+"""A node that serves every method and its description: a store in a file, a namespace, a client of alice's."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from broker.store.store import open_store
+from config.settings import NotificationSettings
+from gateway.api.endpoint import ApiEndpoint
+from gateway.app import GatewayApp
+from gateway.notify.methods import notification_methods
+from gateway.notify.service import NotificationService
+from gateway.openapi.routes import openapi_routes
+
+CHANNELS = {
+    "namespaces": [
+        {
+            "name": "chat",
+            "allow_subscribe_for_client": True,
+            "presence": True,
+            "history_size": 100,
+            "history_ttl": "1h",
+        }
+    ]
+}
+
+
+class Described:
+    """The HTTP side: methods and their document."""
+
+    def __init__(self, world: Any, api: Any) -> None:
+        self.world, self.methods = world, api.calls.methods
+        endpoint = ApiEndpoint(world.settings.http_api, api.calls)
+        self.app = GatewayApp(world.settings, world.node, endpoint, routes=openapi_routes(self.methods, version="1.2.3"))
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://node")
+        self._key = world.settings.http_api.keys[0].get_secret_value()
+
+    async def call(self, method: str, request: Any, **headers: str) -> httpx.Response:
+        return await self.http.post(f"/api/{method}", json=request, headers={"X-API-Key": self._key, **headers})
+
+    async def document(self) -> Any:
+        return json.loads((await self.http.get("/api/openapi.json")).content)
+
+
+@pytest.fixture
+async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path: Path) -> AsyncIterator[Described]:
+    made = world(
+        channel=CHANNELS, node={"name": "gateway-1"}, client={"subscribe_to_user_personal_channel": {"enabled": False}}
+    )
+    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=made.clock)
+    service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings())
+    client = made.client()
+    client.connect(token=made.token("alice", jti="token-1", iat=1767225000), name="web", version="2.1.0")
+    client.send({"id": 2, "subscribe": {"channel": "chat:lobby"}})
+    yield Described(made, api(made, notification_methods(service)))
+    await store.close()
