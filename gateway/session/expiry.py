@@ -2,9 +2,13 @@
 
 Each has at most one live note on the node's wheel, which lets go of it when it leaves. A refresh moves no note: the one
 that comes finds the new time and is made again.
+
+Where the application's backend renews, it is asked at the expiry itself, and there is no grace: it decides. One that does
+not answer ends nothing: what it was asked about goes on for a while, and then it is asked again.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +18,7 @@ from config.settings import ClientSettings
 from gateway.protocol import disconnects
 from gateway.protocol.messages import Push, UnsubscribePush
 from gateway.proxy.proxies import Proxies
+from gateway.proxy.refresh import Lapse, RefreshProxy, Renewed, SubRefreshProxy
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.session.states import State
@@ -60,7 +65,7 @@ class Expiry:
     def watch_connection(self, client: Client) -> None:
         """Watch a connection that was accepted or prolonged."""
         if client.expire_at > 0:
-            delay_s = self._delay_s(client.expire_at, self._settings.expired_close_delay)
+            delay_s = self._delay_s(client.expire_at, self._connection_grace_s)
             call = functools.partial(self._end_expired, client)
             client.expiry_note = self._note(client.expiry_note, delay_s, call)
 
@@ -72,7 +77,7 @@ class Expiry:
     def watch_subscription(self, client: Client, subscription: Subscription) -> None:
         """Watch a subscription that expires; to be called again when it was prolonged."""
         if subscription.expire_at > 0:
-            delay_s = self._delay_s(subscription.expire_at, self._settings.expired_sub_close_delay)
+            delay_s = self._delay_s(subscription.expire_at, self._subscription_grace_s(subscription))
             call = functools.partial(self._end_subscription, client, subscription)
             subscription.expiry_note = self._note(subscription.expiry_note, delay_s, call)
 
@@ -90,6 +95,13 @@ class Expiry:
             note.drop()
         return self._wheel.note(delay_s, call)
 
+    @property
+    def _connection_grace_s(self) -> float:
+        return 0.0 if self.renews_connections else self._settings.expired_close_delay
+
+    def _subscription_grace_s(self, subscription: Subscription) -> float:
+        return 0.0 if self.renews_subscriptions_of(subscription.channel) else self._settings.expired_sub_close_delay
+
     def _delay_s(self, expire_at: int, grace_s: float) -> float:
         return max(0.0, expire_at + grace_s - self._clock.now().timestamp())
 
@@ -103,16 +115,63 @@ class Expiry:
 
     def _end_expired(self, client: Client) -> None:
         client.expiry_note = None
-        if self._is_over(client.expire_at, self._settings.expired_close_delay):
-            client.disconnect(disconnects.EXPIRED)
-        else:
+        if not self._is_over(client.expire_at, self._connection_grace_s):
             self.watch_connection(client)  # it was prolonged, or the wall clock was set back
+        elif self._proxies.refresh is not None:
+            self._tasks.run(self._renew_connection(client, self._proxies.refresh), "connection.renew")
+        else:
+            client.disconnect(disconnects.EXPIRED)
 
     def _end_subscription(self, client: Client, subscription: Subscription) -> None:
         subscription.expiry_note = None
-        if not self._is_over(subscription.expire_at, self._settings.expired_sub_close_delay):
+        if not self._is_over(subscription.expire_at, self._subscription_grace_s(subscription)):
             self.watch_subscription(client, subscription)
-        elif subscription.is_server_side:
+        elif self._proxies.sub_refresh is not None and self.renews_subscriptions_of(subscription.channel):
+            renewal = self._renew_subscription(client, subscription, self._proxies.sub_refresh)
+            self._tasks.run(renewal, "subscription.renew")
+        else:
+            self._give_up_subscription(client, subscription)
+
+    async def _renew_connection(self, client: Client, proxy: RefreshProxy) -> None:
+        asked_for = client.expire_at
+        answer = await proxy(client)
+        if not client.is_connected or client.expire_at != asked_for:
+            return  # it left, or somebody else prolonged it meanwhile
+        match answer:
+            case Renewed():
+                client.expire_at = answer.expire_at
+                client.conn_info, client.meta = answer.info or client.conn_info, answer.meta or client.meta
+                self.watch_connection(client)
+            case Lapse.UNREACHABLE:
+                client.expire_at = self._later()
+                self.watch_connection(client)
+            case Lapse.EXPIRED:
+                client.disconnect(disconnects.EXPIRED)
+            case Lapse.BROKEN:
+                client.disconnect(disconnects.INTERNAL)
+
+    async def _renew_subscription(self, client: Client, subscription: Subscription, proxy: SubRefreshProxy) -> None:
+        asked_for = subscription.expire_at
+        answer = await proxy(client, subscription.channel)
+        if not _holds(client, subscription, asked_for):
+            return
+        match answer:
+            case Renewed():
+                subscription.expire_at = answer.expire_at
+                subscription.chan_info = answer.info or subscription.chan_info
+                self.watch_subscription(client, subscription)
+            case Lapse.UNREACHABLE:
+                subscription.expire_at = self._later()
+                self.watch_subscription(client, subscription)
+            case Lapse.EXPIRED | Lapse.BROKEN:
+                self._give_up_subscription(client, subscription)
+
+    def _later(self) -> int:
+        """Tell until when something goes on that nobody could answer for."""
+        return math.ceil(self._clock.now().timestamp() + _PROLONGED_S)
+
+    def _give_up_subscription(self, client: Client, subscription: Subscription) -> None:
+        if subscription.is_server_side:
             client.disconnect(disconnects.SUBSCRIPTION_EXPIRED)
         else:
             self.expire_subscription(client, subscription)
