@@ -28,13 +28,14 @@ function table(heads, rows) {
   );
 }
 
-function fields(api, schema) {
+/** Write the fields of an object; `always` is what to call those that are never left out. */
+function fields(api, schema, always) {
   const rows = rowsOf(api, schema);
   if (!rows.length) return make("p", { className: "nothing" }, "Nothing.");
   return table(
     ["Field", "Type", "Meaning"],
     rows.map((row) => [
-      [make("code", {}, row.path), ...(row.isRequired ? [" ", make("span", { className: "required" }, "required")] : [])],
+      [make("code", {}, row.path), ...(row.isRequired ? [" ", make("span", { className: always }, always)] : [])],
       row.type,
       prose(row.text),
     ]),
@@ -86,10 +87,10 @@ function method(api, path, operation) {
       ...(operation.description ? [make("p", {}, ...prose(operation.description))] : []),
       make("h4", {}, "Request"),
       make("p", { className: "note" }, ...prose(resolve(api, request.schema).description)),
-      fields(api, request.schema),
+      fields(api, request.schema, "required"),
       make("h4", {}, "Result"),
       make("p", { className: "note" }, ...prose(resolve(api, resultOf(api, answer.schema)).description)),
-      fields(api, resultOf(api, answer.schema)),
+      fields(api, resultOf(api, answer.schema), "always"),
     ),
     make(
       "div",

@@ -13,7 +13,9 @@ export function resolve(document, schema) {
 export function typeOf(document, schema) {
   const plain = resolve(document, schema);
   if (plain.oneOf && !plain.type) {
-    return [...new Set(plain.oneOf.map((choice) => typeOf(document, choice)))].join(" or ");
+    // null counts as left out, here as everywhere.
+    const choices = plain.oneOf.filter((choice) => choice.type !== "null");
+    return [...new Set(choices.map((choice) => typeOf(document, choice)))].join(" or ");
   }
   if (plain.enum) return plain.enum.join(" or ");
   if (plain.type === "array") return `list of ${typeOf(document, plain.items)}`;
