@@ -48,9 +48,12 @@ class Controlled:
         expiry: Expiry,
         clock: Clock,
         describe: Callable[[], NodeInfo],
+        *,
+        channel_limit: int,
     ) -> None:
         self._hub, self._rules, self._entrances = hub, rules, entrances
         self._expiry, self._clock, self._describe = expiry, clock, describe
+        self._channel_limit = channel_limit
 
     async def perform(self, command: Command) -> None:
         """Carry it out on every matching connection here; none is no error.
@@ -84,7 +87,7 @@ class Controlled:
                 if client.id not in command.whitelist:
                     client.disconnect(disconnects.Disconnect(command.code, command.reason))
             case Refresh():
-                self._refresh(client, command)
+                await self._refresh(client, command)
             case Distrust():
                 await self._distrust(client, command)
 
@@ -104,6 +107,9 @@ class Controlled:
     async def _subscribe(self, client: Client, command: Subscribe) -> None:
         channel, entrances = command.channel, self._entrances
         if channel in client.subscriptions or channel in client.subscribing:
+            return
+        if len(client.subscriptions) + len(client.subscribing) >= self._channel_limit:
+            client.disconnect(disconnects.CHANNEL_LIMIT)
             return
         granted = server_grant(
             self._rules.options(channel),
@@ -126,6 +132,9 @@ class Controlled:
         except ClientError:
             await entrances.give_up(entrance)
             return
+        except BaseException:
+            await entrances.give_up(entrance)
+            raise
         position = entry.recovery.position if entry.recovery else Position(0, "")
         push = SubscribePush(
             recoverable=granted.is_recoverable,
@@ -140,8 +149,9 @@ class Controlled:
         await entrances.announce(subscription, client)
 
     async def _unsubscribe(self, client: Client, channel: str, reason: disconnects.Unsubscribe) -> None:
-        if await self._entrances.leave(client, channel):
+        if (left := self._entrances.leave(client, channel)) is not None:
             client.push(Push(channel=channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
+            await self._entrances.clean_up(client, left)
 
     async def _distrust(self, client: Client, command: Distrust) -> None:
         """End what a revoked token gave: the connection (3014), or only subscriptions (2502)."""
@@ -152,17 +162,20 @@ class Controlled:
             if command.channel in ("", channel) and _is_revoked(subscription.token, command):
                 await self._unsubscribe(client, channel, disconnects.UNSUBSCRIBED_STATE_INVALIDATED)
 
-    def _refresh(self, client: Client, command: Refresh) -> None:
+    async def _refresh(self, client: Client, command: Refresh) -> None:
         now = self._clock.now().timestamp()
-        if command.expired or 0 < command.expire_at <= now:
+        if command.expired or (command.expire_at != 0 and command.expire_at <= now):
             client.disconnect(disconnects.EXPIRED)
             return
         client.expire_at = command.expire_at
-        if command.info:
+        has_changed = bool(command.info) and command.info != client.conn_info
+        if has_changed:
             client.conn_info = command.info
         ttl = math.ceil(command.expire_at - now) if command.expire_at else 0
         self._expiry.watch_connection(client)
         client.push(Push(refresh=RefreshPush(expires=ttl > 0, ttl=ttl)))
+        if has_changed:
+            await self._entrances.renew_all(client)
 
 
 def _is_revoked(token: TokenInfo | None, command: Distrust) -> bool:

@@ -8,7 +8,7 @@ through `gateway.control`. One timer drives the timing wheel.
 import asyncio
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -77,7 +77,7 @@ class Node:
         self.hub = Hub(self.turn)
         self.tasks = Tasks()
         self.is_draining = False
-        self.transports: set[Transport] = set()
+        self.sessions: set[Session] = set()
         self.emulated: dict[str, Session] = {}
         self.disconnects_by_code: dict[int, int] = {}
         self._started_at = clock.monotonic()
@@ -101,7 +101,7 @@ class Node:
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._handlers = self._make_handlers(rpc_methods)
         engine.pubsub.on_message(self.deliver)
-        engine.control.on_command(Controlled(self.hub, self.rules, self.entrances, self.expiry, clock, self.describe))
+        engine.control.on_command(self._controlled())
 
     def start(self) -> None:
         """Begin the node's duties; in the loop that its clients live in."""
@@ -128,16 +128,16 @@ class Node:
     def open_session(self, transport: Transport) -> Session:
         """Take a new connection whose transport is open."""
         client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
-        self.transports.add(transport)
         self.expiry.watch_connecting(client)
         session = Session(client, self._handlers, self.tasks, concurrency=self.settings.client.concurrency)
+        self.sessions.add(session)
         if transport.wire.kind is Kind.EMULATED:
             self.emulated[client.session_id] = session
         return session
 
     def close_session(self, session: Session, code: int) -> None:
         """A transport is down; `code` says with which code we closed it, or 3000 where the peer went."""
-        self.transports.discard(session.client.transport)
+        self.sessions.discard(session)
         self.emulated.pop(session.client.session_id, None)
         self.disconnects_by_code[code] = self.disconnects_by_code.get(code, 0) + 1
         session.client.lose()
@@ -146,19 +146,22 @@ class Node:
     def is_full(self) -> bool:
         """Whether no further connection is taken here."""
         limit = self.settings.client.connection_limit
-        return bool(limit) and len(self.transports) >= limit
+        return bool(limit) and len(self.sessions) >= limit
+
+    @property
+    def transports(self) -> Sequence[Transport]:
+        """The open transports, connected or not yet, as they are now."""
+        return [session.client.transport for session in self.sessions]
 
     async def drain(self, timeout_s: float) -> None:
         """Tell every client to go (3001) and wait until they have, at most so long."""
         self.is_draining = True
-        for client in self.hub.clients():
-            client.disconnect(disconnects.SHUTDOWN)
-        for transport in tuple(self.transports):
-            transport.close(disconnects.SHUTDOWN)  # those who have not connected yet
         deadline = self.clock.monotonic() + timeout_s
-        while self.transports and self.clock.monotonic() < deadline:
+        # Also those who have not connected yet: a connect that is under way must not let them in any more.
+        await self._arrival.see_all_out([session.client for session in self.sessions], disconnects.SHUTDOWN)
+        while self.sessions and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.02)
-        for transport in tuple(self.transports):
+        for transport in self.transports:
             transport.abort()
         await self.tasks.drain(max(0.1, deadline - self.clock.monotonic()))
 
@@ -185,10 +188,14 @@ class Node:
             users=hub.users,
             rooms=hub.rooms,
             subscriptions=hub.subscriptions,
-            transports=len(self.transports),
+            transports=len(self.sessions),
             frames_written=self.turn.frames_written,
             messages_written=self.turn.messages_written,
         )
+
+    def _controlled(self) -> Controlled:
+        limit = self.settings.client.channel_limit
+        return Controlled(self.hub, self.rules, self.entrances, self.expiry, self.clock, self.describe, channel_limit=limit)
 
     def _make_handlers(self, rpc_methods: Mapping[str, RpcMethod]) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
@@ -231,8 +238,8 @@ class Node:
             "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
             "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),
             "rpc": Rpc(self.settings.rpc, rpc_methods, self.proxies.rpc),
-            "refresh": Refresh(connections, self.expiry, clock),
-            "sub_refresh": SubRefresh(subscriptions, self.expiry, clock),
+            "refresh": Refresh(connections, entrances, self.expiry, clock, never_expires=client.insecure),
+            "sub_refresh": SubRefresh(subscriptions, entrances, self.expiry, clock),
         }
 
     def _call_soon(self, call: object) -> None:

@@ -115,8 +115,9 @@ class Positions:
         if subscription.is_server_side:
             client.disconnect(disconnects.INSUFFICIENT_STATE)
         else:
-            await self._entrances.leave(client, channel)
+            self._entrances.leave(client, channel)
             client.push(push)
+            await self._entrances.clean_up(client, subscription)
 
     def _check_all(self) -> None:
         self._wheel.after(self._settings.presence_update_interval, self._check_all)

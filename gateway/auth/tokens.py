@@ -9,6 +9,7 @@ JSON claims (`info`, `data`, `meta`) are kept as the bytes that were signed, on 
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -241,7 +242,8 @@ class TokenVerifier:
         ends = claims.exp if claims.expire_at is None else claims.expire_at
         if ends is None or (claims.expire_at is not None and ends <= 0):
             return 0
-        return int(min(ends, self._clock.now().timestamp() + _LIFETIME_MAX_S))
+        # Rounded up, as the ttl is: what has begun may not be over before the token is.
+        return math.ceil(min(ends, self._clock.now().timestamp() + _LIFETIME_MAX_S))
 
 
 def token_of(claims: ConnectionClaims | SubscriptionClaims) -> TokenInfo:

@@ -85,16 +85,16 @@ class Connect:
             await self._arrival.register(client)
             if not client.is_open:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
-            # Whoever was blocked or revoked meanwhile was not found among the connected.
+            # Whoever was blocked or revoked meanwhile was not found among the connected, and others may have come.
             self._check_trust(claims.user, token)
+            self._arrival.check_limits(claims.user)
             codec = client.wire.codec
             subs = {
                 entrance.room.channel: subscribe_result(self._entrances.settle(entrance), self._sub_ttl(entrance), codec)
                 for entrance in entrances
             }
         except BaseException:
-            for entrance in entrances:
-                await self._entrances.give_up(entrance)
+            await self._entrances.give_up(*entrances)
             await self._arrival.unregister(client)
             raise
         # From here to the last `take_place` nothing may wait: nothing comes before the reply, and nothing is missed after it.

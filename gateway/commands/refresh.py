@@ -9,6 +9,7 @@ from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import RefreshRequest, RefreshResult, SubRefreshRequest, SubRefreshResult
 from gateway.session.client import Client
+from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 
 __all__ = ["Refresh", "SubRefresh"]
@@ -17,8 +18,11 @@ __all__ = ["Refresh", "SubRefresh"]
 class Refresh:
     """Prolong a connection."""
 
-    def __init__(self, tokens: TokenVerifier, expiry: Expiry, clock: Clock) -> None:
-        self._tokens, self._expiry, self._clock = tokens, expiry, clock
+    def __init__(
+        self, tokens: TokenVerifier, entrances: Entrances, expiry: Expiry, clock: Clock, *, never_expires: bool
+    ) -> None:
+        self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
+        self._never_expires = never_expires
 
     async def __call__(self, client: Client, request: RefreshRequest, answer: Answer) -> None:
         if not request.token or self._expiry.renews_connections:
@@ -31,23 +35,27 @@ class Refresh:
             raise DisconnectClient(disconnects.INVALID_TOKEN) from None
         if claims.user != client.user:
             raise DisconnectClient(disconnects.INVALID_TOKEN)
-        ttl = ttl_of(claims.expire_at, self._clock)
+        expire_at = 0 if self._never_expires else claims.expire_at
+        ttl = ttl_of(expire_at, self._clock)
         if frozenset(claims.subs) != client.token_channels:
             # The reconnect applies what the new token says.
             raise DisconnectClient(disconnects.INSUFFICIENT_STATE)
-        client.expire_at = claims.expire_at
-        if claims.info:
+        client.expire_at = expire_at
+        has_changed = bool(claims.info) and claims.info != client.conn_info
+        if has_changed:
             client.conn_info = claims.info
         client.token, client.meta = token_of(claims), claims.meta
         self._expiry.watch_connection(client)
         answer(RefreshResult(client=client.id, expires=ttl > 0, ttl=ttl))
+        if has_changed:
+            await self._entrances.renew_all(client)
 
 
 class SubRefresh:
     """Prolong a subscription."""
 
-    def __init__(self, tokens: TokenVerifier, expiry: Expiry, clock: Clock) -> None:
-        self._tokens, self._expiry, self._clock = tokens, expiry, clock
+    def __init__(self, tokens: TokenVerifier, entrances: Entrances, expiry: Expiry, clock: Clock) -> None:
+        self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
 
     async def __call__(self, client: Client, request: SubRefreshRequest, answer: Answer) -> None:
         channel = require_channel(request.channel)
@@ -71,8 +79,11 @@ class SubRefresh:
             raise DisconnectClient(disconnects.INVALID_TOKEN)
         ttl = ttl_of(claims.expire_at, self._clock)
         subscription.expire_at = claims.expire_at
-        if claims.info:
+        has_changed = bool(claims.info) and claims.info != subscription.chan_info
+        if has_changed:
             subscription.chan_info = claims.info
         subscription.token = token_of(claims)
         self._expiry.watch_subscription(client, subscription)
         answer(SubRefreshResult(expires=ttl > 0, ttl=ttl))
+        if has_changed:
+            await self._entrances.renew(client, subscription)

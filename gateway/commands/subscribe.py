@@ -56,7 +56,7 @@ class Subscribe:
             if granted.token is not None and self._tokens.is_revoked(client.user, granted.token, request.channel):
                 raise ClientError(errors.TOKEN_EXPIRED)  # revoked while we waited
             result = subscribe_result(self._entrances.settle(entrance), ttl, client.wire.codec)
-        except (ClientError, DisconnectClient):
+        except BaseException:
             await self._entrances.give_up(entrance)
             raise
         answer(result)

@@ -16,5 +16,7 @@ class Unsubscribe:
 
     async def __call__(self, client: Client, request: UnsubscribeRequest, answer: Answer) -> None:
         channel = require_channel(request.channel)
-        await self._entrances.leave(client, channel)
+        left = self._entrances.leave(client, channel)
         answer(Empty())
+        if left is not None:
+            await self._entrances.clean_up(client, left)

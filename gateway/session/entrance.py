@@ -19,6 +19,7 @@ from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.room import Room
+from gateway.session.best_effort import BestEffort
 from gateway.session.client import Client
 from gateway.session.recovery import Gap, Recovery, merge, recover, recover_cache
 from gateway.session.subscription import Grant, Subscription
@@ -69,6 +70,7 @@ class Entrances:
         self._hub, self._upstream = hub, upstream
         self._pubsub, self._history, self._presence = pubsub, history, presence
         self._recovery_limit = recovery_limit
+        self._best_effort = BestEffort()
 
     async def prepare(self, client: Client, channel: str, grant: Grant, asked: Asked) -> Entrance:
         """Do all that may wait.
@@ -87,7 +89,7 @@ class Entrances:
                 entrance.read = await self._read(channel, grant, asked)
             if grant.keeps_presence:
                 entrance.has_presence = True
-                await self._presence.add(channel, self._info(client, grant))
+                await self._presence.add(channel, _info(client, grant.info))
         except BaseException:
             await self.give_up(entrance)
             raise
@@ -128,34 +130,60 @@ class Entrances:
 
     async def announce(self, subscription: Subscription, client: Client) -> None:
         """Tell the channel that the client came, after its reply; the client hears of itself too."""
-        if subscription.grant.emits_membership:
-            await self._pubsub.publish_membership(subscription.channel, Join(self._info(client, subscription.grant)))
+        if subscription.grant.emits_membership and _is_current(client, subscription):
+            join = Join(_info(client, subscription.chan_info))
+            await self._best_effort(self._pubsub.publish_membership(subscription.channel, join))
 
-    async def give_up(self, entrance: Entrance) -> None:
-        """Undo a `prepare`; nothing is left of it."""
-        room, client = entrance.room, entrance.client
-        room.entering.pop(client, None)
-        client.subscribing.discard(room.channel)
-        self._upstream.release(room)
-        if entrance.has_presence:
-            await self._presence.remove(room.channel, client.id)
+    async def renew(self, client: Client, subscription: Subscription) -> None:
+        """Enter a client into presence again, because what it tells of itself has changed."""
+        if subscription.grant.keeps_presence and _is_current(client, subscription):
+            channel = subscription.channel
+            await self._best_effort(self._presence.add(channel, _info(client, subscription.chan_info)))
+            if channel not in client.subscriptions:
+                await self._best_effort(self._presence.remove(channel, client.id))  # it left meanwhile
 
-    async def leave(self, client: Client, channel: str) -> bool:
-        """Take a client out of a channel and tell the others; False when it was not in it."""
+    async def renew_all(self, client: Client) -> None:
+        """Do so wherever it is."""
+        for subscription in tuple(client.subscriptions.values()):
+            await self.renew(client, subscription)
+
+    async def give_up(self, *entrances: Entrance) -> None:
+        """Undo every `prepare`; nothing is left of it. What needs no waiting is done for all of them first."""
+        for entrance in entrances:
+            entrance.room.entering.pop(entrance.client, None)
+            entrance.client.subscribing.discard(entrance.room.channel)
+            self._upstream.release(entrance.room)
+        for entrance in entrances:
+            if entrance.has_presence:
+                await self._best_effort(self._presence.remove(entrance.room.channel, entrance.client.id))
+
+    def leave(self, client: Client, channel: str) -> Subscription | None:
+        """Take a client out of a channel, at once; None when it was not in it.
+
+        Whoever calls tells the client in the same turn, and then does `clean_up`.
+        """
         subscription = self._hub.leave(client, channel)
-        if subscription is None:
-            return False
-        await self.clean_up(client, subscription)
-        return True
+        if subscription is not None:
+            self._upstream.release(subscription.room)
+        return subscription
+
+    def leave_all(self, client: Client) -> list[Subscription]:
+        """Take a client out of the node, at once; tells the places it held, which are to be cleaned up."""
+        held = self._hub.remove(client)
+        for subscription in held:
+            self._upstream.release(subscription.room)
+        return held
 
     async def clean_up(self, client: Client, subscription: Subscription) -> None:
-        """Do what follows once a client has lost its place."""
-        self._upstream.release(subscription.room)
-        grant = subscription.grant
+        """Tell the others that a client has lost its place."""
+        grant, channel = subscription.grant, subscription.channel
         if grant.keeps_presence:
-            await self._presence.remove(subscription.channel, client.id)
+            await self._best_effort(self._presence.remove(channel, client.id))
+            if (again := client.subscriptions.get(channel)) is not None:
+                await self.renew(client, again)  # it came back meanwhile, and that was its new entry
         if grant.emits_membership:
-            await self._pubsub.publish_membership(subscription.channel, Leave(self._info(client, grant)))
+            leave = Leave(_info(client, subscription.chan_info))
+            await self._best_effort(self._pubsub.publish_membership(channel, leave))
 
     def _recover(self, grant: Grant, asked: Asked, merged: Slice) -> Recovery:
         if grant.recovers_cache:
@@ -176,6 +204,10 @@ class Entrances:
                 pass
         return await self._history.read(channel, since=None, limit=0)
 
-    @staticmethod
-    def _info(client: Client, grant: Grant) -> ClientInfo:
-        return ClientInfo(client.user, client.id, client.conn_info, grant.info)
+
+def _info(client: Client, chan_info: bytes) -> ClientInfo:
+    return ClientInfo(client.user, client.id, client.conn_info, chan_info)
+
+
+def _is_current(client: Client, subscription: Subscription) -> bool:
+    return client.subscriptions.get(subscription.channel) is subscription

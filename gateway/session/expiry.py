@@ -142,6 +142,8 @@ class Expiry:
                 client.expire_at = answer.expire_at
                 client.conn_info, client.meta = answer.info or client.conn_info, answer.meta or client.meta
                 self.watch_connection(client)
+                if answer.info:
+                    await self._entrances.renew_all(client)
             case Lapse.UNREACHABLE:
                 client.expire_at = self._later()
                 self.watch_connection(client)
@@ -160,6 +162,8 @@ class Expiry:
                 subscription.expire_at = answer.expire_at
                 subscription.chan_info = answer.info or subscription.chan_info
                 self.watch_subscription(client, subscription)
+                if answer.info:
+                    await self._entrances.renew(client, subscription)
             case Lapse.UNREACHABLE:
                 subscription.expire_at = self._later()
                 self.watch_subscription(client, subscription)
@@ -180,11 +184,10 @@ class Expiry:
         """Take a client out of a channel whose time is over (push 2501); its SDK comes back with a new token."""
         reason = disconnects.UNSUBSCRIBED_EXPIRED
         push = UnsubscribePush(reason.code, reason.reason)
-        self._tasks.run(self._leave(client, subscription.channel), "subscription.expire")
+        left = self._entrances.leave(client, subscription.channel)
         client.push(Push(channel=subscription.channel, unsubscribe=push))
-
-    async def _leave(self, client: Client, channel: str) -> None:
-        await self._entrances.leave(client, channel)
+        if left is not None:
+            self._tasks.run(self._entrances.clean_up(client, left), "subscription.expire")
 
 
 def _holds(client: Client, subscription: Subscription, expire_at: int) -> bool:
