@@ -120,6 +120,11 @@ class World:
         self.engine = MemoryEngine(self.clock)
         self.node = Node(settings, self.engine, self.clock, version="test", rpc_methods=rpc_methods)
 
+    def use_presence(self, presence: Any) -> None:
+        """Put another engine's presence beneath the node; before anybody connects."""
+        self.engine.presence = presence
+        self.node = Node(self.settings, self.engine, self.clock, version="test", rpc_methods={})
+
     def client(self, headers: Mapping[str, str] | None = None) -> WireClient:
         return WireClient(self.node, headers)
 

@@ -74,9 +74,10 @@ class _Failing:
 @pytest.mark.parametrize("failing", [0, 1, 2])
 async def test_a_connection_that_fails_does_not_keep_it_from_the_others(world, api, failing):
     world = world(channel=CHANNELS)
+    away = set()
+    world.use_presence(_Failing(world.engine.presence, away))
     clients, api = [world.connected("42") for _ in range(3)], api(world)
-    away = {clients[failing].session.client.id}
-    world.node.entrances._presence = _Failing(world.engine.presence, away)
+    away.add(clients[failing].session.client.id)
     assert await api.error("subscribe", user="42", channel="kept:a") == (100, "internal server error")
     subscribed = [any("subscribe" in entry["push"] for entry in client.read()) for client in clients]
     assert [here for number, here in enumerate(subscribed) if number != failing] == [True, True]

@@ -1,5 +1,7 @@
 """`block_user`, `unblock_user`, `revoke_token`, `invalidate_user_tokens`: who is in goes, and who comes is refused."""
 
+import asyncio
+
 import pytest
 
 CHANNELS = {"without_namespace": {"allow_subscribe_for_client": True}}
@@ -112,6 +114,65 @@ async def test_tokens_of_one_channel_leave_the_connection_token_alone(world, api
     await api.result("invalidate_user_tokens", user="42", channel="a")
     assert client.closed is None
     assert answer_to(world.client(), world.token("42", iat=world.now() - 5)) is None
+
+
+class _Waiting:
+    """The port Presence, which lets nobody in before it is told to."""
+
+    def __init__(self, presence):
+        self._presence, self.open = presence, asyncio.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._presence, name)
+
+    async def add(self, channel, info):
+        await self.open.wait()
+        await self._presence.add(channel, info)
+
+
+async def settled(client):
+    """Let what waits go on, and read."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return client.read()
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "outcome"),
+    [
+        ("block_user", {"user": "42"}, (3507, "permission denied")),
+        ("revoke_token", {"uid": "t1"}, EXPIRED),
+        ("invalidate_user_tokens", {"user": "42"}, EXPIRED),
+    ],
+)
+async def test_who_is_just_coming_in_is_stopped_as_well(world, api, method, request_, outcome):
+    world = world(channel={"namespaces": [{"name": "seen", "presence": True}]})
+    presence = _Waiting(world.engine.presence)
+    world.use_presence(presence)
+    client = world.client()
+    token = world.token("42", jti="t1", iat=world.now() - 5, channels=["seen:a"])
+    assert client.send({"id": 1, "connect": {"token": token}}) == []
+    await api(world).result(method, **request_)
+    presence.open.set()
+    replies = await settled(client)
+    assert (replies[0]["error"] if replies else client.closed) == outcome
+    assert world.node.hub.statistics().clients == 0
+    assert world.node.hub.channels() == {}
+    assert (await world.engine.presence.stats("seen:a")).clients == 0
+
+
+async def test_a_subscription_that_is_just_being_made_is_stopped_as_well(world, api):
+    world = world(channel={"namespaces": [{"name": "seen", "presence": True}]})
+    presence = _Waiting(world.engine.presence)
+    world.use_presence(presence)
+    client = world.connected("42", iat=world.now())
+    token = world.token("42", channel="seen:a", jti="s1")
+    assert client.send({"id": 2, "subscribe": {"channel": "seen:a", "token": token}}) == []
+    await api(world).result("revoke_token", uid="s1")
+    presence.open.set()
+    (reply,) = await settled(client)
+    assert reply["error"]["code"] == 109
+    assert "seen:a" not in world.node.hub.channels()
 
 
 @pytest.mark.parametrize(
