@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,10 +13,13 @@ from config.logs import get_logger
 from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, ApiError, api_error_of, bad_request
 from gateway.api.messages import BatchRequest, BatchResult
 from gateway.api.method import Method, Methods
+from gateway.api.pace import Pace
 
 __all__ = ["Calls", "Malformed", "explain"]
 
 _log = get_logger()
+_AT_ONCE: Final = 1024
+_Command = dict[str, Raw] | None
 
 
 class Malformed(Exception):
@@ -75,10 +79,17 @@ class Calls:
     async def _batch(self, request: BatchRequest) -> BatchResult:
         """Make several calls at once; each has its own reply, and one that fails does not keep the others from theirs."""
         if request.parallel:
-            return BatchResult(list(await asyncio.gather(*(self._reply(command) for command in request.commands))))
-        return BatchResult([await self._reply(command) for command in request.commands])
+            return BatchResult([reply for part in _parts(request.commands) for reply in await self._replies(part)])
+        replies, pace = [], Pace()
+        for command in request.commands:
+            replies.append(await self._reply(command))
+            await pace.step(_size_of(command))
+        return BatchResult(replies)
 
-    async def _reply(self, command: dict[str, Raw] | None) -> dict[str, Any]:
+    async def _replies(self, commands: Sequence[_Command]) -> list[dict[str, Any]]:
+        return await asyncio.gather(*(self._reply(command) for command in commands))
+
+    async def _reply(self, command: _Command) -> dict[str, Any]:
         if command is None:
             return {"error": BAD_REQUEST}
         name = next(iter(command), "")
@@ -94,6 +105,20 @@ class Calls:
         except StoreUnavailable:
             return {"error": UNAVAILABLE}
         return {"error": result} if isinstance(result, ApiError) else {name: result}
+
+
+def _size_of(command: _Command) -> int:
+    return sum(len(bytes(body)) for body in command.values()) if command else 0
+
+
+def _parts(commands: Sequence[_Command]) -> Iterator[Sequence[_Command]]:
+    """Cut a batch into what is done at once."""
+    begin, pace = 0, Pace(_AT_ONCE)
+    for end, command in enumerate(commands, 1):
+        if pace.counts(_size_of(command)):
+            yield commands[begin:end]
+            begin = end
+    yield commands[begin:]
 
 
 _WORDS: Final = {

@@ -15,6 +15,7 @@ from gateway.api.messages import (
     PublishResult,
 )
 from gateway.api.method import Method
+from gateway.api.pace import Pace
 from gateway.payloads import payload_fault
 
 __all__ = ["publishing_methods"]
@@ -35,7 +36,11 @@ class _Publishing:
         if not request.channels:
             raise bad_request("channels must name at least one channel")
         data = _payload(request)
-        return BroadcastResult([await self._respond(channel, data, request) for channel in request.channels])
+        responses, pace = [], Pace()
+        for channel in request.channels:
+            responses.append(await self._respond(channel, data, request))
+            await pace.step(len(data))
+        return BroadcastResult(responses)
 
     async def _respond(self, channel: str, data: bytes, request: BroadcastRequest) -> BroadcastResponse:
         try:
