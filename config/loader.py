@@ -78,7 +78,7 @@ def load_with_origins(
     origins: dict[str, str] = {}
     for layer, origin in ((defaults, "development"), (from_file, str(file)), (from_environment, ""), (overrides, "flag")):
         _merge(merged, layer)
-        origins.update((path, origin or variables[path]) for path in _paths(layer))
+        origins.update((path, origin or _variable(path, variables)) for path in _paths(layer))
     if file_problems:
         raise SettingsError(problems)  # what the file would have set is unknown: more lines would only mislead
     try:
@@ -165,6 +165,11 @@ def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
             into[name] = merged
         else:
             into[name] = value
+
+
+def _variable(path: str, variables: Mapping[str, str]) -> str:
+    """Find the variable that set a path; one sets a whole table of names that are the operator's own."""
+    return next(variable for known, variable in variables.items() if path == known or path.startswith(f"{known}."))
 
 
 def _paths(layer: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
