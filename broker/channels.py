@@ -11,7 +11,7 @@ from broker.errors import BrokerError
 from broker.model import PublishOptions
 from config.settings import ChannelOptions, ChannelSettings, PersonalChannelSettings
 
-__all__ = ["ChannelRules", "UnknownNamespace", "namespace_of", "publish_options", "users_of"]
+__all__ = ["ChannelRules", "UnknownNamespace", "history_meta_ttl_s", "namespace_of", "publish_options", "users_of"]
 
 _META_TTL_S = 720 * 3600.0
 
@@ -76,6 +76,16 @@ class ChannelRules:
         namespace = self._personal.personal_channel_namespace
         return f"{namespace}:#{user}" if namespace else f"#{user}"
 
+    def is_personal_of_another(self, channel: str, user: str) -> bool:
+        """Whether a channel is the personal one of somebody else than this user."""
+        owner = channel.partition("#")[2]  # namespaces have no #, users may
+        return owner != user and channel == self.personal(owner)
+
+
+def history_meta_ttl_s(options: ChannelOptions) -> float:
+    """Tell how long a stream's position outlives its last use, whether that writes or reads."""
+    return options.history_meta_ttl or _META_TTL_S
+
 
 def publish_options(
     options: ChannelOptions,
@@ -90,7 +100,7 @@ def publish_options(
     return PublishOptions(
         history_size=options.history_size if keep else 0,
         history_ttl_s=options.history_ttl if keep else 0.0,
-        history_meta_ttl_s=options.history_meta_ttl or _META_TTL_S,
+        history_meta_ttl_s=history_meta_ttl_s(options),
         idempotency_key=idempotency_key,
         version=version,
         version_epoch=version_epoch,

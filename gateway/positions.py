@@ -10,9 +10,10 @@ subscribers is compared with its stream's top, one read per channel.
 import asyncio
 from collections.abc import Sequence
 
+from broker.channels import ChannelRules, history_meta_ttl_s
 from broker.errors import PositionLost, Unavailable
 from broker.history import ALL, History
-from broker.model import Position, Publication
+from broker.model import Position, Publication, Slice
 from config.clock import Clock
 from config.logs import get_logger
 from config.settings import ClientSettings
@@ -41,13 +42,14 @@ class Positions:
         settings: ClientSettings,
         hub: Hub,
         history: History,
+        rules: ChannelRules,
         entrances: Entrances,
         wheel: Wheel,
         tasks: Tasks,
         clock: Clock,
     ) -> None:
         self._settings, self._hub, self._history, self._entrances = settings, hub, history, entrances
-        self._wheel, self._tasks, self._clock = wheel, tasks, clock
+        self._rules, self._wheel, self._tasks, self._clock = rules, wheel, tasks, clock
 
     def start(self) -> None:
         """Begin the periodic check."""
@@ -78,10 +80,14 @@ class Positions:
         if at is None:
             return ()
         try:
-            read = await self._history.read(room.channel, since=at, limit=ALL)
+            read = await self._read(room, at, ALL)
         except PositionLost:
             return None
         return read.publications if _follows(at, read.publications) else None
+
+    async def _read(self, room: Room, since: Position | None, limit: int) -> Slice:
+        kept_s = history_meta_ttl_s(self._rules.options(room.channel))
+        return await self._history.read(room.channel, since=since, limit=limit, meta_ttl_s=kept_s)
 
     def _deliver(self, room: Room, missed: Sequence[Publication]) -> bool:
         """Let a room have what it missed and then what it held; tells whether that led anywhere."""
@@ -141,7 +147,7 @@ class Positions:
 
     async def _check(self, room: Room) -> None:
         before = room.position
-        top = (await self._history.read(room.channel, since=None, limit=0)).top
+        top = (await self._read(room, None, 0)).top
         if before is None or room.position is not before or room.held is not None or top == before:
             return
         room.held = []

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from broker.channels import ChannelRules
+from broker.channels import ChannelRules, history_meta_ttl_s
 from broker.control import Control
 from broker.history import ALL, History
 from broker.model import Position, Publication
@@ -60,7 +60,13 @@ class _Channels:
         if since is not None and request.reverse and since.offset == 0:
             raise bad_request("since.offset must be above 0 in reverse")
         limit = ALL if request.limit < 0 else request.limit
-        read = await self._history.read(request.channel, since=since, limit=limit, reverse=request.reverse)
+        read = await self._history.read(
+            request.channel,
+            since=since,
+            limit=limit,
+            reverse=request.reverse,
+            meta_ttl_s=history_meta_ttl_s(self._rules.options(request.channel)),
+        )
         publications = [_past(publication) for publication in read.publications]
         return HistoryApiResult(publications, read.top.offset, read.top.epoch)
 

@@ -1,6 +1,6 @@
 """The command `history`: a part of a channel's stream, at most the node's limit, and always its top."""
 
-from broker.channels import ChannelRules
+from broker.channels import ChannelRules, history_meta_ttl_s
 from broker.history import History
 from broker.model import Position
 from gateway.auth.permissions import Permissions
@@ -30,5 +30,6 @@ class AskHistory:
         if since is not None and request.reverse and since.offset == 0:
             raise ClientError(errors.BAD_REQUEST, "since.offset must be above 0 in reverse")
         limit = self._limit if request.limit < 0 else min(request.limit, self._limit)
-        read = await self._history.read(channel, since=since, limit=limit, reverse=request.reverse)
+        kept_s = history_meta_ttl_s(options)
+        read = await self._history.read(channel, since=since, limit=limit, reverse=request.reverse, meta_ttl_s=kept_s)
         answer(HistoryResult(wire_publications(read.publications, client.wire.codec), read.top.epoch, read.top.offset))

@@ -9,6 +9,7 @@ before its reply, nor one twice, nor misses one.
 
 import msgspec
 
+from broker.channels import ChannelRules, history_meta_ttl_s
 from broker.errors import PositionLost
 from broker.history import History
 from broker.model import ClientInfo, Join, Leave, Position, Slice
@@ -64,11 +65,13 @@ class Entrances:
         pubsub: PubSub,
         history: History,
         presence: Presence,
+        rules: ChannelRules,
         *,
         recovery_limit: int,
     ) -> None:
         self._hub, self._upstream = hub, upstream
         self._pubsub, self._history, self._presence = pubsub, history, presence
+        self._rules = rules
         self._recovery_limit = recovery_limit
         self._best_effort = BestEffort()
 
@@ -195,14 +198,16 @@ class Entrances:
 
     async def _read(self, channel: str, grant: Grant, asked: Asked) -> Slice:
         """Read what a recovery may need, or just the top."""
+        kept_s = history_meta_ttl_s(self._rules.options(channel))
         if grant.is_recoverable and grant.recovers_cache and (asked.position is not None or grant.recovers_always):
-            return await self._history.read(channel, since=None, limit=1, reverse=True)
+            return await self._history.read(channel, since=None, limit=1, reverse=True, meta_ttl_s=kept_s)
         if grant.is_recoverable and asked.position is not None:
             try:
-                return await self._history.read(channel, since=asked.position, limit=self._recovery_limit + 1)
+                limit = self._recovery_limit + 1
+                return await self._history.read(channel, since=asked.position, limit=limit, meta_ttl_s=kept_s)
             except PositionLost:
                 pass
-        return await self._history.read(channel, since=None, limit=0)
+        return await self._history.read(channel, since=None, limit=0, meta_ttl_s=kept_s)
 
 
 def _info(client: Client, chan_info: bytes) -> ClientInfo:
