@@ -2,8 +2,9 @@
 
 import msgspec
 
-from broker.channels import users_of
+from broker.channels import ChannelRules, users_of
 from config.settings import ChannelOptions
+from gateway.session.subscription import Source
 
 __all__ = ["Permissions"]
 
@@ -25,6 +26,17 @@ class Permissions(msgspec.Struct, frozen=True):
             return None
         users = users_of(channel)
         return None if users is None else bool(user) and user in users
+
+    def right_to_enter(self, user: str, channel: str, options: ChannelOptions, rules: ChannelRules) -> Source | None:
+        """Tell by what right a client enters a channel on its own word, without token and proxy; None for by none."""
+        is_listed = self.is_limited_to(user, channel, options)
+        if is_listed:
+            return Source.USER_LIMITED
+        if self.insecure:
+            return Source.INSECURE
+        # What the system tells one user is not among the channels that anybody may enter.
+        is_open = is_listed is None and not rules.is_personal_of_another(channel, user)
+        return Source.CLIENT_ALLOWED if is_open and self.may_subscribe(user, options) else None
 
     def may_publish(self, user: str, is_subscribed: bool, options: ChannelOptions) -> bool:
         """Judge a client's publish."""

@@ -190,10 +190,9 @@ class Connect:
         )
         if not is_named_well:
             return False
-        is_listed = self._permissions.is_limited_to(user, channel, options)
-        if is_listed is None and options.subscribe_proxy_enabled:
+        if options.subscribe_proxy_enabled and self._permissions.is_limited_to(user, channel, options) is None:
             return False  # only a subscribe of its own asks the backend
-        return bool(is_listed) or (is_listed is None and self._permissions.may_subscribe(user, options))
+        return self._permissions.right_to_enter(user, channel, options, self._rules) is not None
 
     def _result(self, client: Client, ttl: int, data: bytes, subs: dict[str, SubscribeResult]) -> ConnectResult:
         settings, wire = self._settings, client.wire

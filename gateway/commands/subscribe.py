@@ -149,11 +149,7 @@ class Subscribe:
         return claims
 
     def _source(self, client: Client, channel: str, options: ChannelOptions) -> Source:
-        is_listed = self._permissions.is_limited_to(client.user, channel, options)
-        if is_listed:
-            return Source.USER_LIMITED
-        if is_listed is None and self._permissions.may_subscribe(client.user, options):
-            return Source.INSECURE if self._permissions.insecure else Source.CLIENT_ALLOWED
-        if self._permissions.insecure:
-            return Source.INSECURE
-        raise ClientError(errors.PERMISSION_DENIED)
+        source = self._permissions.right_to_enter(client.user, channel, options, self._rules)
+        if source is None:
+            raise ClientError(errors.PERMISSION_DENIED)
+        return source

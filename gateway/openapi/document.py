@@ -32,7 +32,12 @@ _CODES: Final[Mapping[int, tuple[str, str]]] = {
 }
 _SECURITY_SCHEMES: Final = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "authorization": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "The word `apikey`, a blank, and the key."},
+    "authorization": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "The word `apikey`, a blank, and the key.",
+    },
     "query": {"type": "apiKey", "in": "query", "name": "api_key", "description": "Stands in logs of proxies: last resort."},
 }
 # Status → what it means, and whether transport error mode gives it to failed calls.
