@@ -134,11 +134,12 @@ class EmulationEndpoint:
         if request.node != self._node.uid:
             return 404
         session = self._node.emulated.get(request.session)
-        # In JSON a frame travels as a string; in Protobuf it is the bytes themselves.
-        frame = bytes(request.data) if is_protobuf else msgspec.json.decode(request.data, type=str).encode()
-        # A session that has just gone is no fault of whoever posts.
-        if session is not None:
-            session.receive(frame)
+        if session is None:
+            return 204  # one that has just gone is no fault of whoever posts
+        # To a Protobuf connection go the bytes themselves, to a JSON one what stands in a JSON string; how the envelope is
+        # encoded is another matter.
+        is_binary = session.client.wire.codec is STREAM_PROTOBUF_WIRE.codec
+        session.receive(bytes(request.data) if is_binary else msgspec.json.decode(request.data, type=str).encode())
         return 204
 
 

@@ -120,7 +120,8 @@ class StreamConnection:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
                     await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
             except TimeoutError:
-                self._close_code = disconnects.WRITE_ERROR.code
+                if not self._is_ended:  # else it was told to go already, and why
+                    self._close_code = disconnects.WRITE_ERROR.code
                 return
             if is_last:
                 return

@@ -104,12 +104,60 @@ class Peer:
         return bool(data)
 
 
+class HttpPeer:
+    """A client of the HTTP transports: one request, and its response as it comes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    async def ask(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> None:
+        lines = [f"{method} {target} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        async with asyncio.timeout(GUARD_S):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        self.status = int(head[0].split()[1])
+        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
+
+    async def chunk(self) -> bytes:
+        """Give the next chunk of a stream; empty at its end, also where the connection just broke."""
+        async with asyncio.timeout(GUARD_S):
+            try:
+                size = int(await self.reader.readuntil(b"\r\n"), 16)
+                return (await self.reader.readexactly(size + 2))[:-2]
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return b""
+
+    async def until(self, ending: bytes) -> bytes:
+        """Read a stream until what came ends so."""
+        got = b""
+        while not got.endswith(ending):
+            chunk = await self.chunk()
+            assert chunk, got
+            got += chunk
+        return got
+
+    async def rest(self) -> bytes:
+        """Read a stream to its end."""
+        got = b""
+        while chunk := await self.chunk():
+            got += chunk
+        return got
+
+    async def connect(self) -> dict[str, Any]:
+        """Take the connect reply of an emulated connection."""
+        line = (await self.until(b"\n")).strip().removeprefix(b"data: ")
+        return json.loads(line.splitlines()[0])["connect"]
+
+
 class Gateway:
     """A served world."""
 
     def __init__(self, world: Any, port: int, app: GatewayApp, server: GatewayServer) -> None:
         self.world, self.node, self.port, self.app, self.server = world, world.node, port, app, server
-        self._peers: list[Peer] = []
+        self._peers: list[Peer | HttpPeer] = []
 
     @property
     def uri(self) -> str:
@@ -147,6 +195,31 @@ class Gateway:
         peer.command(id=2, subscribe={"channel": channel})
         assert "subscribe" in await peer.message()
         return peer
+
+    async def ask(self, method: str, target: str, body: bytes = b"", *, receive_buffer: int = 0, **headers: str) -> HttpPeer:
+        """Send an HTTP request and read the head of its response; header names are given with underscores."""
+        connection = socket.socket()
+        connection.setblocking(False)
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
+        peer = HttpPeer(*await asyncio.open_connection(sock=connection, limit=1024 if receive_buffer else 2**20))
+        self._peers.append(peer)
+        await peer.ask(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        return peer
+
+    async def emulated(self, *commands: dict[str, Any], **options: Any) -> tuple[HttpPeer, dict[str, Any]]:
+        """Open an HTTP stream in JSON, connect, and give the connect result too."""
+        frame = [{"id": 1, "connect": {"token": self.world.token()}}, *commands]
+        body = "\n".join(map(json.dumps, frame)).encode()
+        peer = await self.ask("POST", "/connection/http_stream", body, **options)
+        return peer, await peer.connect()
+
+    async def emulate(self, result: dict[str, Any], *commands: dict[str, Any]) -> int:
+        """Post commands to the client of a connect result; gives the status."""
+        data = "\n".join(map(json.dumps, commands))
+        body = json.dumps({"node": result["node"], "session": result["session"], "data": data}).encode()
+        return (await self.ask("POST", "/emulation", body)).status
 
     async def until(self, fact: Callable[[], bool]) -> None:
         """Give turns to the loop until a fact holds."""
