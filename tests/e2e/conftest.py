@@ -155,6 +155,15 @@ def conformance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert started.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def filtered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose channels know filters by tags and deltas, over every transport of the official clients."""
+    config = Path(__file__).with_name("filtered.toml")
+    started = start(tmp_path_factory.mktemp("filtered"), "--config", str(config), api_key="filtered-api-key")
+    yield started
+    assert started.stop() == 0
+
+
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers of a test's own in its own directory; whatever still runs is killed at the end."""
