@@ -11,7 +11,7 @@ NOW = int(ManualClock().now().timestamp())
 
 
 class NothingRevoked:
-    def is_revoked(self, *, user: str, token_id: str, issued_at: float) -> bool:
+    def is_revoked(self, *, user: str, token_id: str, issued_at: float, channel: str = "") -> bool:
         return False
 
 
