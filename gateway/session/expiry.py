@@ -30,6 +30,7 @@ __all__ = ["Expiry"]
 
 # How long something goes on whose renewal nobody could answer for.
 _PROLONGED_S: Final = 60.0
+_NOTED_AHEAD_S: Final = 600.0
 
 
 class Expiry:
@@ -93,7 +94,8 @@ class Expiry:
             if note.deadline <= self._clock.monotonic() + delay_s:
                 return note
             note.drop()
-        return self._wheel.note(delay_s, call)
+        # A dropped note stays on the wheel until its tick, empty; the far ones of all who came and went would add up.
+        return self._wheel.note(min(delay_s, _NOTED_AHEAD_S), call)
 
     @property
     def _connection_grace_s(self) -> float:

@@ -77,3 +77,22 @@ async def test_a_wall_clock_that_is_set_back_only_delays_the_end(world):
     world.pass_time(25)
     assert client.closed == (3005, "connection expired")
     assert other.read()[-1]["push"]["unsubscribe"]["code"] == 2501
+
+
+async def test_what_the_wheel_keeps_of_the_gone_is_forgotten_within_minutes(world):
+    world = world()
+    for _ in range(20):
+        world.connected(exp=world.now() + MONTH_S).vanish()
+    world.clock.move(601)
+    world.node.wheel.turn()
+    assert len(world.node.wheel) == 0
+
+
+async def test_a_far_expiry_is_kept(world):
+    world = world(client={"ping_interval": "0s"})
+    client = world.connected(exp=world.now() + 86400)
+    for _ in range(24 * 6 + 1):
+        assert client.closed is None
+        world.clock.move(600)
+        world.node.wheel.turn()
+    assert client.closed == (3005, "connection expired")
