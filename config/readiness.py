@@ -56,6 +56,11 @@ def advise(settings: Settings) -> list[str]:
             lines.append(f"client.{section}.hmac_secret_key: is shorter than {_HMAC_MIN_BYTES} bytes and can be guessed")
     if client.user_id_http_header and (client.allow_anonymous_connect_without_token or client.insecure):
         lines.append("client.user_id_http_header: is not used while clients without a token are let in as anonymous")
+    for event in ("subscribe", "publish", "sub_refresh"):
+        option = f"{event}_proxy_enabled"
+        all_options = (settings.channel.without_namespace, *settings.channel.namespaces)
+        if getattr(settings.channel.proxy, event).enabled and not any(getattr(options, option) for options in all_options):
+            lines.append(f"channel.proxy.{event}: is never asked, as no namespace sets {option}")
     if "*" in client.allowed_origins:
         lines.append("client.allowed_origins: lets every web page connect in the name of its visitors")
     return lines
@@ -79,6 +84,7 @@ def _needs_no_key(settings: Settings) -> bool:
         or client.insecure_skip_token_signature_verify
         or client.allow_anonymous_connect_without_token
         or bool(client.user_id_http_header)
+        or client.proxy.connect.enabled
     )
 
 

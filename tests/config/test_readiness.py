@@ -31,6 +31,7 @@ def test_demands_a_key_of_tokens_and_says_which_settings() -> None:
         {"allow_anonymous_connect_without_token": True},
         {"insecure_skip_token_signature_verify": True},
         {"user_id_http_header": "X-User"},
+        {"proxy": {"connect": {"enabled": True, "endpoint": "http://backend/connect"}}},
     ],
 )
 def test_needs_no_key_where_another_way_in_was_chosen(client: dict[str, Any]) -> None:
@@ -94,6 +95,14 @@ def test_warns_of_what_is_probably_not_meant(client: dict[str, Any], path: str) 
     [line] = advise(settings_of(client=client))
     assert line.startswith(f"{path}: ")
     assert "short " not in line
+
+
+def test_warns_of_a_proxy_that_is_never_asked() -> None:
+    proxy = {"publish": {"enabled": True, "endpoint": "http://backend/publish"}}
+    [line] = advise(settings_of(channel={"proxy": proxy}))
+    assert line == "channel.proxy.publish: is never asked, as no namespace sets publish_proxy_enabled"
+    asked = {"proxy": proxy, "namespaces": [{"name": "chat", "publish_proxy_enabled": True}]}
+    assert advise(settings_of(channel=asked)) == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
