@@ -129,6 +129,19 @@ def brief(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield from serve(tmp_path_factory.mktemp("brief"), STRICT, "strict-api-key", STRICT_SECRET, **BRIEF)
 
 
+@pytest.fixture(scope="session")
+def serve_config(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], contextlib.AbstractContextManager[Server]]:
+    """Serve a configuration with the strict secret and key."""
+    serving = contextlib.contextmanager(serve)
+    return lambda config: serving(tmp_path_factory.mktemp("own"), config, "strict-api-key", STRICT_SECRET)
+
+
+@pytest.fixture
+def soon() -> Callable[[int], int]:
+    """Tell the Unix second so many seconds from now."""
+    return lambda seconds: int(time.time()) + seconds
+
+
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A strict server that the test may stop."""

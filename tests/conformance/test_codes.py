@@ -24,6 +24,7 @@ ERRORS = {
     108: f"{HERE}/test_publishing.py::test_p41_no_history",
     109: f"{HERE}/test_connecting.py::test_p18_an_expired_token_is_109",
     110: f"{HERE}/test_connecting.py::test_an_expiry_that_is_over_already_is_110",
+    111: f"{HERE}/test_proxies.py::test_p73_too_many_requests",
     112: f"{HERE}/test_recovery.py::test_p47_rather_an_error",
 }
 UNSUBSCRIBES = {
@@ -42,6 +43,7 @@ DISCONNECTS = {
     3010: f"{HERE}/test_recovery.py::test_p51_a_gap",
     3011: f"{HERE}/test_server_api.py::test_p70_the_whitelist",
     3012: f"{HERE}/test_framing.py::test_p11_without_a_pong_it_ends",
+    3013: f"{HERE}/test_proxies.py::test_p73_too_many_requests",
     3014: f"{HERE}/test_trust.py::test_a_revoked_connection_token_is_3014",
     3500: f"{HERE}/test_connecting.py::test_p17_a_bad_token_is_3500",
     3501: f"{HERE}/test_framing.py::test_p05_an_empty_frame_is_3501",
@@ -57,10 +59,8 @@ CANNOT_OCCUR = {
     0: "a client's own unsubscribe: internal to SDKs, never sent",
     1: "a client's own disconnect: internal to SDKs, never sent",
     101: "nothing raises it: who is not known is closed with 3501 or 3500, who lacks a right gets 103",
-    111: "no command is limited by its rate; an application's backend may send it through a proxy",
     113: "belongs to a paging that the protocol has no commands for here",
     3000: "the peer went away: nobody is left to be told",
-    3013: "stands for error 111 on one-way transports, and 111 only comes from an application's backend",
     3509: "errors are not counted: each is answered, and what no SDK sends is 3501 at once",
 }
 SENT = ERRORS | UNSUBSCRIBES | DISCONNECTS
