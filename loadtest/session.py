@@ -87,6 +87,8 @@ class Session:
         Raises:
             NothingMeasured: None could subscribe.
         """
+        if not workers:
+            return  # somebody else subscribes
         self.stage = "connecting"
         origin_ns = soon_ns()
         self.observer.restart(origin_ns)
@@ -98,6 +100,8 @@ class Session:
 
     async def finish_clients(self, crew: Crew, workers: range, finish: Finish) -> None:
         """Let the subscribers judge and leave."""
+        if not workers:
+            return
         self.stage = "finishing"
         await crew.send(finish, *workers)
         await crew.until(lambda: len(self.collection.subscribers) == len(workers), limit_s=30.0)

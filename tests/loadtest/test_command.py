@@ -69,6 +69,11 @@ def test_publications_in_batches(run: Run, written: Callable[[], dict[str, Any]]
     assert sum(second["counts"].get("deliveries", 0) for second in written()["seconds"]) == 5 * 40
 
 
+def test_it_only_publishes_where_others_subscribe(run: Run, fake_server: Any) -> None:
+    assert run(*FANOUT, "--subscribers", "0", "--sample", "0").exit_code == 0
+    assert fake_server.published == 40
+
+
 @pytest.mark.parametrize(
     ("name", "count", "fault"),
     [
