@@ -165,8 +165,6 @@ async def test_p51_a_gap(brief, connected, user, channel, is_server_side):
     peer = await connected(brief, user, **({"channels": [name]} if is_server_side else {}))
     if not is_server_side:
         await peer.subscribe(name)
-    fill(brief, name, 1)
-    assert (await peer.publication(name))["offset"] == 1
     before = peer.log.count({})
     await peer.until(lambda _message: peer.log.count({}) >= before + 2)  # over a second has passed, and with it the stream
     fill(brief, name, 1)
@@ -175,4 +173,4 @@ async def test_p51_a_gap(brief, connected, user, channel, is_server_side):
     else:
         push = await peer.push("unsubscribe", name)
         assert push["unsubscribe"] == {"code": 2500, "reason": "insufficient state"}
-        assert (await peer.subscribe(name))["offset"] == 1
+        assert (await peer.subscribe(name))["positioned"] is True
