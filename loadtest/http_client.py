@@ -23,6 +23,7 @@ class HttpConnection:
         self._timeout_s = timeout_s
         self._head = f"Host: {target.authority}\r\nX-API-Key: {api_key}\r\nContent-Type: application/json\r\n"
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._turn = asyncio.Lock()
 
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Send one POST and await (status, body).
@@ -43,6 +44,10 @@ class HttpConnection:
             streams[1].close()
 
     async def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        async with self._turn:  # callers that overlap wait for each other
+            return await self._exchange_alone(method, path, body)
+
+    async def _exchange_alone(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         request = f"{method} {self._target.prefix}{path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n".encode()
         try:
             async with asyncio.timeout(self._timeout_s):

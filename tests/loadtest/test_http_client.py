@@ -86,3 +86,13 @@ async def test_no_whole_answer_is_a_failure_and_the_next_request_opens_anew(answ
 async def test_a_port_without_a_listener_is_a_failure(free_port: int) -> None:
     with pytest.raises(HttpFailed, match=r"refused|Connect"):
         await HttpConnection(Target("127.0.0.1", free_port), "k").get("/")
+
+
+async def test_callers_that_overlap_wait_for_each_other() -> None:
+    answers = (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2")
+    async with serving(*answers) as (target, _requests, connections):
+        connection = HttpConnection(target, "key")
+        got = await asyncio.gather(connection.get("/a"), connection.get("/b"))
+        await connection.aclose()
+    assert got == [(200, b"1"), (200, b"2")]
+    assert connections == [1]
