@@ -99,6 +99,7 @@ class Node:
         self.proxies = Proxies(settings, clock)
         self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
+        self.entrances.heal_with(self.positions.heal)
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._handlers = self._make_handlers(rpc_methods)
         engine.pubsub.on_message(self.deliver)

@@ -60,7 +60,15 @@ class Positions:
         self._tasks.run(self._heal(room), "positions.heal")
 
     async def _heal(self, room: Room) -> None:
-        """Go on until nothing is held back. What is held stays so while we wait, so that order is kept."""
+        """Go on until nothing is held back, then let those in who wait for it."""
+        await self._fill(room)
+        if room.held is None:
+            waiting, room.when_whole = room.when_whole, []
+            for call in waiting:
+                call()
+
+    async def _fill(self, room: Room) -> None:
+        """Fill gaps. What is held stays so while we wait, so that order is kept."""
         while room.held is not None:
             try:
                 missed = await self._missed(room)

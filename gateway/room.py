@@ -6,6 +6,7 @@ with all that come after it, until
 `gateway.positions` has filled the gap from history or given it up.
 """
 
+from collections.abc import Callable
 from enum import Enum
 
 from broker.model import Join, Leave, Position, Publication
@@ -38,6 +39,7 @@ class Room:
         "position",
         "positioned",
         "size",
+        "when_whole",
     )
 
     def __init__(self, channel: str) -> None:
@@ -50,6 +52,8 @@ class Room:
         self.is_dirty = False
         self.position: Position | None = None
         self.held: list[Publication] | None = None
+        # Called when nothing is held back any more.
+        self.when_whole: list[Callable[[], None]] = []
         self.checked_at = 0.0
         self._base: bytes | None = None
 
@@ -57,6 +61,11 @@ class Room:
     def is_empty(self) -> bool:
         """Whether nobody is in it or on the way in."""
         return self.size == 0 and not self.entering
+
+    def is_behind(self, top: Position) -> bool:
+        """Whether its stream has gone on, as somebody has read, without its having heard of that yet."""
+        at = self.position
+        return at is not None and (at.epoch != top.epoch or at.offset < top.offset)
 
     def add(self, member: Member, audience: Audience, passes: Filter | None, *, is_positioned: bool) -> None:
         """Let a member in; what waits for this turn must have been written before."""

@@ -7,6 +7,9 @@ what was read, the reply is queued, and only then does the client become a membe
 before its reply, nor one twice, nor misses one.
 """
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 
 from broker.channels import ChannelRules, history_meta_ttl_s
@@ -74,6 +77,11 @@ class Entrances:
         self._rules = rules
         self._recovery_limit = recovery_limit
         self._best_effort = BestEffort()
+        self._heal: Callable[[Room], None] = _hold_back
+
+    def heal_with(self, heal: Callable[[Room], None]) -> None:
+        """Say who fills the gap of a room that holds publications back; called once, before anybody enters."""
+        self._heal = heal
 
     async def prepare(self, client: Client, channel: str, grant: Grant, asked: Asked) -> Entrance:
         """Do all that may wait.
@@ -90,6 +98,7 @@ class Entrances:
             await self._upstream.link(channel)
             if grant.is_positioned:
                 entrance.read = await self._read(channel, grant, asked)
+                await self._until_level(room, entrance.read.top)
             if grant.keeps_presence:
                 entrance.has_presence = True
                 await self._presence.add(channel, _info(client, grant.info))
@@ -102,13 +111,16 @@ class Entrances:
         """Decide what the client gets. Synchronous, and followed by the reply and `take_place` in the same turn.
 
         Raises:
-            DisconnectClient: 3010, when live publications do not join the stream that was read.
+            DisconnectClient: 3010, when live publications do not join the stream that was read, or the room has just begun
+                to fill a gap.
             ClientError: 112, when the client insists on a recovery that cannot be.
         """
         grant, asked = entrance.grant, entrance.asked
         wants_recovery = asked.position is not None or grant.recovers_always
         if entrance.read is None:
             return Entry(grant, None, asked.position is not None)
+        if entrance.room.held is not None:
+            raise DisconnectClient(disconnects.INSUFFICIENT_STATE)
         buffered = entrance.room.entering[entrance.client]
         try:
             merged = merge(entrance.read, buffered)
@@ -126,10 +138,10 @@ class Entrances:
         room, client = entrance.room, entrance.client
         del room.entering[client]
         client.subscribing.discard(room.channel)
-        subscription = self._hub.join(client, room, entrance.grant)
-        if entrance.read is not None and room.position is None:
-            room.position = entrance.read.top
-        return subscription
+        read = entrance.read
+        if read is not None and (room.position is None or (not room.size and room.is_behind(read.top))):
+            room.position = read.top
+        return self._hub.join(client, room, entrance.grant)
 
     async def announce(self, subscription: Subscription, client: Client) -> None:
         """Tell the channel that the client came, after its reply; the client hears of itself too."""
@@ -188,6 +200,19 @@ class Entrances:
             leave = Leave(_info(client, subscription.chan_info))
             await self._best_effort(self._pubsub.publish_membership(channel, leave))
 
+    async def _until_level(self, room: Room, top: Position) -> None:
+        """Have a room catch up with a top that was read before pub/sub brought it, and wait while it fills a gap.
+
+        Whoever enters stands at that top; what the room gets to hear of later would reach it twice.
+        """
+        if room.size and room.held is None and room.is_behind(top):
+            room.held = []
+            self._heal(room)
+        while room.held is not None:
+            whole = asyncio.Event()
+            room.when_whole.append(whole.set)
+            await whole.wait()
+
     def _recover(self, grant: Grant, asked: Asked, merged: Slice) -> Recovery:
         if grant.recovers_cache:
             newest = merged.publications[-1] if merged.publications else None
@@ -208,6 +233,10 @@ class Entrances:
             except PositionLost:
                 pass
         return await self._history.read(channel, since=None, limit=0, meta_ttl_s=kept_s)
+
+
+def _hold_back(room: Room) -> None:
+    raise AssertionError(f"nobody was named who heals rooms: {room.channel}")
 
 
 def _info(client: Client, chan_info: bytes) -> ClientInfo:

@@ -1,0 +1,149 @@
+"""Entering a room that is filling a gap: what it holds back must not come twice."""
+
+import asyncio
+
+import pytest
+
+from broker.channels import publish_options
+from broker.model import Publication
+
+STREAM = {
+    "without_namespace": {
+        "allow_subscribe_for_client": True,
+        "history_size": 10,
+        "history_ttl": "60s",
+        "force_recovery": True,
+    }
+}
+
+
+class Scene:
+    """A room with one member, whose stream goes on while the first read of history from now on is held."""
+
+    def __init__(self, world):
+        self.world, self.loses = world, False
+        world.engine.pubsub.on_message(self._deliver)
+        self.member = world.connected("1")
+        self.member.send({"id": 2, "subscribe": {"channel": "a"}})
+        self._read, self.gate, self._is_first = world.engine.history.read, asyncio.Event(), True
+        world.node.positions._history = self  # only the node's own reads wait
+
+    def _deliver(self, channel, message):
+        if not self.loses:
+            self.world.node.deliver(channel, message)
+
+    async def read(self, *args, **options):
+        await self.gate.wait()
+        return await self._read(*args, **options)
+
+    async def publish(self, number, *, lost=False):
+        self.loses = lost
+        kept = publish_options(self.world.node.rules.options("a"))
+        await self.world.engine.pubsub.publish("a", Publication(b"%d" % number), kept)
+
+
+async def turns():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def offsets(messages):
+    found = []
+    for message in messages:
+        if "subscribe" in message:
+            found += [message["subscribe"]["offset"]]
+            found += [publication["offset"] for publication in message["subscribe"].get("publications", ())]
+        elif "pub" in message.get("push", {}):
+            found.append(message["push"]["pub"]["offset"])
+    return found
+
+
+@pytest.mark.parametrize("recover", [{}, {"recover": True, "offset": 1}])
+async def test_whoever_enters_while_a_gap_is_filled_gets_each_once(world, recover):
+    scene = Scene(world(channel=STREAM))
+    await scene.publish(1)
+    await scene.publish(2, lost=True)
+    await scene.publish(3)
+    client = scene.world.connected("2")
+    got = client.send({"id": 2, "subscribe": {"channel": "a", **recover}})
+    scene.gate.set()
+    await turns()
+    got += client.read()
+    await scene.publish(4)
+    got += client.read()
+    assert client.closed is None
+    assert offsets(got) == ([1, 2, 3, 4] if recover else [3, 4])
+    assert offsets(scene.member.read()) == [1, 2, 3, 4]
+
+
+async def test_whoever_does_so_with_its_connect(world):
+    scene = Scene(world(channel=STREAM))
+    await scene.publish(1)
+    await scene.publish(2, lost=True)
+    await scene.publish(3)
+    client = scene.world.client()
+    client.send({"id": 1, "connect": {"token": scene.world.token("2", channels=["a"])}})
+    scene.gate.set()
+    await turns()
+    connected, *pushes = client.read()
+    assert connected["connect"]["subs"]["a"]["offset"] == 3
+    assert offsets(pushes) == []
+
+
+async def test_one_that_leaves_while_it_waits(world):
+    scene = Scene(world(channel=STREAM))
+    await scene.publish(1)
+    await scene.publish(2, lost=True)
+    await scene.publish(3)
+    client = scene.world.connected("2")
+    client.send({"id": 2, "subscribe": {"channel": "a"}})
+    client.vanish()
+    scene.gate.set()
+    await turns()
+    assert scene.world.node.hub.room("a").entering == {}
+    assert offsets(scene.member.read()) == [1, 2, 3]
+
+
+async def test_whoever_has_read_more_than_the_room_has_heard_gets_it_once(world):
+    scene = Scene(world(channel=STREAM))
+    await scene.publish(1)
+    late = []
+    scene.world.engine.pubsub.on_message(lambda channel, message: late.append((channel, message)))
+    await scene.publish(2)
+    scene.gate.set()
+    client = scene.world.connected("2")
+    got = client.send({"id": 2, "subscribe": {"channel": "a"}})
+    await turns()
+    for channel, message in late:
+        scene.world.node.deliver(channel, message)
+    scene.world.engine.pubsub.on_message(scene._deliver)
+    await scene.publish(3)
+    got += client.read()
+    assert offsets(got) == [2, 3]
+    assert offsets(scene.member.read()) == [1, 2, 3]
+
+
+async def test_a_room_that_missed_something_while_only_somebody_entered_begins_anew(world):
+    scene = Scene(world(channel=STREAM))
+    scene.member.vanish()
+    scene.gate.set()
+    linked, subscribe = asyncio.Event(), scene.world.engine.pubsub.subscribe
+
+    async def slow(channel):
+        if channel == "a":
+            await linked.wait()
+        await subscribe(channel)
+
+    scene.world.engine.pubsub.subscribe = slow
+    client = scene.world.connected("2")
+    client.send({"id": 2, "subscribe": {"channel": "a"}})
+    await scene.publish(1, lost=True)
+    # What is under way when a channel is let go may still arrive, and then the next one does not.
+    kept = scene.world.engine.history.read
+    scene.world.node.deliver("a", (await kept("a", since=None, limit=1)).publications[0])
+    await scene.publish(2, lost=True)
+    linked.set()
+    await turns()
+    await scene.publish(3)
+    await turns()
+    assert offsets(client.read()) == [2, 3]
