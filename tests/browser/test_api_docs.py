@@ -2,7 +2,6 @@
 
 import asyncio
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,6 @@ async def test_a_search_leaves_what_it_names(docs: Page) -> None:
     assert await docs.locator("article:visible").count() > 20
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 async def test_the_call_that_is_copied_works_in_a_shell(docs: Page, server) -> None:
     await docs.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await docs.get_by_role("article").filter(has_text="/api/info").get_by_role("button", name="Copy").click()
