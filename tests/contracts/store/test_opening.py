@@ -102,7 +102,8 @@ async def test_connections_that_the_server_ends_are_replaced(
 ) -> None:
     postgres_server.psql("CREATE DATABASE ended")
     store = await open_store(postgres_server.get_uri(database="ended"), clock=clock)
-    postgres_server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ended'")
+    # With a timeout the server answers only once the processes are gone, and with them their ends of our connections.
+    postgres_server.psql("SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = 'ended'")
     await settle()  # the loop sees that they ended
     assert await store.ledger.next_due() is None
     await store.close()
