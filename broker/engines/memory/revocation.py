@@ -1,7 +1,6 @@
 """Revoked tokens and blocked users of a single process; a new process has forgotten them."""
 
-from broker.engines.memory.deadlines import SWEEP, Deadlines
-from broker.errors import BadInput
+from broker.engines.memory.words import Words
 from config.clock import Clock
 
 __all__ = ["MemoryRevocation"]
@@ -11,84 +10,30 @@ class MemoryRevocation:
     """The port Revocation. Times are Unix seconds, as in the tokens themselves."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._until_by_token: dict[str, float] = {}
-        # Per user and channel ("" for all): tokens issued before the first moment are refused until the second one.
-        self._bounds: dict[tuple[str, str], tuple[float, float]] = {}
-        self._until_by_blocked_user: dict[str, float] = {}
-        self._token_ends: Deadlines[str] = Deadlines()
-        self._bound_ends: Deadlines[tuple[str, str]] = Deadlines()
-        self._block_ends: Deadlines[str] = Deadlines()
+        self._words = Words(clock)
 
     def is_revoked(self, *, user: str, token_id: str, issued_at: float, channel: str = "") -> bool:
-        until = self._until_by_token.get(token_id)
-        if until is not None and self._now() < until:
-            return True
-        return self._is_too_old(user, "", issued_at) or (channel != "" and self._is_too_old(user, channel, issued_at))
+        return self._words.is_revoked(user=user, token_id=token_id, issued_at=issued_at, channel=channel)
 
     def is_blocked(self, user: str) -> bool:
-        until = self._until_by_blocked_user.get(user)
-        return until is not None and self._now() < until
+        return self._words.is_blocked(user)
 
     async def revoke_token(self, token_id: str, *, until: float) -> None:
-        if not token_id:
-            raise BadInput("token_id", "must not be empty")
-        self._sweep()
-        self._until_by_token[token_id] = max(until, self._until_by_token.get(token_id, until))
-        self._token_ends.note(until, token_id)
+        self._words.refuse_token(token_id, until=until)
 
     async def revoke_user_tokens(self, user: str, *, issued_before: float, until: float, channel: str = "") -> None:
-        self._sweep()
-        key = user, channel
-        known = self._bounds.get(key, (issued_before, until))
-        self._bounds[key] = (max(issued_before, known[0]), max(until, known[1]))
-        self._bound_ends.note(until, key)
+        self._words.refuse_older(user, channel, issued_before=issued_before, until=until)
 
     async def block_user(self, user: str, *, until: float) -> None:
-        if not user:
-            raise BadInput("user", "must not be empty")
-        self._sweep()
-        self._until_by_blocked_user[user] = until
-        self._block_ends.note(until, user)
+        self._words.block(user, until=until)
 
     async def unblock_user(self, user: str) -> None:
-        self._until_by_blocked_user.pop(user, None)
+        self._words.unblock(user)
 
     def clear(self) -> None:
         """Trust everybody again."""
-        self._until_by_token.clear()
-        self._bounds.clear()
-        self._until_by_blocked_user.clear()
-        self._token_ends = Deadlines()
-        self._bound_ends = Deadlines()
-        self._block_ends = Deadlines()
+        self._words.clear()
 
     def __len__(self) -> int:
         """Count the tokens and users that are held."""
-        return len(self._until_by_token) + len(self._bounds) + len(self._until_by_blocked_user)
-
-    def _is_too_old(self, user: str, channel: str, issued_at: float) -> bool:
-        bounds = self._bounds.get((user, channel))
-        return bounds is not None and issued_at < bounds[0] and self._now() < bounds[1]
-
-    def _now(self) -> float:
-        return self._clock.now().timestamp()
-
-    def _sweep(self) -> None:
-        """Forget a few words whose time is over; one that was prolonged has a later note."""
-        now = self._now()
-        for _ in range(SWEEP):
-            if (due := self._token_ends.pop_due(now)) is None:
-                break
-            if self._until_by_token.get(due[1], now + 1) <= now:
-                del self._until_by_token[due[1]]
-        for _ in range(SWEEP):
-            if (bound := self._bound_ends.pop_due(now)) is None:
-                break
-            if bound[1] in self._bounds and self._bounds[bound[1]][1] <= now:
-                del self._bounds[bound[1]]
-        for _ in range(SWEEP):
-            if (due := self._block_ends.pop_due(now)) is None:
-                break
-            if self._until_by_blocked_user.get(due[1], now + 1) <= now:
-                del self._until_by_blocked_user[due[1]]
+        return len(self._words)
