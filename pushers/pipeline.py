@@ -19,6 +19,7 @@ from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
 from broker.limits import Limits
 from broker.notification import Lane
 from broker.notification import Provider as ProviderName
+from broker.outage import Outage
 from broker.presence import UserPresence
 from broker.pubsub import PubSub
 from config.clock import Clock
@@ -32,7 +33,6 @@ from pushers.lanes import hungry_lanes, quotas
 from pushers.leases import Held, renew_forever
 from pushers.live import LiveRoute
 from pushers.metrics import Metrics
-from pushers.outage import Outage
 from pushers.planner import Planner
 from pushers.provider import Provider
 from pushers.rates import Rates

@@ -8,12 +8,12 @@ from typing import Final
 from broker.errors import EngineUnavailable
 from broker.ledger import PlanDone, Step
 from broker.notification import Entry, Outcome, Provider, State
+from broker.outage import Outage
 from broker.presence import UserPresence
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.leases import Held
 from pushers.live import LiveRoute
-from pushers.outage import Outage
 from pushers.retry import RetryAt, RetryPolicy, next_try
 from pushers.router import Plan, asks_presence, plan, plan_without_live
 

@@ -13,12 +13,12 @@ from typing import Any, Final
 from broker.errors import EngineUnavailable
 from broker.ledger import SendDone, Step
 from broker.notification import Lane
+from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
 from pushers import verdict
 from pushers.gate import Gate, Permit
 from pushers.leases import Held
-from pushers.outage import Outage
 from pushers.outcome import SendOutcome
 from pushers.provider import Provider
 from pushers.rates import Rates
