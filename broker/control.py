@@ -15,6 +15,7 @@ __all__ = [
     "Perform",
     "Refresh",
     "Selector",
+    "Shed",
     "Subscribe",
     "SubscriptionInfo",
     "TokenInfo",
@@ -84,7 +85,21 @@ class Distrust(msgspec.Struct, frozen=True, tag="distrust"):
     channel: str = ""
 
 
-Command = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust
+class Shed(msgspec.Struct, frozen=True, tag="shed"):
+    """Send a share of a node's clients away, so that they come back elsewhere.
+
+    Attributes:
+        node: Uid or name of the node that is meant; "" for every one. Several may share a name.
+        share: How many of its clients, above 0 and up to 1; chosen by chance.
+        spread_s: Over how many seconds they are told.
+    """
+
+    node: str
+    share: float
+    spread_s: float
+
+
+Command = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Shed
 
 
 class TokenInfo(msgspec.Struct, frozen=True, omit_defaults=True):
