@@ -182,6 +182,13 @@ class ClientSettings(_Section):
     expired_sub_close_delay: Duration = Field(25.0, description="Grace after a subscription expires.")
     presence_update_interval: Duration = Field(27.0, description="Tick of presence, expiry and position checks.")
     channel_position_check_delay: Duration = Field(
+class CommandRateSettings(_Section):
+    """How fast one client may send commands; past four times the rate for long it is disconnected."""
+
+    per_s: float = Field(0.0, ge=0, le=1_000_000, description="Commands per second and client on average; 0 sets no limit.")
+    burst: int = Field(100, ge=1, description="Commands that may come at once under per_s.")
+
+
         40.0, description="How old a comparison of a room with its stream may become."
     )
     channel_limit: int = Field(128, ge=1, description="Subscriptions per client.")
@@ -205,6 +212,7 @@ class ClientSettings(_Section):
         return self
 
 
+    command_rate: CommandRateSettings = CommandRateSettings()
 class ChannelOptions(_Section):
     """What a channel may do, and who may do it (also the options of channels without a namespace)."""
 

@@ -42,6 +42,7 @@ from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind, Transport
+from gateway.session.command_rate import command_rate
 from gateway.upstream import Upstream
 from gateway.wheel import PingRing, Wheel
 
@@ -110,6 +111,7 @@ class Node:
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
         self.positions.start()
 
+        self._command_rate = command_rate(client.command_rate, clock)
     def stop(self) -> None:
         """End them."""
         if self._ticker is not None:
@@ -131,7 +133,8 @@ class Node:
         """Take a new connection whose transport is open."""
         client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
         self.expiry.watch_connecting(client)
-        session = Session(client, self._handlers, self.tasks, concurrency=self.settings.client.concurrency)
+        concurrency = self.settings.client.concurrency
+        session = Session(client, self._handlers, self.tasks, concurrency=concurrency, rate=self._command_rate)
         self.sessions.add(session)
         if transport.wire.kind is Kind.EMULATED:
             self.emulated[client.session_id] = session

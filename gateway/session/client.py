@@ -33,6 +33,7 @@ class Client:
     __slots__ = (
         "_on_gone",
         "awaits_pong",
+        "commands_until",
         "conn_info",
         "connected_at",
         "emulated_headers",
@@ -81,6 +82,7 @@ class Client:
         self.expire_at = 0
         self.expiry_note: Note | None = None
         self.awaits_pong = False
+        self.commands_until = 0.0
         self.is_paused = False
         self.ping_slot = -1
         # How the way up of a one-way transport finds this client; a secret between the two.

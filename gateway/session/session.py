@@ -3,7 +3,7 @@
 A command that needs no I/O is done when `receive` returns. One that has to wait gets a task; meanwhile later commands
 wait in a backlog, or run beside it up to `client.concurrency`. Commands that change what the client is (connect,
 subscribe, refresh …) always run alone. A long backlog stops the reading of the socket, so that a hurried peer waits
-instead of filling our memory.
+instead of filling our memory; where a rate is set, what comes faster is refused before it gets so far.
 """
 
 from collections import deque
@@ -19,6 +19,7 @@ from gateway.protocol.disconnects import Disconnect, DisconnectClient
 from gateway.protocol.errors import ClientError, Error
 from gateway.protocol.messages import Command, Reply
 from gateway.session.client import Client
+from gateway.session.command_rate import CommandRate, Pace
 from gateway.session.eager import step
 from gateway.session.states import Event, State
 from gateway.tasks import Tasks
@@ -53,11 +54,19 @@ _FAULT: Final = Command(id=-1)  # stands in the backlog for a frame that could n
 class Session:
     """Reads a client's frames."""
 
-    __slots__ = ("_backlog", "_concurrency", "_handlers", "_is_alone", "_running", "_tasks", "client")
+    __slots__ = ("_backlog", "_concurrency", "_handlers", "_is_alone", "_rate", "_running", "_tasks", "client")
 
-    def __init__(self, client: Client, handlers: Mapping[str, Handler], tasks: Tasks, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        handlers: Mapping[str, Handler],
+        tasks: Tasks,
+        *,
+        concurrency: int,
+        rate: CommandRate | None = None,
+    ) -> None:
         self.client = client
-        self._handlers, self._tasks, self._concurrency = handlers, tasks, concurrency
+        self._handlers, self._tasks, self._concurrency, self._rate = handlers, tasks, concurrency, rate
         self._backlog: deque[Command] | None = None
         self._running = 0
         self._is_alone = False
@@ -79,11 +88,31 @@ class Session:
 
     def _take(self, command: Command) -> None:
         if _is_pong(command) and self.client.is_connected:
-            self._take_pong()  # it overtakes the backlog: it answers for the connection, not for what waits
+            # It overtakes the backlog: it answers for the connection, not for what waits. Pings set its rate.
+            self._take_pong()
+        elif self._rate is not None and not self._is_in_pace(command, self._rate):
+            pass
         elif self._backlog or not self._may_start(command):
             self._put_off(command)
         else:
             self._start(command)
+
+    def _is_in_pace(self, command: Command, rate: CommandRate) -> bool:
+        """Count a command; refuse it where it comes too fast.
+
+        While connect is under way nothing may be said before its reply, so what came with it is let through; only a flood
+        ends there.
+        """
+        client = self.client
+        match rate.judge(client):
+            case Pace.RECKLESS:
+                client.disconnect(disconnects.TOO_MANY_REQUESTS)
+                return False
+            case Pace.TOO_FAST if client.is_connected and command is not _FAULT:
+                if command.id > 0:  # a `send` has no reply
+                    client.reply(Reply(id=command.id, error=errors.TOO_MANY_REQUESTS))
+                return False
+        return True
 
     def _put_off(self, command: Command) -> None:
         if self._backlog is None:
