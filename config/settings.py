@@ -205,6 +205,11 @@ class CommandRateSettings(_Section):
     subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
     proxy: ClientProxySettings = ClientProxySettings()
 
+    channel_position_max_time_lag: Duration = Field(
+        0.0,
+        description="How late a publication of a stream may reach this node, by the clocks of both ends; a later one is "
+        "insufficient state for positioned subscribers. 0 sets no limit.",
+    )
     @model_validator(mode="after")
     def _pong_before_ping(self) -> Self:
         if self.pong_timeout >= self.ping_interval > 0:

@@ -111,6 +111,8 @@ class Node:
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
         self.positions.start()
 
+        self._watches_lag = client.channel_position_max_time_lag > 0
+        self._command_rate = command_rate(client.command_rate, clock)
         self._command_rate = command_rate(client.command_rate, clock)
     def stop(self) -> None:
         """End them."""
@@ -132,6 +134,10 @@ class Node:
     def open_session(self, transport: Transport) -> Session:
         """Take a new connection whose transport is open."""
         client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
+        if self.is_draining and not isinstance(message, Publication):
+            return  # those still here go as well; telling them of everybody who goes before them is quadratic work
+        if self._watches_lag and isinstance(message, Publication):
+            self.positions.check_lag(room, message)
         self.expiry.watch_connecting(client)
         concurrency = self.settings.client.concurrency
         session = Session(client, self._handlers, self.tasks, concurrency=concurrency, rate=self._command_rate)

@@ -4,7 +4,8 @@ Pub/sub may lose messages; offsets tell where. A gap is healed by the node itsel
 history and delivers it in order, and the clients notice nothing. Only what history cannot fill becomes *insufficient
 state*: client-side subscriptions are told to come back (2500), connections with a server-side one to reconnect
 (3010), and both then recover or learn that they cannot. Silence is checked too: at times each room with positioned
-subscribers is compared with its stream's top, one read per channel.
+subscribers is compared with its stream's top, one read per channel. So is lateness, where a limit is set: what comes too
+late says that more is on its way, and whoever must not miss anything reads it from history sooner.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from gateway.protocol.messages import Push, UnsubscribePush
 from gateway.room import Room, Taken
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
+from gateway.session.subscription import Subscription
 from gateway.tasks import Tasks
 from gateway.wheel import Wheel
 
@@ -59,6 +61,14 @@ class Positions:
         """Fill the gap of a room that holds publications back."""
         self._tasks.run(self._heal(room), "positions.heal")
 
+    def check_lag(self, room: Room, publication: Publication) -> None:
+        """See whether a live publication comes too late; its room's positioned subscribers then do not get it."""
+        if not publication.time_ms or not room.positioned or room.has(publication):
+            return
+        lag_s = self._clock.now().timestamp() - publication.time_ms / 1000
+        if lag_s > self._settings.channel_position_max_time_lag:
+            self._tasks.run(self._clean_up(self._give_up(room)), "positions.lag")
+
     async def _heal(self, room: Room) -> None:
         """Go on until nothing is held back, then let those in who wait for it."""
         await self._fill(room)
@@ -78,9 +88,10 @@ class Positions:
                     return
                 missed = None
             if missed is None:
-                await self._give_up(room)
+                await self._clean_up(self._give_up(room))
             if not self._deliver(room, missed or ()):
-                await self._give_up(room)  # history has nothing that leads on to what is held
+                # History has nothing that leads on to what is held.
+                await self._clean_up(self._give_up(room))
 
     async def _missed(self, room: Room) -> Sequence[Publication] | None:
         """Read what lies behind the room's position; None where history does not go on from there without a hole."""
@@ -112,25 +123,34 @@ class Positions:
                 return has_moved
         return True
 
-    async def _give_up(self, room: Room) -> None:
-        """Tell all positioned subscribers that they cannot be kept whole here; the others go on."""
+    def _give_up(self, room: Room) -> list[tuple[Client, Subscription]]:
+        """Tell all positioned subscribers, at once, that they cannot be kept whole here; the others go on.
+
+        Returns:
+            The places that were lost, which are to be cleaned up.
+        """
         room.position = None  # whatever comes next counts as the beginning
         reason = disconnects.UNSUBSCRIBED_INSUFFICIENT_STATE
         push = Push(channel=room.channel, unsubscribe=UnsubscribePush(reason.code, reason.reason))
         lost = [client for client in self._hub.members(room) if client.subscriptions[room.channel].grant.is_positioned]
         _log.warning("positions.insufficient_state", clients=len(lost))
-        for client in lost:
-            await self._take_out(client, room.channel, push)
+        left = [(client, self._take_out(client, room.channel, push)) for client in lost]
+        return [(client, subscription) for client, subscription in left if subscription is not None]
 
-    async def _take_out(self, client: Client, channel: str, push: Push) -> None:
+    def _take_out(self, client: Client, channel: str, push: Push) -> Subscription | None:
+        """Tell one; None where there is nothing left to clean up: a connection that ends does that itself."""
         subscription = client.subscriptions.get(channel)
         if subscription is None:
-            return  # it left by itself meanwhile
+            return None  # it left meanwhile: who disconnects may take others along
         if subscription.is_server_side:
             client.disconnect(disconnects.INSUFFICIENT_STATE)
-        else:
-            self._entrances.leave(client, channel)
-            client.push(push)
+            return None
+        self._entrances.leave(client, channel)
+        client.push(push)
+        return subscription
+
+    async def _clean_up(self, left: list[tuple[Client, Subscription]]) -> None:
+        for client, subscription in left:
             await self._entrances.clean_up(client, subscription)
 
     def _check_all(self) -> None:

@@ -67,6 +67,11 @@ class Room:
         at = self.position
         return at is not None and (at.epoch != top.epoch or at.offset < top.offset)
 
+    def has(self, publication: Publication) -> bool:
+        """Whether it has come as far as a publication of its stream already."""
+        at = self.position
+        return at is not None and publication.epoch == at.epoch and publication.offset <= at.offset
+
     def add(self, member: Member, audience: Audience, passes: Filter | None, *, is_positioned: bool) -> None:
         """Let a member in; what waits for this turn must have been written before."""
         cohort = self.cohorts.get(audience)

@@ -115,3 +115,81 @@ async def test_unpositioned_subscribers_go_on(world):
     await lossy.publish(2, lost=True)
     await lossy.publish(3)
     assert data(client.read()) == [1, 3]
+
+
+def stream_of(lag, **options):
+    return {
+        "client": {"channel_position_max_time_lag": lag},
+        "channel": {"without_namespace": {**STREAM["without_namespace"], **options}},
+    }
+
+
+def bring(world, offset, late_s, channel="a"):
+    """Have the node hear of a publication that its engine took a while ago."""
+    epoch = world.node.hub.room(channel).position.epoch
+    time_ms = int((world.clock.now().timestamp() - late_s) * 1000)
+    world.node.deliver(channel, Publication(b"%d" % offset, offset=offset, epoch=epoch, time_ms=time_ms))
+
+
+async def test_what_comes_too_late_is_told(world):
+    world = world(**stream_of("2s"))
+    client = entered(world)
+    bring(world, 1, 1.9)
+    bring(world, 2, 2.1)
+    messages = client.read()
+    assert data(messages) == [1]
+    assert messages[-1]["push"] == {"channel": "a", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}
+    assert client.closed is None
+    assert "a" not in world.node.hub.channels()
+
+
+async def test_what_comes_too_late_ends_a_connection_with_a_server_side_subscription(world):
+    world = world(**stream_of("2s"))
+    client = world.connected("7")
+    bring(world, 1, 60, channel="#7")
+    assert client.closed == (3010, "insufficient state")
+
+
+async def test_those_without_a_position_get_what_is_late(world):
+    world = world(**stream_of("2s", force_positioning=False, allow_positioning=True))
+    plain, positioned = world.connected("1"), world.connected("2")
+    plain.send({"id": 2, "subscribe": {"channel": "a"}})
+    positioned.send({"id": 2, "subscribe": {"channel": "a", "positioned": True}})
+    bring(world, 1, 60)
+    assert data(plain.read()) == [1]
+    assert data(positioned.read()) == []
+    bring(world, 2, 60)
+    assert data(plain.read()) == [2]
+
+
+async def test_a_late_one_that_is_known_already_means_nothing(world):
+    world = world(**stream_of("2s"))
+    client = entered(world)
+    bring(world, 1, 0)
+    bring(world, 1, 60)
+    bring(world, 2, 0)
+    assert data(client.read()) == [1, 2]
+
+
+async def test_a_late_one_in_a_gap_that_is_being_filled(world):
+    """The gap is given up for those who must not miss anything; the others get all of it."""
+    world = world(**stream_of("2s", force_positioning=False, allow_positioning=True))
+    lossy = Lossy(world)
+    plain, positioned = world.connected("1"), world.connected("2")
+    plain.send({"id": 2, "subscribe": {"channel": "a"}})
+    positioned.send({"id": 2, "subscribe": {"channel": "a", "positioned": True}})
+    await lossy.publish(1)
+    await lossy.publish(2, 3, lost=True)
+    room = world.node.hub.room("a")
+    room.held = []  # as when the read is under way
+    bring(world, 4, 60)
+    world.node.positions.heal(room)
+    assert [entry["push"]["unsubscribe"]["code"] for entry in positioned.read() if "unsubscribe" in entry["push"]] == [2500]
+    assert data(plain.read()) == [1, 4]
+
+
+async def test_lateness_does_not_count_by_default(world):
+    world = world(channel=STREAM)
+    client = entered(world)
+    bring(world, 1, 3600)
+    assert data(client.read()) == [1]
