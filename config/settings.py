@@ -334,7 +334,8 @@ class TransportSettings(_Section):
 
 
 class HealthSettings(_Section):
-    enabled: bool = Field(False, description="Answer /health.")
+    enabled: bool = Field(False, description="Answer /health and /health/ready.")
+    grace: Duration = Field(10.0, description="How long the engine or the store may be away before a process is not ready.")
 
 
 class PrometheusSettings(_Section):
@@ -357,6 +358,13 @@ class RpcNamespaceSettings(RpcOptions):
 class RpcSettings(_Section):
     ping: RpcPingSettings = RpcPingSettings()
     proxy: ProxySettings = ProxySettings()
+    worker_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Under --workers, worker 1 answers /metrics and /health at this port too, worker 2 at the next, and so on; "
+        "0 for none.",
+    )
     without_namespace: RpcOptions = RpcOptions()
     namespaces: tuple[RpcNamespaceSettings, ...] = Field((), description="Options of RPC methods by their namespace.")
 
@@ -369,7 +377,30 @@ class RpcSettings(_Section):
 
 class NodeSettings(_Section):
     name: str = Field("", description="Shown in info; made from host and port when empty.")
-    shutdown_timeout: Duration = Field(4.0, description="How long work under way may take at the end.")
+    shutdown_delay: Duration = Field(
+        0.0, description="At the end, how long to serve on while /health/ready says no, until load balancers have seen it."
+    )
+    shutdown_spread: Duration = Field(
+        20.0, description="Then, the longest time over which clients are told to go; up to 500 a second go without delay."
+    )
+    shutdown_timeout: Duration = Field(
+        4.0, description="Then, how long goodbyes, commands and deliveries under way may take until they are cut off."
+    )
+
+
+class AdmissionSettings(_Section):
+    lag_limit: Duration = Field(
+        2.0,
+        description="How late the event loop may be, over about a second, before new connections are answered 503 until it has "
+        "come down to half; 0 sets no limit.",
+    )
+
+
+class PusherSettings(_Section):
+    """Where `heliograph pusher` answers, which serves no clients."""
+
+    host: str = Field("127.0.0.1", description="Address where `heliograph pusher` answers /health and /metrics.")
+    port: int = Field(8001, ge=0, le=65535, description="Port for it; 0 takes a free one.")
 
 
 class LogSettings(_Section):
@@ -486,3 +517,5 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    pusher: PusherSettings = PusherSettings()

@@ -31,6 +31,7 @@ class GatewayApp:
         own: list[BaseRoute] = [Route(PATH, _upgrade_required), *transport_routes(settings, node)]
         if settings.health.enabled:
             own.append(Route("/health", self._health))
+            own.append(Route("/health/ready", self._ready))
         if settings.prometheus.enabled:
             own.append(Route("/metrics", _metrics))
         # A few things below the API's prefix are pages as well; whatever else is there is a method, or nothing.
@@ -46,9 +47,13 @@ class GatewayApp:
             await self._pages(scope, receive, send)
 
     async def _health(self, _request: Request) -> Response:
-        if self._node.is_draining:
-            return JSONResponse({}, status_code=503)
-        return JSONResponse({})
+        """Tell that this process lives; until its end has begun, so that nobody waits for it."""
+        return JSONResponse({}, status_code=503 if self._node.is_draining else 200)
+
+    async def _ready(self, _request: Request) -> Response:
+        """Tell whether clients should be sent here, and what speaks against it."""
+        reasons = self._node.readiness.reasons()
+        return JSONResponse({"reasons": reasons}, status_code=503) if reasons else JSONResponse({})
 
 
 class GatewayServer(uvicorn.Server):

@@ -12,6 +12,7 @@ from broker.control import (
     Distrust,
     NodeInfo,
     Refresh,
+    Shed,
     Subscribe,
     SubscriptionInfo,
     TokenInfo,
@@ -33,6 +34,8 @@ from gateway.session.subscription import Source
 
 __all__ = ["Controlled"]
 
+_AboutConnections = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust
+
 # After so many connections other work gets its turn.
 _SLICE = 1000
 
@@ -49,17 +52,23 @@ class Controlled:
         clock: Clock,
         describe: Callable[[], NodeInfo],
         *,
+        shed: Callable[[float, float], None],
         channel_limit: int,
     ) -> None:
         self._hub, self._rules, self._entrances = hub, rules, entrances
         self._expiry, self._clock, self._describe = expiry, clock, describe
-        self._channel_limit = channel_limit
+        self._shed, self._channel_limit = shed, channel_limit
 
     async def perform(self, command: Command) -> None:
         """Carry it out on every matching connection here; none is no error.
 
         A connection that it fails on does not keep it from the others; the first failure is raised after them.
         """
+        if isinstance(command, Shed):
+            node = self._describe()
+            if command.node in ("", node.uid, node.name):
+                self._shed(command.share, command.spread_s)
+            return
         failures: list[Exception] = []
         for number, client in enumerate(self._matching(command), 1):
             try:
@@ -71,13 +80,13 @@ class Controlled:
         if failures:
             raise failures[0]
 
-    def _matching(self, command: Command) -> Iterable[Client]:
+    def _matching(self, command: _AboutConnections) -> Iterable[Client]:
         if not isinstance(command, Distrust):
             return self._hub.find(command.who.user, command.who.client, command.who.session)
         # Nobody keeps who came by which token: revoking a single one is rare, and looks at everybody.
         return self._hub.clients() if command.token_id else self._hub.find(command.user)
 
-    async def _perform(self, client: Client, command: Command) -> None:
+    async def _perform(self, client: Client, command: _AboutConnections) -> None:
         match command:
             case Subscribe():
                 await self._subscribe(client, command)

@@ -26,9 +26,22 @@ class NodeCollector(Collector):
             ("heliograph_transports", "Open transports, connected or not yet", statistics.transports),
         ):
             yield GaugeMetricFamily(name, help_text, value)
+        yield from self._collect_health()
         yield CounterMetricFamily("heliograph_frames_written", "Frames sent to clients", statistics.frames_written)
         yield CounterMetricFamily("heliograph_messages_written", "Messages sent to clients", statistics.messages_written)
         closed = CounterMetricFamily("heliograph_disconnects", "Closed connections by code", labels=["code"])
         for code, count in sorted(self._node.disconnects_by_code.items()):
             closed.add_metric([str(code)], count)
         yield closed
+
+    def _collect_health(self) -> Iterable[Metric]:
+        node = self._node
+        info = GaugeMetricFamily("heliograph_node", "Always 1: which node answers", labels=["uid", "name", "version"])
+        info.add_metric([node.uid, node.name, node.version], 1)
+        yield info
+        yield GaugeMetricFamily("heliograph_loop_lag_seconds", "How late the event loop is, averaged", node.lag.average_s)
+        yield GaugeMetricFamily("heliograph_ready", "Whether new clients should be sent here", int(node.readiness.is_ready))
+        denied = CounterMetricFamily("heliograph_connections_denied", "Connections answered 503, by reason", labels=["reason"])
+        for reason, count in node.admission.denied_by_reason.items():
+            denied.add_metric([reason], count)
+        yield denied

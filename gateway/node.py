@@ -6,6 +6,7 @@ through `gateway.control`. One timer drives the timing wheel.
 """
 
 import asyncio
+import math
 import os
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from broker.engines.engine import Engine
 from broker.model import Join, Leave, Publication
 from config.clock import Clock
 from config.settings import Settings
+from gateway.admission import Admission
 from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import TokenVerifier
 from gateway.commands.connect import Connect
@@ -29,8 +31,11 @@ from gateway.commands.rpc import Rpc, RpcMethod
 from gateway.commands.subscribe import Subscribe
 from gateway.commands.unsubscribe import Unsubscribe
 from gateway.control import Controlled
+from gateway.draining import Farewells, choose_share, draining_pace
 from gateway.fanout import Turn
+from gateway.health import Readiness
 from gateway.hub import Hub
+from gateway.lag import LoopLag
 from gateway.positions import Positions
 from gateway.protocol import disconnects
 from gateway.proxy.proxies import Proxies
@@ -81,9 +86,13 @@ class Node:
         self.sessions: set[Session] = set()
         self.emulated: dict[str, Session] = {}
         self.disconnects_by_code: dict[int, int] = {}
-        self._started_at = clock.monotonic()
+        self._started_at = self._ticked_at = clock.monotonic()
         self._ticker: asyncio.TimerHandle | None = None
+        self._farewells = Farewells(clock)
         client = settings.client
+        self.lag = LoopLag(settings.admission.lag_limit)
+        self.readiness = Readiness(self.lag, clock, grace_s=settings.health.grace)
+        self.admission = Admission(client, self.lag, lambda: len(self.sessions), clock)
         tick_s = min(_TICK_S, client.ping_interval / 10) if client.ping_interval else _TICK_S
         self.wheel = Wheel(clock, tick_s)
         self._pings = PingRing(clock, client.ping_interval, client.pong_timeout, tick_s) if client.ping_interval else None
@@ -110,6 +119,7 @@ class Node:
         """Begin the node's duties; in the loop that its clients live in."""
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
         self.positions.start()
+        self._ticked_at = self.clock.monotonic()
 
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._command_rate = command_rate(client.command_rate, clock)
@@ -124,6 +134,8 @@ class Node:
         """Take what an engine brings and give it to the room of its channel at the end of this turn."""
         room = self.hub.room(channel)
         if room is None:
+        if self.is_draining and not isinstance(message, Publication):
+            return  # those still here go as well; telling them of everybody who goes before them is quadratic work
             return
         taken = room.take(message)
         if taken is Taken.ADDED:
@@ -134,10 +146,6 @@ class Node:
     def open_session(self, transport: Transport) -> Session:
         """Take a new connection whose transport is open."""
         client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
-        if self.is_draining and not isinstance(message, Publication):
-            return  # those still here go as well; telling them of everybody who goes before them is quadratic work
-        if self._watches_lag and isinstance(message, Publication):
-            self.positions.check_lag(room, message)
         self.expiry.watch_connecting(client)
         concurrency = self.settings.client.concurrency
         session = Session(client, self._handlers, self.tasks, concurrency=concurrency, rate=self._command_rate)
@@ -154,22 +162,18 @@ class Node:
         session.client.lose()
 
     @property
-    def is_full(self) -> bool:
-        """Whether no further connection is taken here."""
-        limit = self.settings.client.connection_limit
-        return bool(limit) and len(self.sessions) >= limit
-
-    @property
     def transports(self) -> Sequence[Transport]:
         """The open transports, connected or not yet, as they are now."""
         return [session.client.transport for session in self.sessions]
 
-    async def drain(self, timeout_s: float) -> None:
-        """Tell every client to go (3001) and wait until they have, at most so long."""
-        self.is_draining = True
-        deadline = self.clock.monotonic() + timeout_s
+    async def drain(self, timeout_s: float, *, spread_s: float = 0.0) -> None:
+        """Tell every client to go (3001), the last one within `spread_s`; then wait until they have, at most `timeout_s`."""
+        self.is_draining = self.readiness.is_ending = True
         # Also those who have not connected yet: a connect that is under way must not let them in any more.
-        await self._arrival.see_all_out([session.client for session in self.sessions], disconnects.SHUTDOWN)
+        leaving = [session.client for session in self.sessions]
+        self._farewells.hurry()
+        await self._farewells.say(leaving, disconnects.SHUTDOWN, draining_pace(len(leaving), spread_s))
+        deadline = self.clock.monotonic() + timeout_s
         while self.sessions and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.02)
         for transport in self.transports:
@@ -177,6 +181,17 @@ class Node:
         await self.tasks.drain(max(0.1, deadline - self.clock.monotonic()))
 
     def describe(self) -> NodeInfo:
+    def hurry(self) -> None:
+        """End the spread of a drain that is under way."""
+        self._farewells.hurry()
+
+    def shed(self, share: float, spread_s: float) -> None:
+        """Send a share of the clients away (3011: they come back, elsewhere where there is an elsewhere), the last one within
+        `spread_s`."""
+        leaving = choose_share(self.hub.clients(), share, self.clock)
+        pace_per_s = len(leaving) / spread_s if spread_s else math.inf
+        self.tasks.spawn(self._farewells.say(leaving, disconnects.FORCE_RECONNECT, pace_per_s), "node.shed")
+
         """Tell how this node is."""
         statistics = self.hub.statistics()
         return NodeInfo(
@@ -206,7 +221,16 @@ class Node:
 
     def _controlled(self) -> Controlled:
         limit = self.settings.client.channel_limit
-        return Controlled(self.hub, self.rules, self.entrances, self.expiry, self.clock, self.describe, channel_limit=limit)
+        return Controlled(
+            self.hub,
+            self.rules,
+            self.entrances,
+            self.expiry,
+            self.clock,
+            self.describe,
+            shed=self.shed,
+            channel_limit=limit,
+        )
 
     def _make_handlers(self, rpc_methods: Mapping[str, RpcMethod]) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
@@ -259,5 +283,8 @@ class Node:
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
         passed = self.wheel.turn()
+        now = self.clock.monotonic()
+        passed_s, self._ticked_at = now - self._ticked_at, now
+        self.lag.note(passed_s - self.wheel.tick_s, passed_s)
         if self._pings is not None:
             self._pings.turn(passed)

@@ -1,14 +1,11 @@
 """What a client's coming and going means for the node: its limits, its indexes, its duties."""
 
-import asyncio
-from collections.abc import Iterable
-
 from broker.presence import UserPresence
 from config.clock import Clock
 from config.settings import ClientSettings
 from gateway.hub import Hub
 from gateway.protocol import disconnects
-from gateway.protocol.disconnects import Disconnect, DisconnectClient
+from gateway.protocol.disconnects import DisconnectClient
 from gateway.session.best_effort import BestEffort
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
@@ -19,9 +16,6 @@ from gateway.tasks import Tasks
 from gateway.wheel import PingRing
 
 __all__ = ["Arrival"]
-
-_SLICE = 200
-_Gone = tuple[Client, list[Subscription], bool]  # with the places that it held, and whether it was connected
 
 
 class Arrival:
@@ -42,7 +36,6 @@ class Arrival:
         self._entrances, self._expiry, self._pings = entrances, expiry, pings
         self._tasks, self._clock = tasks, clock
         self._best_effort = BestEffort()
-        self._postponed: list[_Gone] | None = None
 
     def check_limits(self, user: str) -> None:
         """See whether a user may open one more connection here.
@@ -89,29 +82,7 @@ class Arrival:
         was_in = client.connected_at > 0
         held = self._entrances.leave_all(client)
         if held or (was_in and client.user):
-            if self._postponed is None:
-                self._tasks.run(self._clean_up(client, held, was_in), "client.clean_up")
-            else:
-                self._postponed.append((client, held, was_in))
-
-    async def see_all_out(self, clients: Iterable[Client], disconnect: Disconnect) -> None:
-        """Disconnect clients in slices, and tell the others only when all of them have gone.
-
-        Told one by one, those still here would hear of everybody who goes before them: quadratic work, for nobody.
-        """
-        gone: list[_Gone] = []
-        self._postponed = gone
-        try:
-            for number, client in enumerate(clients, 1):
-                client.disconnect(disconnect)
-                if number % _SLICE == 0:
-                    await asyncio.sleep(0)
-        finally:
-            self._postponed = None
-        for number, entry in enumerate(gone, 1):
-            self._tasks.run(self._clean_up(*entry), "client.clean_up")
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
+            self._tasks.run(self._clean_up(client, held, was_in), "client.clean_up")
 
     async def _clean_up(self, client: Client, held: list[Subscription], was_in: bool) -> None:
         if was_in:

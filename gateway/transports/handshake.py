@@ -1,6 +1,6 @@
 """What a WebSocket's opening request is judged by before it is upgraded: a pure function to a wire or a refusal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -8,6 +8,7 @@ import msgspec
 from websockets.datastructures import Headers
 
 from config.settings import Settings
+from gateway.admission import Denial
 from gateway.origins import is_origin_allowed
 from gateway.protocol.codec import CodecError
 from gateway.protocol.json_codec import JsonCodec
@@ -40,6 +41,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     status: int
     text: str
+    retry_after_s: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -49,13 +51,13 @@ class Welcome(msgspec.Struct, frozen=True):
     first_frame: bytes | None = None
 
 
-def judge(target: str, headers: Headers, settings: Settings, *, is_full: bool) -> Welcome | Refusal:
+def judge(target: str, headers: Headers, settings: Settings, admit: Callable[[], Denial | None]) -> Welcome | Refusal:
     """Judge an opening request.
 
     Args:
         target: Path and query, as they stand in the request line.
         headers: Its headers; any of them may come several times.
-        is_full: The node takes no further connections.
+        admit: Asks the node to take one more connection; called last, as it counts.
     """
     path, _, query_text = target.partition("?")
     is_unidirectional = path == UNI_PATH and settings.uni_websocket.enabled
@@ -64,11 +66,14 @@ def judge(target: str, headers: Headers, settings: Settings, *, is_full: bool) -
     origins = headers.get_all("Origin")
     if len(origins) > 1 or not is_origin_allowed("".join(origins), settings.client.allowed_origins):
         return Refusal(403, "origin is not in client.allowed_origins\n")
-    if is_full:
-        return Refusal(503, "connection limit reached, try again later\n")
     query = parse_qs(query_text, keep_blank_values=True)
+    first_frame = _first_frame(query.get("cf_connect")) if is_unidirectional else None
+    if isinstance(first_frame, Refusal):
+        return first_frame
+    if (denial := admit()) is not None:
+        return Refusal(503, denial.text, denial.retry_after_s)
     if is_unidirectional:
-        return _welcome_unidirectional(query.get("cf_connect"))
+        return Welcome(_UNI_WIRE, first_frame)
     offered = [name.strip() for line in headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",")]
     chosen = choose_subprotocol(offered)
     encoding = SUBPROTOCOLS[chosen] if chosen else _encoding_of(query)
@@ -85,12 +90,12 @@ def _encoding_of(query: Mapping[str, Sequence[str]]) -> str:
     return "protobuf" if "protobuf" in asked else "json"
 
 
-def _welcome_unidirectional(connect: Sequence[str] | None) -> Welcome | Refusal:
+def _first_frame(connect: Sequence[str] | None) -> bytes | Refusal | None:
     if connect is None:
-        return Welcome(_UNI_WIRE)
+        return None
     frame = connect[0].encode()
     try:
         next(_UNI.decode(frame))
     except CodecError:
         return Refusal(400, "cf_connect must be a connect request as JSON\n")
-    return Welcome(_UNI_WIRE, frame)
+    return frame

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from gateway.admission import DRAINING
 from gateway.node import Node
 from gateway.protocol.codec import CodecError
 from gateway.protocol.json_codec import JsonCodec
@@ -69,8 +70,10 @@ class StreamEndpoint:
         if scope["method"] not in self._methods:
             await _answer(send, 405, [*cors, (b"allow", ", ".join(self._methods).encode())])
             return
-        if self._node.is_full or self._node.is_draining:
-            await _answer(send, 503, [*cors, (b"retry-after", b"1")])
+        admission = self._node.admission
+        denial = admission.deny(DRAINING) if self._node.is_draining else admission.ask()
+        if denial is not None:
+            await _answer(send, 503, [*cors, (b"retry-after", b"%d" % denial.retry_after_s), _TEXT], denial.text.encode())
             return
         try:
             frame = await self._first_frame(scope, receive)

@@ -67,7 +67,7 @@ def test_an_empty_offer_of_subprotocols_counts_as_none(run, serving):
 )
 def test_how_the_encoding_is_chosen(options, echoed, opcode):
     request = Headers([("Sec-WebSocket-Protocol", name) for name in options.get("subprotocols", ())])
-    judged = judge(options.get("path", PATH), request, Settings(), is_full=False)
+    judged = judge(options.get("path", PATH), request, Settings(), lambda: None)
     assert isinstance(judged, Welcome)
     assert choose_subprotocol(options.get("subprotocols", ())) == echoed
     assert judged.wire.ping_frame[0] == 0x80 | opcode

@@ -1,0 +1,65 @@
+"""Who is let in before anything is upgraded: by connections that are open, by how fast new ones come, by how late the loop is.
+
+Asked once per opening request of every transport. A node that is behind with the clients it has serves nobody by taking
+more: whoever is turned away comes back, to another node where there is one.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from config.clock import Clock
+from config.settings import ClientSettings
+from gateway.lag import LoopLag
+
+__all__ = ["DRAINING", "FULL", "OVERLOADED", "TOO_FAST", "Admission", "Denial"]
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """HTTP 503 with this Retry-After, in seconds; `reason` is the metric's label."""
+
+    reason: str
+    retry_after_s: int
+    text: str
+
+
+FULL: Final = Denial("connections", 1, "connection limit reached, try again later\n")
+TOO_FAST: Final = Denial("rate", 1, "too many new connections, try again later\n")
+OVERLOADED: Final = Denial("lag", 5, "overloaded, try again later\n")
+DRAINING: Final = Denial("draining", 1, "shutting down, try again\n")
+
+
+class Admission:
+    """The node's door."""
+
+    def __init__(self, settings: ClientSettings, lag: LoopLag, count_open: Callable[[], int], clock: Clock) -> None:
+        self.denied_by_reason = {denial.reason: 0 for denial in (FULL, TOO_FAST, OVERLOADED, DRAINING)}
+        self._limit, self._rate_per_s = settings.connection_limit, settings.connection_rate_limit
+        self._lag, self._count_open, self._clock = lag, count_open, clock
+        # When an empty allowance will be full again: one second's worth may come at once (GCRA).
+        self._full_at = clock.monotonic()
+
+    def ask(self) -> Denial | None:
+        """Let one more connection in, or say why not. What is let in is spent from the rate."""
+        if self._lag.is_overloaded:
+            return self.deny(OVERLOADED)
+        if self._limit and self._count_open() >= self._limit:
+            return self.deny(FULL)
+        if self._rate_per_s and not self._spend():
+            return self.deny(TOO_FAST)
+        return None
+
+    def deny(self, denial: Denial) -> Denial:
+        """Count one who is turned away."""
+        self.denied_by_reason[denial.reason] += 1
+        return denial
+
+    def _spend(self) -> bool:
+        now = self._clock.monotonic()
+        full_at = max(self._full_at, now) + 1 / self._rate_per_s
+        # A thousandth is lost to rounding, not to whoever comes last in a second.
+        if full_at - now > 1.001:
+            return False
+        self._full_at = full_at
+        return True

@@ -1,0 +1,82 @@
+"""Whether a load balancer should send clients to this process: readiness, with the reasons against it.
+
+Liveness is another question, and has no state: who answers lives. A process is not ready once its end has begun, while its
+loop is overloaded, and while something that it stands on has not answered for longer than the grace. Clients that are
+connected stay so in the last two cases, and nobody is well served by a restart.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from broker.errors import Unavailable
+from config.clock import Clock
+from config.logs import get_logger
+from gateway.lag import LoopLag
+
+__all__ = ["Probe", "Readiness"]
+
+_log = get_logger()
+
+_INTERVAL_S: Final = 2.0
+_TIMEOUT_S: Final = 2.0
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """Something that the process stands on, and a cheap question to it that fails with `Unavailable`."""
+
+    name: str
+    ask: Callable[[], Awaitable[Any]]
+
+
+class Readiness:
+    """Keeps asking the probes while `watch` runs."""
+
+    def __init__(self, lag: LoopLag, clock: Clock, *, grace_s: float) -> None:
+        self.is_ending = False
+        self._lag, self._clock, self._grace_s = lag, clock, grace_s
+        self._away_since: dict[str, float] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        return not self.reasons()
+
+    def reasons(self) -> list[str]:
+        """Tell what speaks against sending clients here: `draining`, `overloaded`, or what is away (`engine`, `store`)."""
+        reasons = ["draining"] if self.is_ending else []
+        if self._lag.is_overloaded:
+            reasons.append("overloaded")
+        since = self._clock.monotonic() - self._grace_s
+        return reasons + [name for name, away_since in self._away_since.items() if away_since <= since]
+
+    def away(self) -> list[str]:
+        """Tell what did not answer when it was asked last, grace or not."""
+        return list(self._away_since)
+
+    async def watch(self, probes: Sequence[Probe]) -> None:
+        """Ask every probe again and again, until cancelled."""
+        while True:
+            for probe in probes:
+                self._note(probe.name, is_well=await _is_well(probe))
+            await self._clock.sleep(_INTERVAL_S)
+
+    def _note(self, name: str, *, is_well: bool) -> None:
+        if is_well:
+            if self._away_since.pop(name, None) is not None:
+                _log.info("dependency.back", dependency=name)
+        elif name not in self._away_since:
+            self._away_since[name] = self._clock.monotonic()
+            _log.warning("dependency.away", dependency=name)
+
+
+async def _is_well(probe: Probe) -> bool:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await probe.ask()
+    except (Unavailable, TimeoutError):
+        return False
+    except Exception:  # the edge of a probe: what it could not say decides nothing
+        _log.exception("probe.failed", dependency=probe.name)
+    return True
