@@ -26,6 +26,7 @@ __all__ = [
     "RpcSettings",
     "Settings",
     "StatusTransform",
+    "StoreSettings",
     "TokenSettings",
     "WebPushSettings",
 ]
@@ -55,6 +56,19 @@ class BrokerSettings(_Section):
 
 class StoreSettings(_Section):
     url: str = Field("sqlite:///./data/heliograph.db", description="Durable store, by the scheme of its address.")
+    migrate: Literal["auto", "never"] = Field(
+        "auto", description="Whether a start brings older tables up to date, or leaves that to `heliograph db upgrade`."
+    )
+    pool_size: int = Field(8, ge=1, le=200, description="PostgreSQL: connections of a process, beside one for signals.")
+    connect_timeout: Duration = Field(2.0, gt=0, description="PostgreSQL: how long connecting may take.")
+    pool_timeout: Duration = Field(2.5, gt=0, description="PostgreSQL: how long to wait for a free connection.")
+    answer_timeout: Duration = Field(
+        3.0, gt=0, description="PostgreSQL: how long a caller waits in all; then whether it was stored is unknown."
+    )
+    statement_timeout: Duration = Field(10.0, gt=0, description="PostgreSQL: when the server ends a statement.")
+    idle_in_transaction_timeout: Duration = Field(
+        10.0, gt=0, description="PostgreSQL: when the server ends a transaction in which nothing happens."
+    )
 
 
 class TokenSettings(_Section):
@@ -168,6 +182,13 @@ class ChannelProxySettings(_Section):
     sub_refresh: ProxySettings = ProxySettings()
 
 
+class CommandRateSettings(_Section):
+    """How fast one client may send commands; past four times the rate for long it is disconnected."""
+
+    per_s: float = Field(0.0, ge=0, le=1_000_000, description="Commands per second and client on average; 0 sets no limit.")
+    burst: int = Field(100, ge=1, description="Commands that may come at once under per_s.")
+
+
 class ClientSettings(_Section):
     insecure: bool = Field(False, description="Skip permission checks and allow anonymous clients. Never in public.")
     insecure_skip_token_signature_verify: bool = Field(False, description="Believe tokens unsigned. Never in public.")
@@ -182,21 +203,21 @@ class ClientSettings(_Section):
     expired_sub_close_delay: Duration = Field(25.0, description="Grace after a subscription expires.")
     presence_update_interval: Duration = Field(27.0, description="Tick of presence, expiry and position checks.")
     channel_position_check_delay: Duration = Field(
-class CommandRateSettings(_Section):
-    """How fast one client may send commands; past four times the rate for long it is disconnected."""
-
-    per_s: float = Field(0.0, ge=0, le=1_000_000, description="Commands per second and client on average; 0 sets no limit.")
-    burst: int = Field(100, ge=1, description="Commands that may come at once under per_s.")
-
-
         40.0, description="How old a comparison of a room with its stream may become."
+    )
+    channel_position_max_time_lag: Duration = Field(
+        0.0,
+        description="How late a publication of a stream may reach this node, by the clocks of both ends; a later one is "
+        "insufficient state for positioned subscribers. 0 sets no limit.",
     )
     channel_limit: int = Field(128, ge=1, description="Subscriptions per client.")
     channel_max_length: int = Field(255, ge=1, description="Bytes in a channel name of a client.")
     queue_max_size: int = Field(1024 * 1024, ge=1024, description="Bytes waiting to be sent before a client is slow.")
     user_connection_limit: int = Field(0, ge=0, description="Connections per user and node; 0 sets no limit.")
     connection_limit: int = Field(0, ge=0, description="Connections per node; 0 sets no limit.")
+    connection_rate_limit: int = Field(0, ge=0, description="New connections per second and node; 0 sets no limit.")
     concurrency: int = Field(1, ge=1, le=256, description="Commands of one client handled at once.")
+    command_rate: CommandRateSettings = CommandRateSettings()
     history_max_publication_limit: int = Field(300, ge=1, description="Most publications in one history answer.")
     recovery_max_publication_limit: int = Field(300, ge=1, description="Most publications in one recovery.")
     connect_include_server_time: bool = Field(False, description="Tell the time in the connect result.")
@@ -205,11 +226,6 @@ class CommandRateSettings(_Section):
     subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
     proxy: ClientProxySettings = ClientProxySettings()
 
-    channel_position_max_time_lag: Duration = Field(
-        0.0,
-        description="How late a publication of a stream may reach this node, by the clocks of both ends; a later one is "
-        "insufficient state for positioned subscribers. 0 sets no limit.",
-    )
     @model_validator(mode="after")
     def _pong_before_ping(self) -> Self:
         if self.pong_timeout >= self.ping_interval > 0:
@@ -217,7 +233,6 @@ class CommandRateSettings(_Section):
         return self
 
 
-    command_rate: CommandRateSettings = CommandRateSettings()
 class ChannelOptions(_Section):
     """What a channel may do, and who may do it (also the options of channels without a namespace)."""
 
@@ -327,6 +342,9 @@ def _check_names(names: Iterable[str]) -> None:
 
 class WebSocketSettings(_Section):
     message_size_limit: int = Field(65536, ge=1024, description="Largest inbound message in bytes.")
+    compression: bool = Field(False, description="Agree to compressed messages (permessage-deflate) where a client offers it.")
+    compression_min_size: int = Field(0, ge=0, description="Messages below this many bytes are sent uncompressed.")
+    compression_level: int = Field(1, ge=1, le=9, description="1 is the fastest, 9 the smallest.")
 
 
 class TransportSettings(_Section):
@@ -340,6 +358,13 @@ class HealthSettings(_Section):
 
 class PrometheusSettings(_Section):
     enabled: bool = Field(False, description="Answer /metrics.")
+    worker_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Under --workers, worker 1 answers /metrics and /health at this port too, worker 2 at the next, and so on; "
+        "0 for none.",
+    )
 
 
 class RpcPingSettings(_Section):
@@ -358,13 +383,6 @@ class RpcNamespaceSettings(RpcOptions):
 class RpcSettings(_Section):
     ping: RpcPingSettings = RpcPingSettings()
     proxy: ProxySettings = ProxySettings()
-    worker_port: int = Field(
-        0,
-        ge=0,
-        le=65535,
-        description="Under --workers, worker 1 answers /metrics and /health at this port too, worker 2 at the next, and so on; "
-        "0 for none.",
-    )
     without_namespace: RpcOptions = RpcOptions()
     namespaces: tuple[RpcNamespaceSettings, ...] = Field((), description="Options of RPC methods by their namespace.")
 
@@ -514,8 +532,8 @@ class Settings(_Section):
     prometheus: PrometheusSettings = PrometheusSettings()
     rpc: RpcSettings = RpcSettings()
     node: NodeSettings = NodeSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    pusher: PusherSettings = PusherSettings()
     log: LogSettings = LogSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()
-    admission: AdmissionSettings = AdmissionSettings()
-    pusher: PusherSettings = PusherSettings()

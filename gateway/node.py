@@ -42,12 +42,12 @@ from gateway.proxy.proxies import Proxies
 from gateway.room import Taken
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
+from gateway.session.command_rate import command_rate
 from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind, Transport
-from gateway.session.command_rate import command_rate
 from gateway.upstream import Upstream
 from gateway.wheel import PingRing, Wheel
 
@@ -111,19 +111,18 @@ class Node:
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
         self.entrances.heal_with(self.positions.heal)
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
+        self._watches_lag = client.channel_position_max_time_lag > 0
+        self._command_rate = command_rate(client.command_rate, clock)
         self._handlers = self._make_handlers(rpc_methods)
         engine.pubsub.on_message(self.deliver)
         engine.control.on_command(self._controlled())
 
     def start(self) -> None:
         """Begin the node's duties; in the loop that its clients live in."""
+        self._ticked_at = self.clock.monotonic()
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
         self.positions.start()
-        self._ticked_at = self.clock.monotonic()
 
-        self._watches_lag = client.channel_position_max_time_lag > 0
-        self._command_rate = command_rate(client.command_rate, clock)
-        self._command_rate = command_rate(client.command_rate, clock)
     def stop(self) -> None:
         """End them."""
         if self._ticker is not None:
@@ -134,9 +133,11 @@ class Node:
         """Take what an engine brings and give it to the room of its channel at the end of this turn."""
         room = self.hub.room(channel)
         if room is None:
+            return
         if self.is_draining and not isinstance(message, Publication):
             return  # those still here go as well; telling them of everybody who goes before them is quadratic work
-            return
+        if self._watches_lag and isinstance(message, Publication):
+            self.positions.check_lag(room, message)
         taken = room.take(message)
         if taken is Taken.ADDED:
             self.hub.touch(room)
@@ -180,7 +181,6 @@ class Node:
             transport.abort()
         await self.tasks.drain(max(0.1, deadline - self.clock.monotonic()))
 
-    def describe(self) -> NodeInfo:
     def hurry(self) -> None:
         """End the spread of a drain that is under way."""
         self._farewells.hurry()
@@ -192,6 +192,7 @@ class Node:
         pace_per_s = len(leaving) / spread_s if spread_s else math.inf
         self.tasks.spawn(self._farewells.say(leaving, disconnects.FORCE_RECONNECT, pace_per_s), "node.shed")
 
+    def describe(self) -> NodeInfo:
         """Tell how this node is."""
         statistics = self.hub.statistics()
         return NodeInfo(
@@ -282,9 +283,9 @@ class Node:
 
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(self.wheel.tick_s, self._tick)
-        passed = self.wheel.turn()
         now = self.clock.monotonic()
         passed_s, self._ticked_at = now - self._ticked_at, now
         self.lag.note(passed_s - self.wheel.tick_s, passed_s)
+        passed = self.wheel.turn()
         if self._pings is not None:
             self._pings.turn(passed)

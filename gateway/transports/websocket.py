@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -68,14 +68,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._peer = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS],
             select_subprotocol=_choose_subprotocol,
-            max_size=settings.message_size_limit,
-        settings = node.settings.websocket
+            max_size=node.settings.websocket.message_size_limit,
             logger=_quiet,
         )
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._headers: Mapping[str, str] = {}
-        self._fragments: Fragments | None = None
+        self._fragments: list[bytes] | None = None
         self._is_closing = False
         self._has_spoken = False
         self._close_code = disconnects.CLOSED.code
@@ -165,13 +164,13 @@ class WebSocketConnection(asyncio.Protocol):
         judged = judge(request.path, request.headers, settings, self._node.admission.ask)
         if isinstance(judged, Refusal):
             response = self._peer.reject(judged.status, judged.text)
+            if judged.retry_after_s:
+                response.headers["Retry-After"] = str(judged.retry_after_s)
         else:
             self.wire = judged.wire
             _forget_empty_offer(request.headers)
             response = self._peer.accept(request)
         self._peer.send_response(response)
-            if judged.retry_after_s:
-                response.headers["Retry-After"] = str(judged.retry_after_s)
         self._send_pending()
         if response.status_code != 101 or isinstance(judged, Refusal):
             return
@@ -185,14 +184,17 @@ class WebSocketConnection(asyncio.Protocol):
             self._receive(judged.first_frame)
 
     def _take_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY or frame.opcode is Opcode.CONT:
-            try:
-                message = self._read_message(frame)
-            except UnicodeDecodeError as exc:
-                self._fail(exc)
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            if frame.fin:
+                self._receive(bytes(frame.data))
             else:
-                if message is not None:
-                    self._receive(message)
+                self._fragments = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT and self._fragments is not None:
+            if frame.data:  # empty ones add nothing that a size limit would see
+                self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                message, self._fragments = b"".join(self._fragments), None
+                self._receive(message)
         elif frame.opcode is Opcode.PONG and self._session is not None:
             self._session.client.take_frame_pong()
 
@@ -211,36 +213,6 @@ class WebSocketConnection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         for data in self._peer.data_to_send():
-    def _read_message(self, frame: Frame) -> bytes | None:
-        """Read a data frame; gives the message that it ends, or None where more of it is to come.
-
-        Raises:
-            UnicodeDecodeError: It was sent as text and is not UTF-8.
-        """
-        data = bytes(frame.data)
-        if frame.fin and frame.opcode is not Opcode.CONT:
-            if frame.opcode is Opcode.TEXT:
-                check_text(data)
-            return data
-        if frame.opcode is not Opcode.CONT:
-            self._fragments = Fragments(is_text=frame.opcode is Opcode.TEXT)
-        fragments = self._fragments
-        if fragments is None:
-            return None  # the rest of a message that was faulty
-        fragments.add(data, is_last=frame.fin)
-        if not frame.fin:
-            return None
-        self._fragments = None
-        return fragments.whole()
-
-    def _fail(self, exc: UnicodeDecodeError) -> None:
-        """End a connection whose text is not UTF-8 (RFC 6455 §8.1); the parser leaves this to us, the rest is its own way."""
-        self._is_closing = True
-        self._fragments = None
-        if self._peer.parser_exc is None:
-            self._peer.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
-            self._peer.parser_exc = exc
-
             if data:
                 transport.write(data)
             else:
