@@ -4,6 +4,7 @@ Frozen values; units are in the type (`Duration` is seconds here, text such as `
 the Centrifugo settings that teams already have, so that moving over is a matter of copying.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any, Literal, Self
@@ -17,6 +18,8 @@ __all__ = [
     "ChannelOptions",
     "ChannelSettings",
     "ClientSettings",
+    "ConnectDisconnectSettings",
+    "ConnectResponseSettings",
     "EmailSettings",
     "FcmSettings",
     "NamespaceSettings",
@@ -52,6 +55,15 @@ class HttpApiSettings(_Section):
 
 class BrokerSettings(_Section):
     url: str = Field("memory://", description="Real-time engine, by the scheme of its address.")
+    prefix: str = Field("heliograph", description="What all keys and topics in Redis begin with.")
+    connect_timeout: Duration = Field(1.0, gt=0, description="How long connecting to Redis may take, login included.")
+    call_timeout: Duration = Field(1.5, gt=0, description="How long Redis may take to answer a call.")
+    connections: int = Field(2, ge=1, le=64, description="Connections to each Redis server, beside the one that listens.")
+    ca_file: str = Field("", description="Certificates to trust instead of the system's, for rediss://.")
+    cert_file: str = Field("", description="Certificate to show to the server, for rediss://.")
+    key_file: str = Field("", description="Key of that certificate.")
+    sentinel_username: str = Field("", description="Login at the sentinels; empty for none.")
+    sentinel_password: SecretStr = Field(SecretStr(""), description="Password at the sentinels.")
 
 
 class StoreSettings(_Section):
@@ -182,6 +194,46 @@ class ChannelProxySettings(_Section):
     sub_refresh: ProxySettings = ProxySettings()
 
 
+def _check_codes(codes: Iterable[int]) -> None:
+    listed = list(codes)
+    if twice := sorted({code for code in listed if listed.count(code) > 1}):
+        raise ValueError(f"codes must differ; twice: {', '.join(map(str, twice))}")
+
+
+class DisconnectTarget(_Section):
+    code: int = Field(ge=3000, le=4999, description="Code of the disconnect; those of applications: 4000 to 4999.")
+    reason: str = Field(min_length=1, max_length=120, description="What it says.")
+
+    @field_validator("reason")
+    @classmethod
+    def _is_no_json(cls, value: str) -> str:
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+        raise ValueError("must not be JSON, which SDKs would misread")
+
+
+class ConnectDisconnectTransform(_Section):
+    code: int = Field(ge=1, le=1999, description="Code of the error that connect failed with.")
+    to: DisconnectTarget
+
+
+class ConnectDisconnectSettings(_Section):
+    """What a one-way connection is told where connect fails, instead of what is built in."""
+
+    enabled: bool = Field(False, description="Use the table for one-way connections whose connect fails.")
+    transforms: tuple[ConnectDisconnectTransform, ...] = Field(
+        (), description="Disconnects by the code of the error; others stay what they are."
+    )
+
+    @field_validator("transforms")
+    @classmethod
+    def _codes_differ(cls, value: tuple[ConnectDisconnectTransform, ...]) -> tuple[ConnectDisconnectTransform, ...]:
+        _check_codes(transform.code for transform in value)
+        return value
+
+
 class CommandRateSettings(_Section):
     """How fast one client may send commands; past four times the rate for long it is disconnected."""
 
@@ -225,6 +277,7 @@ class ClientSettings(_Section):
     subscription_token: SubscriptionTokenSettings = SubscriptionTokenSettings()
     subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
     proxy: ClientProxySettings = ClientProxySettings()
+    connect_code_to_unidirectional_disconnect: ConnectDisconnectSettings = ConnectDisconnectSettings()
 
     @model_validator(mode="after")
     def _pong_before_ping(self) -> Self:
@@ -349,6 +402,33 @@ class WebSocketSettings(_Section):
 
 class TransportSettings(_Section):
     enabled: bool = Field(False, description="Take connections over this transport.")
+
+
+class HttpResponseTarget(_Section):
+    status_code: int = Field(ge=200, le=599, description="Status of the response.")
+    body: str = Field("", description="Its text; what the error or the disconnect says when empty.")
+
+
+class ConnectResponseTransform(_Section):
+    code: int = Field(ge=1, le=4999, description="Code of the error or the disconnect that connect ended with.")
+    to: HttpResponseTarget
+
+
+class ConnectResponseSettings(_Section):
+    """What a failed connect is answered with, instead of 200 and a disconnect in the stream."""
+
+    enabled: bool = Field(False, description="Answer a failed connect with an HTTP status; 500 for codes not in the table.")
+    transforms: tuple[ConnectResponseTransform, ...] = Field((), description="Responses by the code.")
+
+    @field_validator("transforms")
+    @classmethod
+    def _codes_differ(cls, value: tuple[ConnectResponseTransform, ...]) -> tuple[ConnectResponseTransform, ...]:
+        _check_codes(transform.code for transform in value)
+        return value
+
+
+class OneWayHttpSettings(TransportSettings):
+    connect_code_to_http_response: ConnectResponseSettings = ConnectResponseSettings()
 
 
 class HealthSettings(_Section):
@@ -525,8 +605,8 @@ class Settings(_Section):
     websocket: WebSocketSettings = WebSocketSettings()
     sse: TransportSettings = TransportSettings()
     http_stream: TransportSettings = TransportSettings()
-    uni_sse: TransportSettings = TransportSettings()
-    uni_http_stream: TransportSettings = TransportSettings()
+    uni_sse: OneWayHttpSettings = OneWayHttpSettings()
+    uni_http_stream: OneWayHttpSettings = OneWayHttpSettings()
     uni_websocket: TransportSettings = TransportSettings()
     health: HealthSettings = HealthSettings()
     prometheus: PrometheusSettings = PrometheusSettings()

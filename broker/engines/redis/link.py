@@ -1,0 +1,224 @@
+"""The way to Redis for all ports: hides whether it is one server, one behind sentinels, or a cluster.
+
+Calls made in one loop turn leave together; those for one key are carried out in the order of their calls. Every failure is
+`EngineUnavailable`, in bounded time: at once where Redis is known to be away, within `broker.call_timeout` where it falls
+silent. No coroutine here asks for the current task before it waits.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, ResponseError, TryAgainError
+
+from broker.engines.redis.address import Address
+from broker.engines.redis.dialer import Dialer
+from broker.engines.redis.failures import reason_of, refused
+from broker.engines.redis.greeting import Unfit, explain
+from broker.engines.redis.keys import Keys
+from broker.engines.redis.packing import Argument, pack
+from broker.engines.redis.scripts import Script
+from broker.engines.redis.server import Server, State
+from broker.engines.redis.servers import ClusterServers, LoneServer, Servers
+from broker.errors import EngineUnavailable
+from config.clock import Clock
+from config.settings import BrokerSettings
+
+__all__ = ["Argument", "Link", "State"]
+
+# How often a call is sent on when slots move or a script is unknown; each time the server has said that it did nothing.
+_TURNS: Final = 5
+_TRY_AGAIN_S: Final = 0.05
+_ASKING: Final = pack("ASKING")
+
+
+class LinkStatistics(msgspec.Struct, frozen=True):
+    """Servers known, and how many of them answer."""
+
+    servers: int
+    connected: int
+
+
+class Link:
+    """Runs scripts and commands, and opens connections for what listens."""
+
+    def __init__(self, address: Address, settings: BrokerSettings, clock: Clock) -> None:
+        self.address = address
+        self.keys = Keys(address.prefix)
+        self._settings, self._clock = settings, clock
+        self._scripts: dict[str, Script] = {}
+        self._watchers: list[Callable[[], None]] = []
+        dialer = Dialer(address, settings)
+        self._servers: Servers = (
+            ClusterServers(dialer, self._make_server, clock, self._changed, timeout_s=settings.connect_timeout)
+            if self.is_cluster
+            else LoneServer(dialer, self._make_server, self._changed)
+        )
+        self._state = State(is_connected=False, since=clock.monotonic(), reason="not opened yet")
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys are spread over several masters, and pub/sub is sharded with them."""
+        return self.address.topology == "cluster"
+
+    @property
+    def publish_verb(self) -> str:
+        """The command that publishes to a topic here; a topic of sharded pub/sub lies in the slot of its name."""
+        return "SPUBLISH" if self.is_cluster else "PUBLISH"
+
+    @property
+    def state(self) -> State:
+        """Whether all of Redis answers."""
+        return self._state
+
+    def statistics(self) -> LinkStatistics:
+        """Count servers."""
+        servers = self._servers.all()
+        return LinkStatistics(servers=len(servers), connected=sum(server.state.is_connected for server in servers))
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have `call` called, in the loop, whenever servers come, go, are lost or are back."""
+        self._watchers.append(call)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            EngineUnavailable: Redis cannot be reached or used; one line that names the setting and says what to do.
+        """
+        try:
+            await self._servers.start()
+        except (RedisError, OSError, TimeoutError, Unfit, EngineUnavailable) as exc:
+            await self._servers.close()
+            raise self.unusable(exc) from exc
+
+    async def close(self) -> None:
+        """Let go of everything; calls fail from now on. May come twice, or before the start."""
+        await self._servers.close()
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+        """Run a script; its keys share a hash tag.
+
+        Returns:
+            What it returned: integers, bytes, lists of them, or None for nil and false.
+        Raises:
+            EngineUnavailable: Whether it ran is unknown, or it says that it was refused.
+        """
+        packed = pack("EVALSHA", script.sha, len(keys), *keys, *args)
+        return await self._call(keys[0].encode(), packed, script)
+
+    async def command(self, *args: Argument, key: str = "") -> Any:
+        """Run one command at the server of `key`, or at any where there is none to tell.
+
+        Raises:
+            EngineUnavailable: Whether it ran is unknown, or it says that it was refused.
+        """
+        return await self._call(key.encode(), pack(*args), None)
+
+    async def publish(self, topic: str, payload: bytes) -> int:
+        """Publish to a topic; tells how many connections it reached (in a cluster, or from a replica's side: no meaning).
+
+        Raises:
+            EngineUnavailable: Whether it was published is unknown.
+        """
+        reached: int = await self.command(self.publish_verb, topic, payload, key=topic)
+        return reached
+
+    async def everywhere(self, *args: Argument) -> Sequence[Any]:
+        """Run one command at every master, such as a step of SCAN over a part of the keys.
+
+        Raises:
+            EngineUnavailable: One of them did not answer.
+        """
+        packed = pack(*args)
+        try:
+            answers = [server.call(0, packed) for server in self._servers.all()]
+            return await asyncio.gather(*answers)
+        except ResponseError as exc:
+            raise refused(exc) from exc
+
+    def server_of(self, topic: bytes) -> Server:
+        """Tell the server that carries a topic: `Server.dial()` opens a connection to it, for whoever listens.
+
+        Raises:
+            EngineUnavailable: Nobody does now.
+        """
+        return self._servers.of(topic)
+
+    def moved(self, exc: MovedError) -> None:
+        """Learn from a listening connection that a slot has moved."""
+        self._servers.moved(exc)
+
+    def unusable(self, exc: BaseException) -> EngineUnavailable:
+        """Say why Redis cannot be used from the start on."""
+        cause = exc.__cause__ if isinstance(exc, EngineUnavailable) and exc.__cause__ is not None else exc
+        return EngineUnavailable(explain(cause, self.address, timeout_s=self._settings.connect_timeout))
+
+    async def _call(self, key: bytes, packed: bytes, script: Script | None) -> Any:
+        line = crc32(key)
+        server = self._servers.of(key)
+        prelude = b""
+        for _ in range(_TURNS):
+            try:
+                if prelude:
+                    server.call(line, prelude).add_done_callback(_forget)
+                    prelude = b""
+                return await server.call(line, packed)
+            except NoScriptError as exc:
+                if script is None:
+                    raise refused(exc) from exc
+                self._scripts[script.sha] = script
+                await self._load(server, line, script)
+            except MovedError as exc:
+                self._servers.moved(exc)
+                server = self._servers.of(key)
+            except AskError as exc:
+                server = self._at(exc)
+                prelude = _ASKING
+            except TryAgainError:
+                await self._clock.sleep(_TRY_AGAIN_S)
+            except ReadOnlyError as exc:
+                server.distrust(reason_of(exc))
+                raise refused(exc) from exc
+            except ResponseError as exc:
+                raise refused(exc) from exc
+        raise EngineUnavailable("Redis is moving the keys of this channel; try again")
+
+    async def _load(self, server: Server, line: int, script: Script) -> None:
+        try:
+            await server.call(line, script.load_command)
+        except ResponseError as exc:
+            raise refused(exc) from exc
+
+    def _at(self, exc: AskError) -> Server:
+        if isinstance(self._servers, ClusterServers):
+            return self._servers.at(exc.host, exc.port)
+        raise refused(exc)
+
+    def _make_server(self, name: str, dial: Callable[[], Any], on_change: Callable[[], None]) -> Server:
+        return Server(
+            name,
+            dial,
+            self._clock,
+            connections=self._settings.connections,
+            connect_timeout_s=self._settings.connect_timeout,
+            call_timeout_s=self._settings.call_timeout,
+            prepare=lambda: [script.load_command for script in self._scripts.values()],
+            on_change=on_change,
+        )
+
+    def _changed(self) -> None:
+        lost = [server.state for server in self._servers.all() if not server.state.is_connected]
+        if bool(lost) == self._state.is_connected:
+            since = self._clock.monotonic()
+            self._state = State(is_connected=not lost, since=since, reason=lost[0].reason if lost else "")
+        for watcher in self._watchers:
+            watcher()
+
+
+def _forget(answer: asyncio.Future[Any]) -> None:
+    """Take an answer that nobody waits for."""
+    if not answer.cancelled():
+        answer.exception()
