@@ -45,7 +45,9 @@ from gateway.session.client import Client
 from gateway.session.command_rate import command_rate
 from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
-from gateway.session.session import Handler, Session
+from gateway.session.session import Handler, Session, Terms
+from gateway.session.unanswered import Unanswered
+from gateway.session.withdrawal import Withdrawal
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind, Transport
 from gateway.upstream import Upstream
@@ -112,8 +114,13 @@ class Node:
         self.entrances.heal_with(self.positions.heal)
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._watches_lag = client.channel_position_max_time_lag > 0
-        self._command_rate = command_rate(client.command_rate, clock)
-        self._handlers = self._make_handlers(rpc_methods)
+        self._terms = Terms(
+            handlers=self._make_handlers(rpc_methods),
+            tasks=self.tasks,
+            unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
+            concurrency=client.concurrency,
+            rate=command_rate(client.command_rate, clock),
+        )
         engine.pubsub.on_message(self.deliver)
         engine.control.on_command(self._controlled())
 
@@ -148,8 +155,7 @@ class Node:
         """Take a new connection whose transport is open."""
         client = Client(str(uuid.uuid4()), transport, self.turn, self._arrival.see_out)
         self.expiry.watch_connecting(client)
-        concurrency = self.settings.client.concurrency
-        session = Session(client, self._handlers, self.tasks, concurrency=concurrency, rate=self._command_rate)
+        session = Session(client, self._terms)
         self.sessions.add(session)
         if transport.wire.kind is Kind.EMULATED:
             self.emulated[client.session_id] = session

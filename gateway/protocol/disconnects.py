@@ -41,10 +41,11 @@ __all__ = [
 
 
 class Disconnect(msgspec.Struct, frozen=True):
-    """Why a connection ends."""
+    """Why a connection ends. `error` is the code of the failed connect that it stands for where no error can be answered."""
 
     code: int
     reason: str
+    error: int = 0
 
     @property
     def reconnects(self) -> bool:

@@ -10,22 +10,25 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from broker.channels import UnknownNamespace
 from broker.errors import BadInput, NotFound, PositionLost, Unavailable
 from config.logs import get_logger
 from gateway.protocol import disconnects, errors
 from gateway.protocol.codec import CodecError
-from gateway.protocol.disconnects import Disconnect, DisconnectClient
+from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError, Error
 from gateway.protocol.messages import Command, Reply
 from gateway.session.client import Client
 from gateway.session.command_rate import CommandRate, Pace
 from gateway.session.eager import step
 from gateway.session.states import Event, State
+from gateway.session.unanswered import Unanswered
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind
 
-__all__ = ["ORDERED", "Handler", "Session", "error_of"]
+__all__ = ["ORDERED", "Handler", "Session", "Terms", "error_of"]
 
 _log = get_logger()
 
@@ -51,22 +54,24 @@ _BACKLOG_RESUMES: Final = 32
 _FAULT: Final = Command(id=-1)  # stands in the backlog for a frame that could not be read to its end
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """What the sessions of a node share: who handles which command, how many at once, and how fast they may come."""
+
+    handlers: Mapping[str, Handler]
+    tasks: Tasks
+    unanswered: Unanswered
+    concurrency: int
+    rate: CommandRate | None
+
+
 class Session:
     """Reads a client's frames."""
 
-    __slots__ = ("_backlog", "_concurrency", "_handlers", "_is_alone", "_rate", "_running", "_tasks", "client")
+    __slots__ = ("_backlog", "_is_alone", "_running", "_terms", "client")
 
-    def __init__(
-        self,
-        client: Client,
-        handlers: Mapping[str, Handler],
-        tasks: Tasks,
-        *,
-        concurrency: int,
-        rate: CommandRate | None = None,
-    ) -> None:
+    def __init__(self, client: Client, terms: Terms) -> None:
         self.client = client
-        self._handlers, self._tasks, self._concurrency, self._rate = handlers, tasks, concurrency, rate
+        self._terms = terms
         self._backlog: deque[Command] | None = None
         self._running = 0
         self._is_alone = False
@@ -90,7 +95,7 @@ class Session:
         if _is_pong(command) and self.client.is_connected:
             # It overtakes the backlog: it answers for the connection, not for what waits. Pings set its rate.
             self._take_pong()
-        elif self._rate is not None and not self._is_in_pace(command, self._rate):
+        elif self._terms.rate is not None and not self._is_in_pace(command, self._terms.rate):
             pass
         elif self._backlog or not self._may_start(command):
             self._put_off(command)
@@ -130,7 +135,7 @@ class Session:
     def _may_start(self, command: Command) -> bool:
         if self._running == 0:
             return True
-        if self._is_alone or self._running >= self._concurrency:
+        if self._is_alone or self._running >= self._terms.concurrency:
             return False
         return command is not _FAULT and _kind(command) not in ORDERED
 
@@ -151,7 +156,7 @@ class Session:
         if rest is not None:
             self._running += 1
             self._is_alone = kind in ORDERED
-            self._tasks.spawn(self._finish(rest), f"command.{kind}")
+            self._terms.tasks.spawn(self._finish(rest), f"command.{kind}")
 
     def _check(self, command: Command) -> str:
         """Hold a command against the client's state; tells its kind.
@@ -177,7 +182,7 @@ class Session:
             client.reply(reply)
 
         try:
-            await self._handlers[kind](client, request, answer)
+            await self._terms.handlers[kind](client, request, answer)
         except DisconnectClient as exc:
             client.disconnect(exc.disconnect)
         except Exception as exc:  # the edge of a command
@@ -185,7 +190,7 @@ class Session:
             if error is errors.INTERNAL and not isinstance(exc, Unavailable):
                 _log.exception("command.failed", command=kind, client=client.id)
             if client.wire.kind is Kind.UNIDIRECTIONAL:
-                client.disconnect(disconnect_for(error))  # there are no replies
+                client.disconnect(self._terms.unanswered.disconnect_for(error))  # there are no replies
                 return
             client.reply(Reply(id=command_id, error=error))
             if kind == "connect" and client.state is State.CONNECTING:
@@ -239,16 +244,3 @@ def error_of(exc: Exception) -> Error:
             return Error(errors.METHOD_NOT_FOUND.code, str(exc))
         case _:
             return errors.INTERNAL
-
-
-def disconnect_for(error: Error) -> Disconnect:
-    """Tell the disconnect that stands for a failed connect where no error can be answered."""
-    match error.code:
-        case 109 | 110:
-            return disconnects.EXPIRED
-        case 111:
-            return disconnects.TOO_MANY_REQUESTS
-        case 103:
-            return disconnects.PERMISSION_DENIED
-        case _:
-            return disconnects.INTERNAL
