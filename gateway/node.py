@@ -47,7 +47,6 @@ from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session, Terms
 from gateway.session.unanswered import Unanswered
-from gateway.session.withdrawal import Withdrawal
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind, Transport
 from gateway.upstream import Upstream
