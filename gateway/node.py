@@ -47,6 +47,7 @@ from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session, Terms
 from gateway.session.unanswered import Unanswered
+from gateway.session.withdrawal import Withdrawal
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind, Transport
 from gateway.upstream import Upstream
@@ -108,7 +109,8 @@ class Node:
             recovery_limit=client.recovery_max_publication_limit,
         )
         self.proxies = Proxies(settings, clock)
-        self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self.tasks, clock)
+        self._withdrawal = Withdrawal(self.permissions, self.rules, self.entrances, self.tasks)
+        self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self._withdrawal, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
         self.entrances.heal_with(self.positions.heal)
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
@@ -279,7 +281,7 @@ class Node:
             "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
             "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),
             "rpc": Rpc(self.settings.rpc, rpc_methods, self.proxies.rpc),
-            "refresh": Refresh(connections, entrances, self.expiry, clock, never_expires=client.insecure),
+            "refresh": Refresh(connections, entrances, self.expiry, self._withdrawal, clock, never_expires=client.insecure),
             "sub_refresh": SubRefresh(subscriptions, entrances, self.expiry, clock),
         }
 

@@ -2,6 +2,7 @@
 
 from broker.control import TokenInfo
 from config.settings import ChannelOptions
+from gateway.auth.capabilities import NO_RIGHTS, Right
 from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import NO_OVERRIDE, SubscriptionOverride
 from gateway.protocol import errors
@@ -27,20 +28,30 @@ def grant(
     expire_at: int = 0,
     override: SubscriptionOverride = NO_OVERRIDE,
     token: TokenInfo | None = None,
+    allowed: Right = NO_RIGHTS,
+    rights: Right = NO_RIGHTS,
 ) -> Grant:
     """Decide what a subscription gets, its right being settled.
 
     What a client asks for (`positioned`, `recoverable`, `join_leave`) is given where the channel allows it or where
     the client may see as much anyway, as if it were subscribed; else it is passed over in silence.
+
+    Args:
+        allowed: Rights that come with the subscription.
+        rights: Rights by the connection's capabilities.
     """
-    may_read = options.has_history and permissions.may_read_history(user, True, options)
-    may_see = options.presence and permissions.may_see_presence(user, True, options)
-    forces_recovery = _either(override.force_recovery, options.force_recovery)
-    forces_positioning = _either(override.force_positioning, options.force_positioning)
+    has_history, has_presence = options.has_history, options.presence
+    reads = has_history and (Right.HST in allowed or permissions.may_read_history(user, True, options))
+    sees = has_presence and (Right.PRS in allowed or permissions.may_see_presence(user, True, options))
+    may_read, may_see = reads or (has_history and Right.HST in rights), sees or (has_presence and Right.PRS in rights)
+    is_recoverable, is_positioned = position = _position(options, request, override, may_read=may_read)
     emits = _either(override.join_leave, options.join_leave)
-    is_recoverable = forces_recovery or (request.recoverable and (options.allow_recovery or may_read))
-    asks_position = request.positioned and (options.allow_positioning or may_read)
-    is_positioned = is_recoverable or forces_positioning or asks_position
+    is_told = _either(override.force_push_join_leave, options.force_push_join_leave)
+    lent = Right.SUB if source is Source.CAPABILITY else NO_RIGHTS
+    if may_read is not reads and position != _position(options, request, override, may_read=reads):
+        lent |= Right.HST
+    if may_see is not sees and emits and request.join_leave and not is_told:
+        lent |= Right.PRS
     return Grant(
         source=source,
         info=info,
@@ -48,8 +59,7 @@ def grant(
         expire_at=expire_at,
         keeps_presence=_either(override.presence, options.presence),
         emits_membership=emits,
-        wants_membership=emits
-        and (_either(override.force_push_join_leave, options.force_push_join_leave) or (request.join_leave and may_see)),
+        wants_membership=emits and (is_told or (request.join_leave and may_see)),
         is_recoverable=is_recoverable,
         is_positioned=is_positioned,
         recovers_cache=options.force_recovery_mode == "cache",
@@ -57,6 +67,8 @@ def grant(
         has_delta=is_positioned and _has_delta(request.delta, options),
         tags_filter=_tags_filter(request.tf, options),
         token=token,
+        allowed=allowed,
+        lent=lent,
     )
 
 
@@ -68,12 +80,20 @@ def server_grant(
     data: bytes = b"",
     expire_at: int = 0,
     override: SubscriptionOverride = NO_OVERRIDE,
+    recovers_newest: bool = False,
     delta: str = "",
+    lent: Right = NO_RIGHTS,
 ) -> Grant:
-    """Decide what a subscription from the server's side gets: the channel's options, nothing asked."""
+    """Decide what a subscription from the server's side gets: the channel's options, nothing asked.
+
+    Args:
+        recovers_newest: Give the newest publication at once, as `auto_cache_recover` does for all; it means something only
+            where subscriptions recover in cache mode.
+    """
     emits = _either(override.join_leave, options.join_leave)
     is_recoverable = _either(override.force_recovery, options.force_recovery)
     is_positioned = is_recoverable or _either(override.force_positioning, options.force_positioning)
+    recovers_cache = options.force_recovery_mode == "cache"
     return Grant(
         source=source,
         is_server_side=True,
@@ -85,10 +105,23 @@ def server_grant(
         wants_membership=emits and _either(override.force_push_join_leave, options.force_push_join_leave),
         is_recoverable=is_recoverable,
         is_positioned=is_positioned,
-        recovers_cache=options.force_recovery_mode == "cache",
-        recovers_always=options.auto_cache_recover,
+        recovers_cache=recovers_cache,
+        recovers_always=is_recoverable and recovers_cache and (options.auto_cache_recover or recovers_newest),
         has_delta=is_positioned and _has_delta(delta, options),
+        lent=lent,
     )
+
+
+def _position(
+    options: ChannelOptions, request: SubscribeRequest, override: SubscriptionOverride, *, may_read: bool
+) -> tuple[bool, bool]:
+    """Tell whether a subscription is recoverable, and whether it is positioned."""
+    is_recoverable = _either(override.force_recovery, options.force_recovery) or (
+        request.recoverable and (options.allow_recovery or may_read)
+    )
+    asks_position = request.positioned and (options.allow_positioning or may_read)
+    is_forced = _either(override.force_positioning, options.force_positioning)
+    return is_recoverable, is_recoverable or is_forced or asks_position
 
 
 def _has_delta(asked: str, options: ChannelOptions) -> bool:

@@ -4,6 +4,8 @@ import msgspec
 
 from broker.channels import ChannelRules, users_of
 from config.settings import ChannelOptions
+from gateway.auth.capabilities import NO_RIGHTS, Capabilities, Right
+from gateway.session.client import Client
 from gateway.session.subscription import Source
 
 __all__ = ["Permissions"]
@@ -27,7 +29,14 @@ class Permissions(msgspec.Struct, frozen=True):
         users = users_of(channel)
         return None if users is None else bool(user) and user in users
 
-    def right_to_enter(self, user: str, channel: str, options: ChannelOptions, rules: ChannelRules) -> Source | None:
+    def right_to_enter(
+        self,
+        user: str,
+        channel: str,
+        options: ChannelOptions,
+        rules: ChannelRules,
+        capabilities: Capabilities | None = None,
+    ) -> Source | None:
         """Tell by what right a client enters a channel on its own word, without token and proxy; None for by none."""
         is_listed = self.is_limited_to(user, channel, options)
         if is_listed:
@@ -36,7 +45,30 @@ class Permissions(msgspec.Struct, frozen=True):
             return Source.INSECURE
         # What the system tells one user is not among the channels that anybody may enter.
         is_open = is_listed is None and not rules.is_personal_of_another(channel, user)
-        return Source.CLIENT_ALLOWED if is_open and self.may_subscribe(user, options) else None
+        if is_open and self.may_subscribe(user, options):
+            return Source.CLIENT_ALLOWED
+        # Asked last: a capability may be withdrawn, and then nobody should have to leave who would get in without it.
+        if Right.SUB in self.rights(capabilities, user, channel, options, rules):
+            return Source.CAPABILITY
+        return None
+
+    def rights(
+        self, capabilities: Capabilities | None, user: str, channel: str, options: ChannelOptions, rules: ChannelRules
+    ) -> Right:
+        """Tell what a connection's capabilities add in a channel."""
+        if capabilities is None:
+            return NO_RIGHTS
+        is_foreign = self.is_limited_to(user, channel, options) is False or rules.is_personal_of_another(channel, user)
+        return capabilities.rights(channel, is_foreign=is_foreign)
+
+    def has(self, right: Right, client: Client, channel: str, options: ChannelOptions, rules: ChannelRules) -> bool:
+        """Tell whether a client has a right in a channel of its own: by its subscription, or by its capabilities."""
+        subscription = client.subscriptions.get(channel)
+        if subscription is not None and right in subscription.allowed:
+            return True
+        return client.capabilities is not None and right in self.rights(
+            client.capabilities, client.user, channel, options, rules
+        )
 
     def may_publish(self, user: str, is_subscribed: bool, options: ChannelOptions) -> bool:
         """Judge a client's publish."""

@@ -20,6 +20,15 @@ from broker.control import TokenInfo
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import TokenSettings
+from gateway.auth.capabilities import (
+    NO_RIGHTS,
+    BadCapability,
+    Capabilities,
+    Right,
+    WrittenCapability,
+    read_allow,
+    read_capabilities,
+)
 from gateway.auth.errors import InvalidToken, TokenExpired, TokenRevoked
 from gateway.auth.keys import Keyring
 
@@ -45,13 +54,15 @@ NO_OVERRIDE: Final = SubscriptionOverride()
 class ServerSubscription(msgspec.Struct, frozen=True):
     """A channel that a connection token subscribes its user to; `info` and `data` are JSON bytes, empty for none.
 
-    `expire_at` is Unix seconds, 0 for never: a token has none of its own for a channel, the application's backend may.
+    A token has no more than that for a channel, the application's backend may: `expire_at` is Unix seconds, 0 for never;
+    `recovers_newest` gives the newest publication at once, in channels that recover in cache mode.
     """
 
     info: bytes = b""
     data: bytes = b""
     override: SubscriptionOverride = NO_OVERRIDE
     expire_at: int = 0
+    recovers_newest: bool = False
 
 
 _PLAIN_SUBSCRIPTION: Final = ServerSubscription()
@@ -62,7 +73,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True):
     """Who connects, until when, and with what.
 
     `expire_at` and `issued_at` are Unix seconds, 0 for never and for unknown; `info` and `meta` are JSON bytes, empty for
-    none; `subs` maps channels of the claims `subs` or `channels` to their options.
+    none; `subs` maps channels of the claims `subs` or `channels` to their options; `capabilities` is None without any.
     """
 
     user: str
@@ -70,6 +81,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True):
     info: bytes = b""
     meta: bytes = b""
     subs: Mapping[str, ServerSubscription] = _NO_SUBSCRIPTIONS
+    capabilities: Capabilities | None = None
     token_id: str = ""
     issued_at: float = 0.0
 
@@ -78,7 +90,8 @@ class SubscriptionClaims(msgspec.Struct, frozen=True):
     """Which channel a user may subscribe to, until when, and with what.
 
     The caller compares `user`, `channel` and, where not empty, `client` with those that subscribe. `expire_at` and
-    `issued_at` are Unix seconds, 0 for never and for unknown; `info` and `data` are JSON bytes, empty for none.
+    `issued_at` are Unix seconds, 0 for never and for unknown; `info` and `data` are JSON bytes, empty for none; `allowed` are
+    rights that come with the subscription (the claim `allow`).
     """
 
     user: str
@@ -88,6 +101,7 @@ class SubscriptionClaims(msgspec.Struct, frozen=True):
     info: bytes = b""
     data: bytes = b""
     override: SubscriptionOverride = NO_OVERRIDE
+    allowed: Right = NO_RIGHTS
     token_id: str = ""
     issued_at: float = 0.0
 
@@ -127,6 +141,8 @@ class _Claims(_Sub):
     subs: dict[str, _Sub | None] | None = None
     channel: str | None = None
     client: str | None = None
+    caps: list[WrittenCapability | None] | None = None
+    allow: list[str] | None = None
 
 
 _claims = msgspec.json.Decoder(_Claims)
@@ -167,6 +183,7 @@ class TokenVerifier:
             info=_json(claims.info, claims.b64info, "info"),
             meta=_meta(claims.meta),
             subs=_subscriptions(claims),
+            capabilities=_capabilities(claims),
             token_id=claims.jti or "",
             issued_at=claims.iat or 0.0,
         )
@@ -192,6 +209,7 @@ class TokenVerifier:
             info=_json(claims.info, claims.b64info, "info"),
             data=_json(claims.data, claims.b64data, "data"),
             override=_override(claims.override),
+            allowed=_allowed(claims),
             token_id=claims.jti or "",
             issued_at=claims.iat or 0.0,
         )
@@ -328,6 +346,20 @@ def _subscriptions(claims: _Claims) -> Mapping[str, ServerSubscription]:
             for channel, sub in claims.subs.items()
         }
     return dict.fromkeys(claims.channels, _PLAIN_SUBSCRIPTION) if claims.channels else _NO_SUBSCRIPTIONS
+
+
+def _capabilities(claims: _Claims) -> Capabilities | None:
+    try:
+        return read_capabilities(claims.caps)
+    except BadCapability as exc:
+        raise InvalidToken(f"the claim caps breaks a rule: {exc}") from None
+
+
+def _allowed(claims: _Claims) -> Right:
+    try:
+        return read_allow(claims.allow)
+    except BadCapability as exc:
+        raise InvalidToken(f"the claim allow breaks a rule: {exc}") from None
 
 
 def _override(written: _Override | None) -> SubscriptionOverride:

@@ -8,6 +8,7 @@ from broker.model import Position
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import ClientSettings
+from gateway.auth.capabilities import NO_RIGHTS, Right
 from gateway.auth.errors import InvalidToken, TokenExpired
 from gateway.auth.grants import server_grant
 from gateway.auth.permissions import Permissions
@@ -76,7 +77,7 @@ class Connect:
         client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
         client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]
         client.token_channels = frozenset(claims.subs) if admission is None else frozenset()
-        client.token, client.meta = token, claims.meta
+        client.token, client.meta, client.capabilities = token, claims.meta, claims.capabilities
         entrances: list[Entrance] = []
         try:
             for entry in wanted:
@@ -162,6 +163,7 @@ class Connect:
                 data=entry.data,
                 expire_at=entry.expire_at,
                 override=entry.override,
+                recovers_newest=entry.recovers_newest,
                 delta=_delta(request, channel),
             )
         personal = self._rules.personal(claims.user)
@@ -169,15 +171,18 @@ class Connect:
             grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL, delta=_delta(request, personal))
         # A backend that says who comes also says into which channels.
         for channel in () if is_admitted else request.subs:
-            if channel not in grants and self._may_enter(claims.user, channel):
+            if channel not in grants and (right := self._right_to_enter(claims, channel)) is not None:
                 grants[channel] = server_grant(
-                    self._rules.options(channel), Source.CONNECT_REQUEST, delta=_delta(request, channel)
+                    self._rules.options(channel),
+                    Source.CONNECT_REQUEST,
+                    delta=_delta(request, channel),
+                    lent=Right.SUB if right is Source.CAPABILITY else NO_RIGHTS,
                 )
         if len(grants) > self._settings.channel_limit:
             raise DisconnectClient(disconnects.CHANNEL_LIMIT)
         return [_Wanted(channel, entry, _asked(request.subs.get(channel))) for channel, entry in grants.items()]
 
-    def _may_enter(self, user: str, channel: str) -> bool:
+    def _right_to_enter(self, claims: ConnectionClaims, channel: str) -> Source | None:
         """Judge a channel that the client itself names in `subs`; a wrong one is passed over in silence."""
         try:
             options = self._rules.options(channel)
@@ -189,10 +194,10 @@ class Connect:
             and self._rules.is_name_allowed(channel, options)
         )
         if not is_named_well:
-            return False
-        if options.subscribe_proxy_enabled and self._permissions.is_limited_to(user, channel, options) is None:
-            return False  # only a subscribe of its own asks the backend
-        return self._permissions.right_to_enter(user, channel, options, self._rules) is not None
+            return None
+        if options.subscribe_proxy_enabled and self._permissions.is_limited_to(claims.user, channel, options) is None:
+            return None  # only a subscribe of its own asks the backend
+        return self._permissions.right_to_enter(claims.user, channel, options, self._rules, claims.capabilities)
 
     def _result(self, client: Client, ttl: int, data: bytes, subs: dict[str, SubscribeResult]) -> ConnectResult:
         settings, wire = self._settings, client.wire

@@ -3,6 +3,7 @@
 from broker.channels import ChannelRules, history_meta_ttl_s
 from broker.history import History
 from broker.model import Position
+from gateway.auth.capabilities import Right
 from gateway.auth.permissions import Permissions
 from gateway.commands.answer import Answer, require_channel, wire_publications
 from gateway.protocol import errors
@@ -24,7 +25,11 @@ class AskHistory:
         options = self._rules.options(channel)
         if not options.has_history:
             raise ClientError(errors.NOT_AVAILABLE)
-        if not self._permissions.may_read_history(client.user, channel in client.subscriptions, options):
+        permissions, is_subscribed = self._permissions, channel in client.subscriptions
+        if not (
+            permissions.may_read_history(client.user, is_subscribed, options)
+            or permissions.has(Right.HST, client, channel, options, self._rules)
+        ):
             raise ClientError(errors.PERMISSION_DENIED)
         since = Position(request.since.offset, request.since.epoch) if request.since is not None else None
         if since is not None and request.reverse and since.offset == 0:

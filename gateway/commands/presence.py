@@ -2,6 +2,7 @@
 
 from broker.channels import ChannelRules
 from broker.presence import Presence
+from gateway.auth.capabilities import Right
 from gateway.auth.permissions import Permissions
 from gateway.commands.answer import Answer, require_channel
 from gateway.protocol import errors
@@ -22,7 +23,11 @@ class _PresenceCommand:
         options = self._rules.options(channel)
         if not options.presence:
             raise ClientError(errors.NOT_AVAILABLE)
-        if not self._permissions.may_see_presence(client.user, channel in client.subscriptions, options):
+        permissions, is_subscribed = self._permissions, channel in client.subscriptions
+        if not (
+            permissions.may_see_presence(client.user, is_subscribed, options)
+            or permissions.has(Right.PRS, client, channel, options, self._rules)
+        ):
             raise ClientError(errors.PERMISSION_DENIED)
         return channel
 

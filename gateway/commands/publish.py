@@ -4,6 +4,7 @@ from broker.channels import ChannelRules, publish_options
 from broker.model import Publication, PublishOptions
 from broker.pubsub import PubSub
 from config.settings import ChannelOptions
+from gateway.auth.capabilities import Right
 from gateway.auth.permissions import Permissions
 from gateway.commands.answer import Answer, require_channel
 from gateway.payloads import payload_fault
@@ -39,7 +40,11 @@ class Publish:
             await self._publish_approved(client, channel, await self._proxy(client, request, options), options)
             answer(_DONE)
             return
-        if not self._permissions.may_publish(client.user, channel in client.subscriptions, options):
+        permissions, is_subscribed = self._permissions, channel in client.subscriptions
+        if not (
+            permissions.may_publish(client.user, is_subscribed, options)
+            or permissions.has(Right.PUB, client, channel, options, self._rules)
+        ):
             raise ClientError(errors.PERMISSION_DENIED)
         await self._pubsub.publish(
             channel, Publication(data, info=client.info(channel), delta=options.delta_publish), self._how(options)

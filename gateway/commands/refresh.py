@@ -11,6 +11,7 @@ from gateway.protocol.messages import RefreshRequest, RefreshResult, SubRefreshR
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
+from gateway.session.withdrawal import Withdrawal
 
 __all__ = ["Refresh", "SubRefresh"]
 
@@ -19,10 +20,17 @@ class Refresh:
     """Prolong a connection."""
 
     def __init__(
-        self, tokens: TokenVerifier, entrances: Entrances, expiry: Expiry, clock: Clock, *, never_expires: bool
+        self,
+        tokens: TokenVerifier,
+        entrances: Entrances,
+        expiry: Expiry,
+        withdrawal: Withdrawal,
+        clock: Clock,
+        *,
+        never_expires: bool,
     ) -> None:
         self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
-        self._never_expires = never_expires
+        self._withdrawal, self._never_expires = withdrawal, never_expires
 
     async def __call__(self, client: Client, request: RefreshRequest, answer: Answer) -> None:
         if not request.token or self._expiry.renews_connections:
@@ -47,6 +55,7 @@ class Refresh:
         client.token, client.meta = token_of(claims), claims.meta
         self._expiry.watch_connection(client)
         answer(RefreshResult(client=client.id, expires=ttl > 0, ttl=ttl))
+        self._withdrawal.replace(client, claims.capabilities)
         if has_changed:
             await self._entrances.renew_all(client)
 
@@ -82,7 +91,7 @@ class SubRefresh:
         has_changed = bool(claims.info) and claims.info != subscription.chan_info
         if has_changed:
             subscription.chan_info = claims.info
-        subscription.token = token_of(claims)
+        subscription.token, subscription.allowed = token_of(claims), claims.allowed
         self._expiry.watch_subscription(client, subscription)
         answer(SubRefreshResult(expires=ttl > 0, ttl=ttl))
         if has_changed:

@@ -3,6 +3,7 @@
 from broker.channels import ChannelRules
 from config.clock import Clock
 from config.settings import ChannelOptions, ClientSettings
+from gateway.auth.capabilities import Right
 from gateway.auth.errors import InvalidToken, TokenExpired
 from gateway.auth.grants import grant
 from gateway.auth.permissions import Permissions
@@ -55,6 +56,8 @@ class Subscribe:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
             if granted.token is not None and self._tokens.is_revoked(client.user, granted.token, request.channel):
                 raise ClientError(errors.TOKEN_EXPIRED)  # revoked while we waited
+            if granted.lent and granted.lent not in self._rights(client, request.channel, options):
+                raise ClientError(errors.INTERNAL)  # withdrawn while we waited: the next try is judged anew
             result = subscribe_result(self._entrances.settle(entrance), ttl, client.wire.codec)
         except BaseException:
             await self._entrances.give_up(entrance)
@@ -97,11 +100,17 @@ class Subscribe:
                 expire_at=claims.expire_at,
                 override=claims.override,
                 token=token_of(claims),
+                allowed=claims.allowed,
+                rights=self._rights(client, channel, options),
             )
         if channel.startswith(_PRIVATE):
             raise ClientError(errors.PERMISSION_DENIED)
         source = self._source(client, channel, options)
-        return grant(options, source, permissions=self._permissions, user=client.user, request=request)
+        rights = self._rights(client, channel, options)
+        return grant(options, source, permissions=self._permissions, user=client.user, request=request, rights=rights)
+
+    def _rights(self, client: Client, channel: str, options: ChannelOptions) -> Right:
+        return self._permissions.rights(client.capabilities, client.user, channel, options, self._rules)
 
     def _is_asked_about(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> bool:
         """Whether the application's backend decides: no token, and a channel that belongs to no listed users."""
@@ -118,7 +127,7 @@ class Subscribe:
         # Held meanwhile, so that nobody else subscribes the client to the same channel.
         client.subscribing.add(request.channel)
         try:
-            given = await self._proxy(client, request)
+            given, allowed = await self._proxy(client, request)
         finally:
             client.subscribing.discard(request.channel)
         if not client.is_connected:
@@ -133,6 +142,8 @@ class Subscribe:
             data=given.data,
             expire_at=given.expire_at,
             override=given.override,
+            allowed=allowed,
+            rights=self._rights(client, request.channel, options),
         )
 
     def _claims(self, client: Client, request: SubscribeRequest) -> SubscriptionClaims:
@@ -149,7 +160,7 @@ class Subscribe:
         return claims
 
     def _source(self, client: Client, channel: str, options: ChannelOptions) -> Source:
-        source = self._permissions.right_to_enter(client.user, channel, options, self._rules)
+        source = self._permissions.right_to_enter(client.user, channel, options, self._rules, client.capabilities)
         if source is None:
             raise ClientError(errors.PERMISSION_DENIED)
         return source

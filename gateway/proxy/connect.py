@@ -6,7 +6,7 @@ from config.clock import Clock
 from gateway.auth.tokens import ConnectionClaims, ServerSubscription
 from gateway.protocol.messages import ConnectRequest
 from gateway.proxy.backend import Backend
-from gateway.proxy.grants import expiry_of, meta_of, subscription_of
+from gateway.proxy.grants import capabilities_of, expiry_of, meta_of, subscription_of
 from gateway.proxy.messages import ConnectCall, ConnectGrant, SubscriptionBody
 from gateway.proxy.payloads import json_of, payload_for
 from gateway.proxy.verdict import judge
@@ -55,6 +55,7 @@ class ConnectProxy:
             info=json_of(grant.info, grant.b64info),
             meta=meta_of(grant.meta),
             subs=self._subscriptions(client, grant),
+            capabilities=capabilities_of(grant.caps),
         )
         return Admission(claims, payload_for(client, grant.data, grant.b64data))
 

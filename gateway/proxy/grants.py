@@ -1,17 +1,19 @@
 """From what the backend writes about connections and subscriptions to the values that a token gives too."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Raw
 
 from config.clock import Clock
+from gateway.auth.capabilities import BadCapability, Capabilities, Right, WrittenCapability, read_allow, read_capabilities
 from gateway.auth.tokens import ServerSubscription, SubscriptionOverride
 from gateway.proxy.errors import BadAnswer
-from gateway.proxy.messages import SubscriptionBody
+from gateway.proxy.messages import ConnectSubscriptionBody, SubscriptionBody
 from gateway.proxy.payloads import json_of, payload_for, payload_of
 from gateway.session.client import Client
 
-__all__ = ["expiry_of", "meta_of", "subscription_of"]
+__all__ = ["allowed_of", "capabilities_of", "expiry_of", "meta_of", "subscription_of"]
 
 _LIFETIME_MAX_S: Final = 365 * 24 * 3600
 
@@ -48,4 +50,29 @@ def subscription_of(body: SubscriptionBody, client: Client, clock: Clock) -> Ser
         data=payload_for(client, body.data, body.b64data),
         override=SubscriptionOverride(**{name: flags.get(name) for name in SubscriptionOverride.__struct_fields__}),
         expire_at=expiry_of(body.expire_at, clock),
+        recovers_newest=isinstance(body, ConnectSubscriptionBody) and bool(body.cache_recover),
     )
+
+
+def capabilities_of(written: Sequence[WrittenCapability | None] | None) -> Capabilities | None:
+    """Take a connection's capabilities, None where there are none.
+
+    Raises:
+        BadAnswer: One of them breaks a rule.
+    """
+    try:
+        return read_capabilities(written)
+    except BadCapability as exc:
+        raise BadAnswer(str(exc)) from None
+
+
+def allowed_of(written: Sequence[str] | None) -> Right:
+    """Take the rights that come with a subscription.
+
+    Raises:
+        BadAnswer: A word stands for none.
+    """
+    try:
+        return read_allow(written)
+    except BadCapability as exc:
+        raise BadAnswer(str(exc)) from None

@@ -9,11 +9,14 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
+from gateway.auth.capabilities import WrittenCapability
 from gateway.protocol.messages import NO_DATA
 
 __all__ = [
     "ConnectCall",
     "ConnectGrant",
+    "ConnectSubscriptionBody",
+    "ConnectionRenewal",
     "DisconnectBody",
     "ErrorBody",
     "PublishCall",
@@ -131,7 +134,19 @@ class SubscriptionBody(msgspec.Struct, frozen=True):
 
 
 class SubscribeGrant(SubscriptionBody, frozen=True):
-    """The client may subscribe."""
+    """The client may subscribe; `allow` names rights in this channel that it gets besides."""
+
+    allow: list[str] | None = None
+
+
+class ConnectSubscriptionBody(SubscriptionBody, frozen=True):
+    """What a subscription from the start gets.
+
+    `cache_recover` has it begin with the newest publication, for clients that cannot ask for a recovery because they do not
+    know the channel. It means something only where the channel recovers in cache mode, and elsewhere nothing.
+    """
+
+    cache_recover: bool | None = None
 
 
 class ConnectGrant(msgspec.Struct, frozen=True):
@@ -144,8 +159,9 @@ class ConnectGrant(msgspec.Struct, frozen=True):
     data: Raw = NO_DATA
     b64data: str | None = None
     channels: list[str] | None = None
-    subs: dict[str, SubscriptionBody | None] | None = None
+    subs: dict[str, ConnectSubscriptionBody | None] | None = None
     meta: Raw = NO_DATA
+    caps: list[WrittenCapability | None] | None = None
 
 
 class RpcAnswer(msgspec.Struct, frozen=True):
@@ -169,13 +185,19 @@ class PublishGrant(msgspec.Struct, frozen=True):
 
 
 class Renewal(msgspec.Struct, frozen=True):
-    """How a connection or a subscription goes on; a subscription has no `meta`."""
+    """How a connection or a subscription goes on."""
 
     expired: bool | None = None
     expire_at: float | None = None
     info: Raw = NO_DATA
     b64info: str | None = None
+
+
+class ConnectionRenewal(Renewal, frozen=True):
+    """How a connection goes on; `caps` are all that it has from now on."""
+
     meta: Raw = NO_DATA
+    caps: list[WrittenCapability | None] | None = None
 
 
 _encode: Final = msgspec.json.Encoder().encode

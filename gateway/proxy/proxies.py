@@ -8,7 +8,7 @@ from config.settings import ProxySettings, Settings
 from gateway.proxy.backend import Backend
 from gateway.proxy.connect import ConnectProxy
 from gateway.proxy.headers import kept_names
-from gateway.proxy.messages import ConnectGrant, PublishGrant, Renewal, RpcAnswer, SubscribeGrant
+from gateway.proxy.messages import ConnectGrant, ConnectionRenewal, PublishGrant, Renewal, RpcAnswer, SubscribeGrant
 from gateway.proxy.publish import PublishProxy
 from gateway.proxy.refresh import RefreshProxy, SubRefreshProxy
 from gateway.proxy.rpc import RpcProxy
@@ -35,7 +35,7 @@ class Proxies:
             (client.connect, client.refresh, channel.subscribe, channel.publish, channel.sub_refresh, rpc)
         )
         connect = self._backend("client.proxy.connect", client.connect, ConnectGrant)
-        refresh = self._backend("client.proxy.refresh", client.refresh, Renewal)
+        refresh = self._backend("client.proxy.refresh", client.refresh, ConnectionRenewal)
         subscribe = self._backend("channel.proxy.subscribe", channel.subscribe, SubscribeGrant)
         publish = self._backend("channel.proxy.publish", channel.publish, PublishGrant)
         sub_refresh = self._backend("channel.proxy.sub_refresh", channel.sub_refresh, Renewal)

@@ -13,6 +13,7 @@ from typing import Final
 
 from broker.control import TokenInfo
 from broker.model import ClientInfo
+from gateway.auth.capabilities import Capabilities
 from gateway.fanout import NOTHING, Turn
 from gateway.protocol import disconnects
 from gateway.protocol.disconnects import Disconnect
@@ -33,6 +34,7 @@ class Client:
     __slots__ = (
         "_on_gone",
         "awaits_pong",
+        "capabilities",
         "commands_until",
         "conn_info",
         "connected_at",
@@ -78,6 +80,8 @@ class Client:
         self.emulated_headers: Mapping[str, str] = _NO_HEADERS
         # What it was let in by; None where nobody signed for it.
         self.token: TokenInfo | None = None
+        # Rights that it brought along; None for most.
+        self.capabilities: Capabilities | None = None
         self.connected_at = 0.0
         self.expire_at = 0
         self.expiry_note: Note | None = None

@@ -23,6 +23,7 @@ from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.session.states import State
 from gateway.session.subscription import Subscription
+from gateway.session.withdrawal import Withdrawal
 from gateway.tasks import Tasks
 from gateway.wheel import Note, Wheel
 
@@ -43,11 +44,13 @@ class Expiry:
         entrances: Entrances,
         rules: ChannelRules,
         proxies: Proxies,
+        withdrawal: Withdrawal,
         tasks: Tasks,
         clock: Clock,
     ) -> None:
         self._settings, self._wheel, self._entrances = settings, wheel, entrances
         self._rules, self._proxies, self._tasks, self._clock = rules, proxies, tasks, clock
+        self._withdrawal = withdrawal
 
     @property
     def renews_connections(self) -> bool:
@@ -144,6 +147,7 @@ class Expiry:
                 client.expire_at = answer.expire_at
                 client.conn_info, client.meta = answer.info or client.conn_info, answer.meta or client.meta
                 self.watch_connection(client)
+                self._withdrawal.replace(client, answer.capabilities)
                 if answer.info:
                     await self._entrances.renew_all(client)
             case Lapse.UNREACHABLE:

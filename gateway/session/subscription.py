@@ -6,6 +6,7 @@ from enum import IntEnum
 import msgspec
 
 from broker.control import TokenInfo
+from gateway.auth.capabilities import NO_RIGHTS, Right
 from gateway.cohort import Audience
 from gateway.room import Room
 from gateway.wheel import Note
@@ -44,6 +45,8 @@ class Grant(msgspec.Struct, frozen=True):
         has_delta: Publications may come as patches of the one before.
         tags_filter: Which publications it wants, by their tags: the filter's canonical key, and the filter.
         token: The subscription token that gave the right; None without one.
+        allowed: Rights in the channel that come with the subscription.
+        lent: Rights that only the connection's capabilities gave, and without which the grant would be another one.
     """
 
     source: Source
@@ -61,12 +64,14 @@ class Grant(msgspec.Struct, frozen=True):
     has_delta: bool = False
     tags_filter: TagsFilter | None = None
     token: TokenInfo | None = None
+    allowed: Right = NO_RIGHTS
+    lent: Right = NO_RIGHTS
 
 
 class Subscription:
     """A granted place, taken."""
 
-    __slots__ = ("audience", "chan_info", "expire_at", "expiry_note", "grant", "room", "token")
+    __slots__ = ("allowed", "audience", "chan_info", "expire_at", "expiry_note", "grant", "room", "token")
 
     def __init__(self, grant: Grant, room: Room, audience: Audience) -> None:
         self.grant, self.room, self.audience = grant, room, audience
@@ -74,6 +79,7 @@ class Subscription:
         self.expire_at = grant.expire_at
         self.expiry_note: Note | None = None
         self.token = grant.token
+        self.allowed = grant.allowed
 
     @property
     def channel(self) -> str:
