@@ -94,6 +94,7 @@ def test_any_text_is_a_pattern_or_a_bad_one(pattern, name):
     assert regex.matches(name) in (True, False)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @given(st.text("()[]{}*+?|^$\\.-,:a1d", max_size=20), NAMES)
 def test_any_mixture_of_signs_too(pattern, name):
     try:
