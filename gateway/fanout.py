@@ -102,15 +102,18 @@ class Turn:
                 cohort.settle()
 
     def _write_batch(self, wire: Wire, members: dict[Member, None], batch: list[bytes]) -> None:
-        frame = wire.frame(batch)
+        shared = wire.share(batch)
+        frame = wire.frame(shared)
+        put_off = 0
         # The hot loop: one truth test and one call per delivery.
         for client in members:
             if client.out:
-                client.out.extend(batch)
+                client.out.extend(shared)
+                put_off += 1
             else:
                 client.write(frame)
-        self.frames_written += len(members)
-        self.messages_written += len(members) * len(batch)
+        self.frames_written += len(members) - put_off
+        self.messages_written += len(members) * len(batch) - put_off * len(shared)  # those are counted when they leave
 
     def _spill_room(self, room: Room) -> None:
         for cohort in tuple(room.cohorts.values()):
@@ -118,18 +121,20 @@ class Turn:
                 _refuse_payload(cohort)
             if batch := cohort.batch:
                 cohort.batch = []
-                self._spill_batch(cohort.members, batch)
+                self._spill_batch(cohort.audience.wire, cohort.members, batch)
             if cohort.fresh_batch:
-                self._spill_batch(cohort.fresh, cohort.fresh_batch)
+                self._spill_batch(cohort.audience.wire, cohort.fresh, cohort.fresh_batch)
                 cohort.settle()
 
-    def _spill_batch(self, members: dict[Member, None], batch: list[bytes]) -> None:
+    def _spill_batch(self, wire: Wire, members: dict[Member, None], batch: list[bytes]) -> None:
+        shared = wire.share(batch)
         for client in members:
             if client.out:
-                client.out.extend(batch)
+                client.out.extend(shared)
             else:
-                client.out = batch.copy()
+                client.out = shared.copy()
                 self._clients.append(client)
+        self.messages_written += len(members) * (len(batch) - len(shared))  # the rest is counted when it leaves
 
 
 def _refuse_payload(cohort: Cohort) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from gateway.protocol.codec import Codec
 from gateway.transports.transport import Kind
 
-__all__ = ["FRAME_LIMIT", "WebSocketWire", "data_frame"]
+__all__ = ["FRAME_LIMIT", "WebSocketWire", "cut", "data_frame"]
 
 # Several client libraries refuse large frames; what leaves in one turn is cut into frames below this, but never a message.
 FRAME_LIMIT: Final = 65536
@@ -43,6 +43,9 @@ class WebSocketWire:
         else:
             self.ping_frame = PING if pings_frames else own_ping
 
+    def share(self, messages: list[bytes]) -> list[bytes]:
+        return messages
+
     def frame(self, messages: Sequence[bytes]) -> bytes:
         if len(messages) == 1:
             return data_frame(self._first_byte, messages[0])
@@ -51,11 +54,11 @@ class WebSocketWire:
         payload = self.codec.join(messages)
         if len(payload) < FRAME_LIMIT:
             return data_frame(self._first_byte, payload)
-        return b"".join(data_frame(self._first_byte, self.codec.join(part)) for part in _parts(messages))
+        return b"".join(data_frame(self._first_byte, self.codec.join(part)) for part in cut(messages))
 
 
-def _parts(messages: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
-    """Cut a sequence where a frame would grow over the limit."""
+def cut(messages: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
+    """Cut messages into those of one frame each, where a frame would grow over the limit."""
     parts: list[list[bytes]] = []
     room = 0
     for message in messages:

@@ -30,6 +30,12 @@ class Wire(Protocol):
     announces_ping: bool
     """Whether the connect result tells the interval, so that the client watches for pings of the protocol."""
 
+    def share(self, messages: list[bytes]) -> list[bytes]:
+        """Prepare messages that many clients get, in this order: what `frame` has to do with them is then done once.
+
+        What comes back stands for the messages, perhaps fewer of them; it goes into `frame` and nowhere else.
+        """
+
     def frame(self, messages: Sequence[bytes]) -> bytes:
         """Put encoded messages into what is written to the socket: one frame, or several where one would be too large."""
 

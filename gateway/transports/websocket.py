@@ -7,7 +7,6 @@ the socket. Limits are judged before the upgrade. Nothing here awaits.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -15,15 +14,16 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from gateway.node import Node
 from gateway.protocol import disconnects
 from gateway.protocol.disconnects import Disconnect
 from gateway.protocol.messages import DisconnectPush, Push
 from gateway.session.session import Session
-from gateway.transports.handshake import DEFAULT_WIRE, SUBPROTOCOLS, Refusal, choose_subprotocol, judge
+from gateway.transports.conversation import Conversation
+from gateway.transports.deflate import Deflate, compressed
+from gateway.transports.frames import WebSocketWire
+from gateway.transports.handshake import DEFAULT_WIRE, Refusal, judge
 from gateway.transports.transport import Kind, Wire
 
 __all__ = ["WebSocketConnection"]
@@ -31,13 +31,6 @@ __all__ = ["WebSocketConnection"]
 _CLOSE_TIMEOUT_S: Final = 5.0
 _SLOW_CLOSE_TIMEOUT_S: Final = 1.0
 _REASON_LIMIT: Final = 123  # RFC 6455 §5.5: 125 bytes of control payload, less two of the code
-_quiet = logging.getLogger("heliograph.websocket")
-_quiet.setLevel(logging.CRITICAL)  # faults of peers are counted, not logged one by one
-
-
-def _choose_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
-    chosen = choose_subprotocol(offered)
-    return Subprotocol(chosen) if chosen else None
 
 
 def _forget_empty_offer(headers: Headers) -> None:
@@ -65,12 +58,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._peer = ServerProtocol(
-            subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS],
-            select_subprotocol=_choose_subprotocol,
-            max_size=node.settings.websocket.message_size_limit,
-            logger=_quiet,
-        )
+        self._peer = Conversation(node.settings.websocket)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._headers: Mapping[str, str] = {}
@@ -167,13 +155,13 @@ class WebSocketConnection(asyncio.Protocol):
             if judged.retry_after_s:
                 response.headers["Retry-After"] = str(judged.retry_after_s)
         else:
-            self.wire = judged.wire
             _forget_empty_offer(request.headers)
             response = self._peer.accept(request)
         self._peer.send_response(response)
         self._send_pending()
         if response.status_code != 101 or isinstance(judged, Refusal):
             return
+        self.wire = self._wire_for(judged.wire)
         if self._node.is_draining:
             self.close(disconnects.SHUTDOWN)
             return
@@ -182,6 +170,14 @@ class WebSocketConnection(asyncio.Protocol):
         self._session = self._node.open_session(self)
         if judged.first_frame is not None:
             self._receive(judged.first_frame)
+
+    def _wire_for(self, chosen: WebSocketWire) -> WebSocketWire:
+        """Give the wire that was chosen, or its compressed twin where that was agreed on."""
+        window_bits = self._peer.window_bits
+        if window_bits is None:
+            return chosen
+        settings = self._node.settings.websocket
+        return compressed(chosen, Deflate(settings.compression_level, settings.compression_min_size, window_bits))
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:

@@ -330,23 +330,41 @@ def test_faults_of_the_framing_are_1002_and_harm_nobody(run, serving, data):
     run(main())
 
 
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
 @pytest.mark.parametrize(
     "payload",
     [
-        b'{"id":3,"publish":{"channel":"a","data":"\xff"}}',
-        b"\xc3\x28",
+        b'{"id":3,"publish":{"channel":"a","data":"\\ud800"',
         b"",
         b"\x00",
         b'{"id":3,"publish":{"channel":"a","data":' + b"[" * 30000 + b"]" * 30000 + b"}}",
         b'{"id":' + b"9" * 5000 + b"}",
     ],
 )
-def test_payloads_that_cannot_be_read_are_3501_and_harm_nobody(run, serving, payload):
+def test_payloads_that_cannot_be_read_are_3501_and_harm_nobody(run, serving, payload, opcode):
     async def main():
         async with serving(channel=OPEN) as gateway:
             peer, bystander = await gateway.subscribed("1"), await gateway.subscribed("2")
-            peer.frame(Opcode.TEXT, payload)
+            peer.frame(opcode, payload)
             assert await peer.closed() == (3501, "bad request")
+            await publish(gateway, b"1")
+            assert await data_of(bystander) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"id":3,"publish":{"channel":"a","data":"\xff"}}', b"\xc3\x28", b"\xed\xa0\x80", b"\xe2\x82"]
+)
+@pytest.mark.parametrize(("opcode", "code"), [(Opcode.TEXT, 1007), (Opcode.BINARY, 3501)])
+def test_text_that_is_not_utf8_is_a_fault_of_the_framing(run, serving, payload, opcode, code):
+    # RFC 6455 §8.1; in a binary frame nobody has said that it would be text, and it is just no command.
+    async def main():
+        async with serving(channel=OPEN) as gateway:
+            peer, bystander = await gateway.subscribed("1"), await gateway.subscribed("2")
+            peer.frame(opcode, payload)
+            peer.command(id=4, publish={"channel": "a", "data": "after it"})
+            assert (await peer.closed())[0] == code
             await publish(gateway, b"1")
             assert await data_of(bystander) == 1
 
