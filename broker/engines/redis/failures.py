@@ -4,7 +4,7 @@ from redis import exceptions
 
 from broker.errors import EngineUnavailable
 
-__all__ = ["LOST", "refused", "unanswered"]
+__all__ = ["LOST", "reason_of", "refused", "unanswered"]
 
 # What ends a connection; everything else is the answer to one command.
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, TimeoutError)

@@ -18,6 +18,7 @@ from broker.engines.redis.dialer import Dialer
 from broker.engines.redis.failures import reason_of, refused
 from broker.engines.redis.greeting import Unfit, explain
 from broker.engines.redis.keys import Keys
+from broker.engines.redis.listener import Listener, Receive
 from broker.engines.redis.packing import Argument, pack
 from broker.engines.redis.scripts import Script
 from broker.engines.redis.server import Server, State
@@ -26,7 +27,7 @@ from broker.errors import EngineUnavailable
 from config.clock import Clock
 from config.settings import BrokerSettings
 
-__all__ = ["Argument", "Link", "State"]
+__all__ = ["Argument", "Link", "LinkStatistics", "Receive", "State"]
 
 # How often a call is sent on when slots move or a script is unknown; each time the server has said that it did nothing.
 _TURNS: Final = 5
@@ -35,10 +36,11 @@ _ASKING: Final = pack("ASKING")
 
 
 class LinkStatistics(msgspec.Struct, frozen=True):
-    """Servers known, and how many of them answer."""
+    """Servers known, how many of them answer, and topics that are listened to."""
 
     servers: int
     connected: int
+    topics: int
 
 
 class Link:
@@ -55,6 +57,13 @@ class Link:
             ClusterServers(dialer, self._make_server, clock, self._changed, timeout_s=settings.connect_timeout)
             if self.is_cluster
             else LoneServer(dialer, self._make_server, self._changed)
+        )
+        self._listener = Listener(
+            self._servers,
+            clock,
+            is_sharded=self.is_cluster,
+            connect_timeout_s=settings.connect_timeout,
+            call_timeout_s=settings.call_timeout,
         )
         self._state = State(is_connected=False, since=clock.monotonic(), reason="not opened yet")
 
@@ -76,7 +85,8 @@ class Link:
     def statistics(self) -> LinkStatistics:
         """Count servers."""
         servers = self._servers.all()
-        return LinkStatistics(servers=len(servers), connected=sum(server.state.is_connected for server in servers))
+        connected = sum(server.state.is_connected for server in servers)
+        return LinkStatistics(servers=len(servers), connected=connected, topics=self._listener.topics)
 
     def on_change(self, call: Callable[[], None]) -> None:
         """Have `call` called, in the loop, whenever servers come, go, are lost or are back."""
@@ -96,6 +106,7 @@ class Link:
 
     async def close(self) -> None:
         """Let go of everything; calls fail from now on. May come twice, or before the start."""
+        await self._listener.close()
         await self._servers.close()
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
@@ -139,17 +150,23 @@ class Link:
         except ResponseError as exc:
             raise refused(exc) from exc
 
-    def server_of(self, topic: bytes) -> Server:
-        """Tell the server that carries a topic: `Server.dial()` opens a connection to it, for whoever listens.
+    async def listen(self, topic: str, receive: Receive) -> None:
+        """Have `receive` called, in the loop, with every payload of a topic; once it returns, no later one is missed.
+
+        It goes on over losses of the connection; what is missed during one is told by `on_resume`.
 
         Raises:
-            EngineUnavailable: Nobody does now.
+            EngineUnavailable: It is not listened to, or still is where it was before.
         """
-        return self._servers.of(topic)
+        await self._listener.listen(topic, receive)
 
-    def moved(self, exc: MovedError) -> None:
-        """Learn from a listening connection that a slot has moved."""
-        self._servers.moved(exc)
+    async def unlisten(self, topic: str) -> None:
+        """Stop listening; one that was not listened to is no error."""
+        await self._listener.unlisten(topic)
+
+    def on_resume(self, call: Callable[[], None]) -> None:
+        """Have `call` called after payloads may have been missed, once everything is listened to again."""
+        self._listener.on_resume(call)
 
     def unusable(self, exc: BaseException) -> EngineUnavailable:
         """Say why Redis cannot be used from the start on."""
@@ -214,6 +231,7 @@ class Link:
         if bool(lost) == self._state.is_connected:
             since = self._clock.monotonic()
             self._state = State(is_connected=not lost, since=since, reason=lost[0].reason if lost else "")
+        self._listener.rearrange()
         for watcher in self._watchers:
             watcher()
 

@@ -63,6 +63,8 @@ class Server:
         self._fell = asyncio.Event()
         self._outage = Outage(f"redis {name}", clock)
         self._keeper: asyncio.Task[None] | None = None
+        # Counts how often it was connected anew; whoever holds a connection of an earlier life may hold one to another server.
+        self.life = 0
         self._ready: list[asyncio.Future[None]] = []
         self.state = State(is_connected=False, since=clock.monotonic(), reason="not opened yet")
 
@@ -104,6 +106,11 @@ class Server:
         else:
             raise EngineUnavailable(f"Redis is away: {self.state.reason}")
         return answer
+
+    @property
+    def is_away(self) -> bool:
+        """Whether calls fail at once."""
+        return not self._wires and self._returning is None
 
     async def connected(self) -> None:
         """Wait until the server answers."""
@@ -181,6 +188,7 @@ class Server:
     def _stand(self, wires: list[Wire]) -> None:
         self._fell.clear()
         self._wires = wires
+        self.life += 1
         returning, self._returning = self._returning or [], None
         self.state = State(is_connected=True, since=self._clock.monotonic())
         for line, packed, answer in returning:

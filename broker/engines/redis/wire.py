@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from broker.engines.redis.failures import LOST, unanswered
+from broker.engines.redis.outbox import Outbox
 from broker.errors import EngineUnavailable
 
 __all__ = ["Wire"]
@@ -28,8 +29,7 @@ class Wire:
     def __init__(self, connection: AbstractConnection, *, timeout_s: float, on_lost: Callable[[BaseException], None]) -> None:
         self._connection, self._timeout_s, self._on_lost = connection, timeout_s, on_lost
         self._loop = asyncio.get_running_loop()
-        self._outbox: list[bytes] = []
-        self._is_filled = asyncio.Event()
+        self._outbox = Outbox(connection)
         # Those that wait for answers, with the moment until which theirs must have come; the moments rise.
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
@@ -61,8 +61,7 @@ class Wire:
             raise EngineUnavailable("Redis does not keep up: too many calls are under way")
         deadline = self._loop.time() + self._timeout_s
         self._waiting.append((deadline, answer))
-        self._outbox.append(packed)
-        self._is_filled.set()
+        self._outbox.put(packed)
         if self._alarm is None:
             self._alarm = self._loop.call_at(deadline, self._check)
 
@@ -79,11 +78,7 @@ class Wire:
 
     async def _write(self) -> None:
         try:
-            while True:
-                await self._is_filled.wait()
-                self._is_filled.clear()
-                outbox, self._outbox = self._outbox, []
-                await self._connection.send_packed_command(b"".join(outbox), check_health=False)
+            await self._outbox.run()
         except LOST as exc:
             self._lose(exc)
 
@@ -125,5 +120,4 @@ class Wire:
             if not answer.done():
                 answer.set_exception(unanswered(exc))
         self._waiting.clear()
-        self._outbox.clear()
         self._on_lost(exc)
