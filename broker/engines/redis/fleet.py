@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from broker.engines.redis.control import RedisControl
 from broker.engines.redis.heartbeat import Heartbeat
-from broker.engines.redis.intercom import Intercom, Listen
+from broker.engines.redis.intercom import Intercom
 from broker.engines.redis.leases import Leases
 from broker.engines.redis.limits import RedisLimits
 from broker.engines.redis.link import Link
@@ -20,9 +20,9 @@ __all__ = ["Fleet"]
 class Fleet:
     """The ports of one node that do not carry publications. A process without a node of clients takes part as well."""
 
-    def __init__(self, link: Link, listen: Listen, clock: Clock) -> None:
+    def __init__(self, link: Link, clock: Clock) -> None:
         places, node_id = Places(link.keys), uuid4().hex
-        self.intercom = Intercom(link, listen, places, node_id)
+        self.intercom = Intercom(link, places, node_id)
         self.leases = Leases(link, places, clock, node_id)
         self.presence = RedisPresence(link, places, self.leases)
         self.users = RedisUserPresence(link, places, self.leases)
@@ -30,6 +30,8 @@ class Fleet:
         self.limits = RedisLimits(link, places)
         self.revocation = RedisRevocation(link, places, self.intercom, clock)
         self.heartbeat = Heartbeat(self.leases, (self.presence, self.users), (self.revocation.check,), clock)
+        # What was told while nobody listened is made good at once, not at the next beat.
+        link.on_resume(self.heartbeat.wake)
 
     async def start(self) -> None:
         """Take part; the link is open, and `on_command` has been called where there is a node.
@@ -40,10 +42,6 @@ class Fleet:
         await self.intercom.start()
         self.control.start()
         await self.heartbeat.start()
-
-    def wake(self) -> None:
-        """Look after everything now, not at the next beat: the server was away, and what it told meanwhile is missing."""
-        self.heartbeat.wake()
 
     async def close(self) -> None:
         """Leave the fleet, while the link is still open; may come twice, or before the start."""

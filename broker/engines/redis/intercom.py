@@ -1,6 +1,6 @@
 """How nodes talk to each other: one channel that all of them hear, and one for each node alone. At most once, in order."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -10,10 +10,7 @@ from broker.engines.redis.messages import Message, encode
 from broker.engines.redis.places import Places
 from config.logs import get_logger
 
-__all__ = ["Intercom", "Listen"]
-
-# Subscribes to a topic; from its return on, what is published there is handed on, synchronously, in the loop's thread.
-Listen = Callable[[str, Callable[[bytes], None]], Awaitable[None]]
+__all__ = ["Intercom"]
 
 M = TypeVar("M", bound=Message)
 
@@ -25,8 +22,8 @@ _decoder = msgspec.msgpack.Decoder(Message)
 class Intercom:
     """Sends messages and hands those that come to whoever asked for their kind. A node does not hear itself."""
 
-    def __init__(self, link: Link, listen: Listen, places: Places, node_id: str) -> None:
-        self._link, self._listen, self._places = link, listen, places
+    def __init__(self, link: Link, places: Places, node_id: str) -> None:
+        self._link, self._places = link, places
         self.node_id = node_id
         self._takers: dict[type[Any], Callable[[Any], None]] = {}
         self._unread = 0
@@ -41,8 +38,8 @@ class Intercom:
         Raises:
             EngineUnavailable: Nothing is heard.
         """
-        await self._listen(self._places.all_nodes, self.hear)
-        await self._listen(self._places.one_node(self.node_id), self.hear)
+        await self._link.listen(self._places.all_nodes, self.hear)
+        await self._link.listen(self._places.one_node(self.node_id), self.hear)
 
     async def tell_all(self, message: Message) -> None:
         """Send to every other node.

