@@ -13,6 +13,7 @@ __all__ = [
     "Distrust",
     "NodeInfo",
     "Perform",
+    "Recheck",
     "Refresh",
     "Selector",
     "Shed",
@@ -85,6 +86,13 @@ class Distrust(msgspec.Struct, frozen=True, tag="distrust"):
     channel: str = ""
 
 
+class Recheck(msgspec.Struct, frozen=True, tag="recheck"):
+    """Look at every connection and subscription again, because words of `broker.revocation` were learnt late.
+
+    Engines have their own node do so, when they find that they had missed something.
+    """
+
+
 class Shed(msgspec.Struct, frozen=True, tag="shed"):
     """Send a share of a node's clients away, so that they come back elsewhere.
 
@@ -99,7 +107,7 @@ class Shed(msgspec.Struct, frozen=True, tag="shed"):
     spread_s: float
 
 
-Command = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Shed
+Command = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed
 
 
 class TokenInfo(msgspec.Struct, frozen=True, omit_defaults=True):

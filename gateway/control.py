@@ -11,6 +11,7 @@ from broker.control import (
     Disconnect,
     Distrust,
     NodeInfo,
+    Recheck,
     Refresh,
     Shed,
     Subscribe,
@@ -19,6 +20,7 @@ from broker.control import (
     Unsubscribe,
 )
 from broker.model import Position
+from broker.revocation import Revocation
 from config.clock import Clock
 from gateway.auth.grants import server_grant
 from gateway.auth.tokens import SubscriptionOverride
@@ -34,7 +36,7 @@ from gateway.session.subscription import Source
 
 __all__ = ["Controlled"]
 
-_AboutConnections = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust
+_AboutConnections = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck
 
 # After so many connections other work gets its turn.
 _SLICE = 1000
@@ -49,6 +51,7 @@ class Controlled:
         rules: ChannelRules,
         entrances: Entrances,
         expiry: Expiry,
+        revocation: Revocation,
         clock: Clock,
         describe: Callable[[], NodeInfo],
         *,
@@ -56,7 +59,8 @@ class Controlled:
         channel_limit: int,
     ) -> None:
         self._hub, self._rules, self._entrances = hub, rules, entrances
-        self._expiry, self._clock, self._describe = expiry, clock, describe
+        self._expiry, self._revocation = expiry, revocation
+        self._clock, self._describe = clock, describe
         self._shed, self._channel_limit = shed, channel_limit
 
     async def perform(self, command: Command) -> None:
@@ -81,6 +85,8 @@ class Controlled:
             raise failures[0]
 
     def _matching(self, command: _AboutConnections) -> Iterable[Client]:
+        if isinstance(command, Recheck):
+            return self._hub.clients()
         if not isinstance(command, Distrust):
             return self._hub.find(command.who.user, command.who.client, command.who.session)
         # Nobody keeps who came by which token: revoking a single one is rare, and looks at everybody.
@@ -99,6 +105,8 @@ class Controlled:
                 await self._refresh(client, command)
             case Distrust():
                 await self._distrust(client, command)
+            case Recheck():
+                await self._recheck(client)
 
     def describe(self) -> NodeInfo:
         """Tell how this node is."""
@@ -170,6 +178,23 @@ class Controlled:
         for channel, subscription in tuple(client.subscriptions.items()):
             if command.channel in ("", channel) and _is_revoked(subscription.token, command):
                 await self._unsubscribe(client, channel, disconnects.UNSUBSCRIBED_STATE_INVALIDATED)
+
+    async def _recheck(self, client: Client) -> None:
+        """End what would not be let in now: the connection (3507 or 3014), or only subscriptions (2502)."""
+        if self._revocation.is_blocked(client.user):
+            client.disconnect(disconnects.PERMISSION_DENIED)
+            return
+        if self._is_refused(client.user, client.token):
+            client.disconnect(disconnects.STATE_INVALIDATED)
+            return
+        for channel, subscription in tuple(client.subscriptions.items()):
+            if self._is_refused(client.user, subscription.token, channel):
+                await self._unsubscribe(client, channel, disconnects.UNSUBSCRIBED_STATE_INVALIDATED)
+
+    def _is_refused(self, user: str, token: TokenInfo | None, channel: str = "") -> bool:
+        return token is not None and self._revocation.is_revoked(
+            user=user, token_id=token.uid, issued_at=token.issued_at, channel=channel
+        )
 
     async def _refresh(self, client: Client, command: Refresh) -> None:
         now = self._clock.now().timestamp()

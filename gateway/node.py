@@ -234,6 +234,7 @@ class Node:
             self.rules,
             self.entrances,
             self.expiry,
+            self.engine.revocation,
             self.clock,
             self.describe,
             shed=self.shed,

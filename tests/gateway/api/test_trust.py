@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from broker.control import Recheck
+
 CHANNELS = {"without_namespace": {"allow_subscribe_for_client": True}}
 EXPIRED = {"code": 109, "message": "token expired"}
 
@@ -114,6 +116,24 @@ async def test_tokens_of_one_channel_leave_the_connection_token_alone(world, api
     await api.result("invalidate_user_tokens", user="42", channel="a")
     assert client.closed is None
     assert answer_to(world.client(), world.token("42", iat=world.now() - 5)) is None
+
+
+async def test_words_that_were_learnt_late_end_what_they_would_have_kept_out(world):
+    world = world(channel=CHANNELS)
+    now, revocation = world.now(), world.engine.revocation
+    blocked, revoked, inside = world.connected("41"), world.connected("42", jti="t1"), world.connected("43", iat=now)
+    inside.send({"id": 2, "subscribe": {"channel": "a", "token": world.token("43", channel="a", iat=now - 5)}})
+    inside.send({"id": 3, "subscribe": {"channel": "b"}})
+    await revocation.block_user("41", until=now + 60)
+    await revocation.revoke_token("t1", until=now + 60)
+    await revocation.revoke_user_tokens("43", issued_before=now, until=now + 60, channel="a")
+    assert blocked.closed is revoked.closed is None
+    await world.engine.control.send(Recheck())
+    assert blocked.closed == (3507, "permission denied")
+    assert revoked.closed == (3014, "state invalidated")
+    assert inside.closed is None
+    assert inside.read() == [{"push": {"channel": "a", "unsubscribe": {"code": 2502, "reason": "state invalidated"}}}]
+    assert world.node.hub.channels() == {"#43": 1, "b": 1}
 
 
 class _Waiting:
