@@ -171,7 +171,9 @@ class Ledger(Protocol):
         """
 
     def on_work(self, wake: Callable[[], None]) -> None:
-        """Say whom to wake, in the loop's thread, when this process makes a step due now."""
+        """Say whom to wake, in the loop's thread, when a step is made due now: by this process, or by another where the store
+        can tell (PostgreSQL; never a promise, so whoever waits looks by himself too)."""
 
     def is_ended(self, notification_id: str) -> bool:
-        """Whether this process saw the notification end lately: a last look before a send, from memory, never a promise."""
+        """Whether this process saw the notification end lately, or heard of it from another: a last look before a send, from
+        memory, never a promise."""

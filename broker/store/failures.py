@@ -1,14 +1,17 @@
 """What drivers raise, in our words: by type and code, never by text."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import asyncpg
 from sqlalchemy import exc
+from sqlalchemy.engine import URL
 
 from broker.errors import BadInput, StoreUnavailable
 
-__all__ = ["translate", "translate_opening", "translated"]
+__all__ = ["opening_of", "translate", "translate_opening", "translated"]
 
 # sqlite.org/rescode.html, primary codes: the file or the machine, not the statement.
 _SQLITE_WORLD: Final = frozenset({3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 23, 26})
@@ -26,6 +29,7 @@ _POSTGRES_WORLD: Final = ("08", "28", "3D", "40", "25006", "53", "54", "57", "58
 _POSTGRES_ADDRESS: Final = {
     "28": "names a user whom the server does not let in, or a wrong password",
     "3D": "names a database that does not exist",
+    "42501": "names a user who may not make or change our tables there",
 }
 
 
@@ -49,6 +53,8 @@ def translate(error: Exception) -> Exception:
     """
     if isinstance(error, exc.DBAPIError):
         return _translate_answer(error)
+    if isinstance(error, asyncpg.InterfaceError) or _sqlstate(error).startswith(_POSTGRES_WORLD):
+        return StoreUnavailable("the store did not answer, or could not do it")
     # Before there is a connection, or when an answer takes too long, drivers raise what the system raised.
     if isinstance(error, (OSError, TimeoutError, exc.TimeoutError)):
         return StoreUnavailable("the store did not answer")
@@ -57,11 +63,38 @@ def translate(error: Exception) -> Exception:
 
 def translate_opening(error: Exception) -> Exception:
     """Tell what an error means while a store is opened: a wrong address is the operator's, not the world's."""
-    if isinstance(error, exc.DBAPIError):
-        rule = _SQLITE_ADDRESS.get(_sqlite_code(error), "") or _POSTGRES_ADDRESS.get(_sqlstate(error)[:2], "")
-        if rule:
-            return BadInput("store.url", rule)
-    return translate(error)
+    sqlstate = _sqlstate(error)
+    rule = _POSTGRES_ADDRESS.get(sqlstate) or _POSTGRES_ADDRESS.get(sqlstate[:2])
+    if rule is None and isinstance(error, exc.DBAPIError):
+        rule = _SQLITE_ADDRESS.get(_sqlite_code(error))
+    return BadInput("store.url", rule) if rule else translate(error)
+
+
+def opening_of(url: URL) -> Callable[[Exception], Exception]:
+    """Make a `translate_opening` that also says which server did not answer, and why as far as the system knows."""
+
+    def translate_here(error: Exception) -> Exception:
+        translated = translate_opening(error)
+        if not isinstance(translated, StoreUnavailable) or isinstance(error, exc.DBAPIError):
+            return translated
+        place = url.query.get("host") or f"{url.host or 'localhost'}:{url.port or 5432}"
+        return StoreUnavailable(f"no PostgreSQL server answers at {place} ({_reason(error)})")
+
+    return translate_here
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "the connection was refused"
+        case FileNotFoundError():
+            return "there is no such socket"
+        case socket.gaierror():
+            return "the host is not known"
+        case TimeoutError():
+            return "it took too long"
+        case _:
+            return "it could not be reached"
 
 
 def _translate_answer(error: exc.DBAPIError) -> Exception:
@@ -80,5 +113,6 @@ def _sqlite_code(error: exc.DBAPIError) -> int:
     return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF  # the upper bytes tell the kind within the primary code
 
 
-def _sqlstate(error: exc.DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+def _sqlstate(error: Exception) -> str:
+    """Tell PostgreSQL's code, of its driver's own errors and of what SQLAlchemy makes of them."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""

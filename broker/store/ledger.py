@@ -15,6 +15,7 @@ from broker.store.changes import Changes
 from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
 from broker.store.recent import RecentlyEnded
+from broker.store.signals import Signals
 from broker.store.texts import check_name, is_name
 from config.clock import Clock
 
@@ -26,13 +27,15 @@ _PURGE_INTERVAL_S: Final = 60.0
 class SqlLedger:
     """Implements `broker.ledger.Ledger`."""
 
-    def __init__(self, database: Database, clock: Clock, *, idempotency_ttl_s: float) -> None:
+    def __init__(self, database: Database, signals: Signals, clock: Clock, *, idempotency_ttl_s: float) -> None:
         self._database = database
+        self._signals = signals
         self._clock = clock
         self._idempotency_ttl_us = int(idempotency_ttl_s * 1_000_000)
         self._purge_deadline = clock.monotonic()
         self._ended = RecentlyEnded()
         self._wakes: list[Callable[[], None]] = []
+        signals.hear(self._wake, self._ended.add)
 
     async def accept(self, draft: Draft, *, idempotency_key: str = "", fingerprint: bytes = b"") -> Sequence[Accepted]:
         for user in draft.users:
@@ -44,7 +47,9 @@ class SqlLedger:
             now = self._now()
             key = idempotency.Key(idempotency_key, fingerprint, now, now - self._idempotency_ttl_us)
             await self._purge(key.dead_before)
-        return await self._database.write(lambda connection: accepting.store_new(connection, new, key), lambda _: self._wake())
+        return await self._database.write(
+            lambda connection: accepting.store_new(connection, new, key), lambda _: self._made_due()
+        )
 
     async def acknowledge(self, notification_id: str, user: str) -> State:
         if not (is_name(notification_id) and is_name(user)):
@@ -52,7 +57,7 @@ class SqlLedger:
         now = self._now()
         return await self._database.write(
             lambda connection: ending.acknowledge(connection, notification_id, user, now),
-            lambda _: self._ended.add(notification_id),
+            lambda _: self._was_ended(notification_id),
         )
 
     async def cancel(self, notification_id: str) -> State:
@@ -61,7 +66,7 @@ class SqlLedger:
         now = self._now()
         return await self._database.write(
             lambda connection: ending.cancel(connection, notification_id, now),
-            lambda _: self._ended.add(notification_id),
+            lambda _: self._was_ended(notification_id),
         )
 
     async def status(self, notification_id: str) -> NotificationStatus:
@@ -110,15 +115,25 @@ class SqlLedger:
         for wake in self._wakes:
             wake()
 
+    def _made_due(self) -> None:
+        """Something is due now: wake whoever does it here, and elsewhere."""
+        self._wake()
+        self._signals.tell_work()
+
+    def _was_ended(self, notification_id: str) -> None:
+        """Somebody else than the pipeline ended it, so that a send may be waiting, here or elsewhere."""
+        self._ended.add(notification_id)
+        self._signals.tell_ended(notification_id)
+
     def _recorded(self, changes: Changes) -> None:
         for notification_id in changes.ended:
             self._ended.add(notification_id)
         if changes.makes_due(self._now()):
-            self._wake()
+            self._made_due()
 
     def _released(self, any_given_back: bool) -> None:
         if any_given_back:
-            self._wake()
+            self._made_due()
 
     async def _purge(self, dead_before: int) -> None:
         """Remove dead keys now and then; as long as there are many, with every request that brings a key."""

@@ -54,10 +54,10 @@ class SqliteDatabase:
         self._writer = GroupWriter(self._commit)
         self._is_closed = False
 
-    async def prepare(self, work: Callable[[Connection], None]) -> None:
+    async def prepare(self, work: Callable[[Connection], T]) -> T:
         """Run the first transaction of all; see `open_store` for what it raises."""
         with translated(translate_opening):
-            await self._commit(work)
+            return await self._commit(work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         if self._is_closed:

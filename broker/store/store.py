@@ -1,11 +1,12 @@
 """The store: the durable ports on one database, opened and closed as one. Composition roots open it by its address."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import URL
 
 from broker.devices import Devices
 from broker.errors import BadInput
@@ -15,16 +16,21 @@ from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
 from broker.store.devices import SqlDevices
 from broker.store.ledger import SqlLedger
-from broker.store.migration import migrate
+from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
 from broker.store.moments import to_micros
-from broker.store.postgresql import PostgresDatabase
+from broker.store.postgresql import PostgresDatabase, connect_arguments
+from broker.store.postgresql_signals import PostgresSignals
 from broker.store.preferences import SqlPreferences
 from broker.store.recording import give_all_back
+from broker.store.signals import Signals, Silence
 from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
 from config.clock import Clock
+from config.settings import StoreSettings
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "revisions_of", "upgrade_store"]
+
+_DEFAULTS: Final = StoreSettings()
 
 
 class Store:
@@ -34,9 +40,11 @@ class Store:
     devices: Devices
     preferences: Preferences
 
-    def __init__(self, database: Database, clock: Clock, resources: AsyncExitStack, *, idempotency_ttl_s: float) -> None:
+    def __init__(
+        self, database: Database, signals: Signals, clock: Clock, resources: AsyncExitStack, *, idempotency_ttl_s: float
+    ) -> None:
         self._resources = resources
-        self.ledger = SqlLedger(database, clock, idempotency_ttl_s=idempotency_ttl_s)
+        self.ledger = SqlLedger(database, signals, clock, idempotency_ttl_s=idempotency_ttl_s)
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)
 
@@ -45,37 +53,96 @@ class Store:
         await self._resources.aclose()
 
 
-async def open_store(url: str, *, clock: Clock, idempotency_ttl_s: float = 86400.0) -> Store:
-    """Open the store at an address, bringing its tables up to date.
+async def open_store(
+    url: str, *, clock: Clock, idempotency_ttl_s: float = 86400.0, settings: StoreSettings = _DEFAULTS
+) -> Store:
+    """Open the store at an address, bringing its tables up to date unless the settings leave that to somebody else.
 
     Args:
         url: As `broker.store.address.parse_address` reads it; a SQLite file and its folder are made where they are absent.
         idempotency_ttl_s: How long an idempotency key counts as seen.
+        settings: All but the address.
     Raises:
         BadInput: Naming `store.url`: the address is wrong, or what it names cannot be used.
         StoreUnavailable: The database did not answer; the same call may succeed later.
     """
     address = parse_address(url)
+    prepare = migrate if settings.migrate == "auto" else check
     async with AsyncExitStack() as resources:
+        signals: Signals = Silence()
         match address:
             case SqliteAddress(file):
-                database = await _open_sqlite(file, clock, resources)
+                database: Database = await _open_sqlite(file, clock, resources, prepare)
             case PostgresAddress(server):
-                database = await _open_postgres(server, resources)
-        return Store(database, clock, resources.pop_all(), idempotency_ttl_s=idempotency_ttl_s)
+                opened = PostgresDatabase(server, settings)
+                resources.push_async_callback(opened.close)
+                await opened.prepare(prepare)
+                signals = postgres = PostgresSignals(
+                    connect_arguments(server), clock, connect_timeout_s=settings.connect_timeout
+                )
+                resources.push_async_callback(signals.close)
+                await postgres.tried()
+                database = opened
+        return Store(database, signals, clock, resources.pop_all(), idempotency_ttl_s=idempotency_ttl_s)
 
 
-async def _open_sqlite(file: Path, clock: Clock, resources: AsyncExitStack) -> Database:
+async def upgrade_store(url: str, *, settings: StoreSettings = _DEFAULTS) -> Revisions:
+    """Bring the tables at an address up to date; those who do it at the same time take turns.
+
+    Returns:
+        Where they stood before.
+    Raises:
+        BadInput, StoreUnavailable: As `open_store`.
+    """
+
+    def upgrade(connection: Connection) -> Revisions:
+        before = read_revisions(connection)
+        migrate(connection)
+        return before
+
+    return await _once(url, upgrade, settings)
+
+
+async def revisions_of(url: str, *, settings: StoreSettings = _DEFAULTS) -> Revisions:
+    """Look where the tables at an address stand, and change nothing; an absent SQLite file has none.
+
+    Raises:
+        BadInput, StoreUnavailable: As `open_store`.
+    """
+    match parse_address(url):
+        case SqliteAddress(file) if not await asyncio.to_thread(file.exists):
+            return needed_revision()
+        case _:
+            return await _once(url, read_revisions, settings)
+
+
+async def _once(url: str, work: Callable[[Connection], Revisions], settings: StoreSettings) -> Revisions:
+    """Run one transaction beside whoever else has the store open."""
+    match parse_address(url):
+        case SqliteAddress(file):
+            with _naming_file():
+                await asyncio.to_thread(_make_file, file)
+            database: SqliteDatabase | PostgresDatabase = SqliteDatabase(file)
+        case PostgresAddress(server):
+            database = PostgresDatabase(server, settings)
     try:
-        solitude = await asyncio.to_thread(_take_place, file)
-    except OSError as exc:
-        raise BadInput("store.url", f"names a file that cannot be used: {exc.strerror}") from exc
+        return await database.prepare(work)
+    finally:
+        await database.close()
+
+
+async def _open_sqlite(
+    file: Path, clock: Clock, resources: AsyncExitStack, bring: Callable[[Connection], None]
+) -> SqliteDatabase:
+    with _naming_file():
+        await asyncio.to_thread(_make_file, file)
+        solitude = await asyncio.to_thread(Solitude.seek, file)
     resources.callback(solitude.end)
     database = SqliteDatabase(file)
     resources.push_async_callback(database.close)
 
     def prepare(connection: Connection) -> None:
-        migrate(connection)
+        bring(connection)
         if solitude.is_alone:
             give_all_back(connection, to_micros(clock.now()))
 
@@ -84,15 +151,15 @@ async def _open_sqlite(file: Path, clock: Clock, resources: AsyncExitStack) -> D
     return database
 
 
-def _take_place(file: Path) -> Solitude:
-    """Make what is absent, and learn who else is there. Blocks."""
+@contextmanager
+def _naming_file() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise BadInput("store.url", f"names a file that cannot be used: {exc.strerror}") from exc
+
+
+def _make_file(file: Path) -> None:
+    """Make what is absent. Blocks."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)  # it will hold addresses and messages; SQLite gives the files beside it the same mode
-    return Solitude.seek(file)
-
-
-async def _open_postgres(url: URL, resources: AsyncExitStack) -> Database:
-    database = PostgresDatabase(url)
-    resources.push_async_callback(database.close)
-    await database.prepare(migrate)
-    return database

@@ -143,14 +143,18 @@ class TestAccept:
         assert refused.value.field == "idempotency_key"
         assert await pipeline.claim() == ()
 
-    async def test_a_cancelled_caller_does_not_undo_it(self, pipeline: Any, make_draft: MakeDraft) -> None:
+    async def test_a_cancelled_caller_does_not_undo_it(
+        self, pipeline: Any, make_draft: MakeDraft, open_another: Callable[[], Awaitable[Store]], pipeline_on: Any
+    ) -> None:
         caller = asyncio.ensure_future(pipeline.ledger.accept(make_draft("ann")))
         await asyncio.sleep(0)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
         await pipeline.ledger.accept(make_draft("bob"))
-        assert {step.notification.user for step in await pipeline.claim()} == {"ann", "bob"}
+        await pipeline.store.close()  # waits for what is under way
+        later = pipeline_on(await open_another())
+        assert {step.notification.user for step in await later.claim()} == {"ann", "bob"}
 
 
 class TestAcknowledge:
