@@ -40,7 +40,7 @@ class RedisControl:
         self._node: Node | None = None
         self._waiting: asyncio.Queue[Command] = asyncio.Queue(_COMMANDS)
         self._tasks: list[asyncio.Task[None]] = []
-        intercom.on(Perform, self._note_command)
+        intercom.on(Perform, lambda message: self._note(message.command))
 
     def on_command(self, node: Node) -> None:
         self._node = node
@@ -67,6 +67,10 @@ class RedisControl:
         finally:
             if self._node is not None:
                 await self._node.perform(command)
+
+    def send_here(self, command: Command) -> None:
+        """Have only this node carry a command out, after those that wait; does not wait for it."""
+        self._note(command)
 
     async def nodes(self) -> Sequence[NodeInfo]:
         found = [] if self._node is None else [self._node.describe()]
@@ -99,11 +103,11 @@ class RedisControl:
         parts = [encode(dict(part)) for part in iter(lambda: list(islice(items, _PART)), [])]
         return parts or [encode({})]
 
-    def _note_command(self, message: Perform) -> None:
+    def _note(self, command: Command) -> None:
         if self._waiting.full():
-            _log.error("control.command_lost", command=type(message.command).__name__, waiting=self._waiting.qsize())
+            _log.error("control.command_lost", command=type(command).__name__, waiting=self._waiting.qsize())
             return
-        self._waiting.put_nowait(message.command)
+        self._waiting.put_nowait(command)
 
     async def _work(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from broker.control import Recheck
 from broker.engines.redis.control import RedisControl
 from broker.engines.redis.heartbeat import Heartbeat
 from broker.engines.redis.intercom import Intercom
@@ -28,7 +29,7 @@ class Fleet:
         self.users = RedisUserPresence(link, places, self.leases)
         self.control = RedisControl(link, places, self.leases, self.intercom, clock)
         self.limits = RedisLimits(link, places)
-        self.revocation = RedisRevocation(link, places, self.intercom, clock)
+        self.revocation = RedisRevocation(link, places, self.intercom, clock, on_late=lambda: self.control.send_here(Recheck()))
         self.heartbeat = Heartbeat(self.leases, (self.presence, self.users), (self.revocation.check,), clock)
         # What was told while nobody listened is made good at once, not at the next beat.
         link.on_resume(self.heartbeat.wake)

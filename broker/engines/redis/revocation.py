@@ -6,9 +6,9 @@ The numbers belong to a *life* of the words. A server that has lost them begins 
 the nodes then say again what they hold, so that an emptied server lets nobody in who was kept out.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -50,7 +50,9 @@ class RevocationStatistics(msgspec.Struct, frozen=True):
 class RedisRevocation:
     """The port Revocation."""
 
-    def __init__(self, link: Link, places: Places, intercom: Intercom, clock: Clock) -> None:
+    def __init__(self, link: Link, places: Places, intercom: Intercom, clock: Clock, on_late: Callable[[], None]) -> None:
+        """`on_late` is called when words were learnt that were missed when they were told."""
+        self._on_late = on_late
         self._link, self._places, self._intercom, self._clock = link, places, intercom, clock
         self._words = Words(clock)
         self._life, self._number = "", 0
@@ -58,6 +60,7 @@ class RedisRevocation:
         # Words about a user are the only ones whose order matters: the number of the last one, by user.
         self._blocks: dict[str, int] = {}
         self._meanwhile: list[Say] | None = None
+        self._was_checked = False
         intercom.on(Say, self._hear)
 
     def is_revoked(self, *, user: str, token_id: str, issued_at: float, channel: str = "") -> bool:
@@ -88,13 +91,20 @@ class RedisRevocation:
         Raises:
             EngineUnavailable: The words may have changed unheard.
         """
+        is_first, self._was_checked = not self._was_checked, True
         life, number = await self._version()
         if (life, number) == (self._life, self._number):
             return
         if self._life and (life != self._life or number < self._number):
             _log.warning("revocations.lost", held=len(self._words))
             await self._say_all()
+        elif self._life:
+            await self._version()  # a round trip, within which arrives what is only under way
+            if self._number >= number:
+                return
         await self._load()
+        if not is_first:
+            self._on_late()
 
     def statistics(self) -> RevocationStatistics:
         """Tell what is held."""
@@ -154,7 +164,7 @@ class RedisRevocation:
         for say in sorted(heard, key=lambda say: say.number):
             self._hear(say)
 
-    async def _read(self) -> Any:
+    async def _read(self) -> AsyncIterator[_Word]:
         now, cursor = self._clock.now().timestamp(), b"0"
         while True:
             key = self._places.words

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from broker.control import Recheck
 from broker.errors import EngineUnavailable
 
 
@@ -150,3 +151,22 @@ async def test_many_words_are_read_at_the_start(join, until):
         await one.fleet.revocation.revoke_token(f"t{number}", until=math.inf)
     two = await join()
     assert two.fleet.revocation.statistics().held == 2500
+
+
+async def test_words_that_were_learnt_late_are_turned_on_who_is_in_already(join, deaf, until):
+    one, two = await join(), await join()
+    async with deaf(two):
+        await one.fleet.revocation.revoke_token("t1", until=math.inf)
+    await two.beat()
+    await until(lambda: two.node.performed == [Recheck()])
+    await two.beat()
+    await one.beat()
+    assert (len(one.node.performed), len(two.node.performed)) == (0, 1)  # nothing was learnt by either
+
+
+async def test_a_node_that_comes_back_looks_at_once_for_what_it_missed(join, deaf, until, raw):
+    one, two = await join(), await join()
+    async with deaf(two):
+        await one.fleet.revocation.revoke_token("t1", until=math.inf)
+    await raw.client_kill_filter(_type="pubsub")
+    await until(lambda: refuses_token(two))
