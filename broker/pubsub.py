@@ -1,5 +1,6 @@
 """Port: publications from anywhere to every node that has a room for their channel."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from broker.model import Join, Leave, Publication, Published, PublishOptions
@@ -23,6 +24,12 @@ class PubSub(Protocol):
 
     def on_message(self, deliver: Deliver) -> None:
         """Say who takes what arrives; called once, before anything is subscribed."""
+
+    def on_resume(self, call: Callable[[], None]) -> None:
+        """Have `call` called, in the loop, after messages of any channel may have been missed and all are received again.
+
+        Positions should be compared then. An engine that misses nothing never calls it.
+        """
 
     async def subscribe(self, channel: str) -> None:
         """Have this node receive `channel`; once it returns, no later publication is missed.

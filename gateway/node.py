@@ -123,6 +123,7 @@ class Node:
             rate=command_rate(client.command_rate, clock),
         )
         engine.pubsub.on_message(self.deliver)
+        engine.pubsub.on_resume(self.positions.check_now)
         engine.control.on_command(self._controlled())
 
     def start(self) -> None:

@@ -3,9 +3,10 @@
 Pub/sub may lose messages; offsets tell where. A gap is healed by the node itself: it reads what is missing from
 history and delivers it in order, and the clients notice nothing. Only what history cannot fill becomes *insufficient
 state*: client-side subscriptions are told to come back (2500), connections with a server-side one to reconnect
-(3010), and both then recover or learn that they cannot. Silence is checked too: at times each room with positioned
-subscribers is compared with its stream's top, one read per channel. So is lateness, where a limit is set: what comes too
-late says that more is on its way, and whoever must not miss anything reads it from history sooner.
+(3010), and both then recover or learn that they cannot. Silence is checked too: at times, and whenever the engine says that
+something may have been missed, each room with positioned subscribers is compared with its stream's top, one read per channel.
+So is lateness, where a limit is set: what comes too late says that more is on its way, and whoever must not miss anything
+reads it from history sooner.
 """
 
 import asyncio
@@ -52,10 +53,16 @@ class Positions:
     ) -> None:
         self._settings, self._hub, self._history, self._entrances = settings, hub, history, entrances
         self._rules, self._wheel, self._tasks, self._clock = rules, wheel, tasks, clock
+        self._is_checking = self._is_behind = False
 
     def start(self) -> None:
         """Begin the periodic check."""
         self._wheel.after(self._settings.presence_update_interval, self._check_all)
+
+    def check_now(self) -> None:
+        """Compare all rooms with their streams: messages may have been missed. Their reads are spread over some turns."""
+        self._is_behind = True
+        self._start_checking()
 
     def heal(self, room: Room) -> None:
         """Fill the gap of a room that holds publications back."""
@@ -155,23 +162,56 @@ class Positions:
 
     def _check_all(self) -> None:
         self._wheel.after(self._settings.presence_update_interval, self._check_all)
-        self._tasks.run(self._check_rooms(), "positions.check")
+        self._start_checking()
+
+    def _start_checking(self) -> None:
+        if not self._is_checking:
+            self._tasks.run(self._check_rooms(), "positions.check")
 
     async def _check_rooms(self) -> None:
+        """Check what is due; and all rooms where that was asked for, also meanwhile."""
+        self._is_checking = True
+        try:
+            while True:
+                older_than_s = 0.0 if self._is_behind else self._settings.channel_position_check_delay
+                self._is_behind = False
+                await self._check_older_than(older_than_s)
+                if not self._is_behind:
+                    return
+        finally:
+            self._is_checking = False
+
+    async def _check_older_than(self, seconds: float) -> None:
         now = self._clock.monotonic()
-        due = [
-            room
-            for room in self._hub.rooms()
-            if room.positioned and now - room.checked_at >= self._settings.channel_position_check_delay
-        ]
-        for index, room in enumerate(due):
-            if index % _SLICE == _SLICE - 1:
+        due = [room for room in self._hub.rooms() if room.positioned and now - room.checked_at >= seconds]
+        for begin in range(0, len(due), _SLICE):
+            if begin:
                 await asyncio.sleep(0)
-            room.checked_at = now
+            if not await self._check_slice(due[begin : begin + _SLICE], now):
+                return  # the engine is away; positions are compared when it is back
+
+    async def _check_slice(self, rooms: Sequence[Room], now: float) -> bool:
+        """Check some rooms at once, so that their reads travel together; tells whether the engine answered them all."""
+        left, is_answered = len(rooms), True
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def check(room: Room) -> None:
+            nonlocal left, is_answered
             try:
                 await self._check(room)
             except Unavailable:
-                return  # the engine is away; positions are compared when it is back
+                is_answered = False
+            finally:
+                left -= 1
+                if not left and not done.done():
+                    done.set_result(None)
+
+        for room in rooms:
+            room.checked_at = now
+            self._tasks.run(check(room), "positions.check_room")
+        if left:
+            await done
+        return is_answered
 
     async def _check(self, room: Room) -> None:
         before = room.position

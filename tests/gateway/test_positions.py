@@ -107,6 +107,31 @@ async def test_silence_is_checked(world):
     world.node.stop()
 
 
+async def test_a_check_that_the_engine_asks_for_does_not_wait_for_its_time(world):
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1)
+    await lossy.publish(2, 3, lost=True)
+    world.node.positions.check_now()
+    assert data(client.read()) == [1, 2, 3]
+
+
+async def test_every_room_is_checked_when_the_engine_asks_for_it(world):
+    world = world(channel=STREAM, client={"channel_limit": 1000})
+    lossy, client = Lossy(world), world.connected("1")
+    channels = [f"ch{number}" for number in range(250)]
+    for number, channel in enumerate(channels):
+        client.send({"id": number + 2, "subscribe": {"channel": channel}})
+        await lossy.publish(1, channel=channel)
+        await lossy.publish(2, lost=True, channel=channel)
+    client.read()
+    world.node.positions.check_now()
+    world.node.positions.check_now()
+    await world.node.tasks.drain(5)
+    missed = [entry["push"]["channel"] for entry in client.read() if entry.get("push", {}).get("pub", {}).get("data") == 2]
+    assert sorted(missed) == sorted(channels)
+
+
 async def test_unpositioned_subscribers_go_on(world):
     options = {**STREAM["without_namespace"], "force_positioning": False}
     world = world(channel={"without_namespace": options})

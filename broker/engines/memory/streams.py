@@ -7,7 +7,7 @@ when it returns. Positions hold as long as the process lives; a new process make
 import secrets
 import string
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from math import inf
 from typing import Final
@@ -116,6 +116,9 @@ class Streams:
 
     def on_message(self, deliver: Deliver) -> None:
         self._deliver = deliver
+
+    def on_resume(self, call: Callable[[], None]) -> None:
+        """Nothing is ever missed here."""
 
     async def subscribe(self, channel: str) -> None:
         self._subscribed.add(channel)
