@@ -32,7 +32,8 @@ async def open_durable_store(settings: Settings, clock: Clock) -> Store:
         SettingsError: It cannot be opened; the line says why without the address's password.
     """
     try:
-        return await open_store(settings.store.url, clock=clock, idempotency_ttl_s=settings.notifications.idempotency_ttl)
+        ttl_s = settings.notifications.idempotency_ttl
+        return await open_store(settings.store.url, clock=clock, idempotency_ttl_s=ttl_s, settings=settings.store)
     except (BadInput, StoreUnavailable) as exc:
         text = str(exc).removeprefix("store.url: ")
         raise SettingsError([f"store.url: {text}"]) from None
