@@ -7,7 +7,16 @@ from config.settings import Settings
 
 __all__ = ["advise", "check_ready", "is_loopback"]
 
-BROKER_SCHEMES = ("memory",)
+BROKER_SCHEMES = (
+    "memory",
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+    "redis+unix",
+)
 STORE_SCHEMES = ("sqlite", "postgresql")
 
 _HMAC_MIN_BYTES = 32  # RFC 7518 §3.2: as long as the digest

@@ -4,25 +4,41 @@ from urllib.parse import urlsplit
 
 from broker.engines.engine import Engine
 from broker.engines.memory.engine import MemoryEngine
-from broker.errors import BadInput, StoreUnavailable
+from broker.engines.redis.engine import RedisEngine
+from broker.errors import BadInput, StoreUnavailable, Unavailable
 from broker.store.store import Store, open_store
 from config.clock import Clock
 from config.errors import SettingsError
 from config.settings import Settings
 
-__all__ = ["make_engine", "open_durable_store"]
+__all__ = ["make_engine", "open_durable_store", "start_engine"]
 
 
 def make_engine(settings: Settings, clock: Clock) -> Engine:
     """Make the real-time engine that `broker.url` names.
 
     Raises:
-        SettingsError: No engine has this scheme.
+        SettingsError: No engine has this scheme, or its address is wrong.
     """
     scheme = urlsplit(settings.broker.url).scheme
     if scheme == "memory":
         return MemoryEngine(clock)
-    raise SettingsError([f"broker.url: no engine for {scheme}://; there is memory://"])
+    if scheme.partition("+")[0] in ("redis", "rediss"):
+        return RedisEngine(settings.broker, clock)
+    raise SettingsError([f"broker.url: no engine for {scheme}://; there are memory:// and redis://"])
+
+
+async def start_engine(engine: Engine) -> None:
+    """Start the engine.
+
+    Raises:
+        SettingsError: What it stands on does not answer, or is not what it needs; the line says so without any password.
+    """
+    try:
+        await engine.start()
+    except (BadInput, Unavailable) as exc:
+        text = str(exc).removeprefix("broker.url: ")
+        raise SettingsError([f"broker.url: {text}"]) from None
 
 
 async def open_durable_store(settings: Settings, clock: Clock) -> Store:

@@ -58,7 +58,17 @@ def test_refuses_other_addresses_without_showing_them(url: str) -> None:
 
 
 def test_refuses_engines_that_it_does_not_have() -> None:
-    assert check_ready(settings_of(broker={"url": "kafka://h"})) == ['broker.url: must begin with memory:// (got "kafka://")']
+    [line] = check_ready(settings_of(broker={"url": "kafka://h"}))
+    assert line.startswith("broker.url: must begin with memory:// or redis:// or rediss:// or ")
+    assert line.endswith('(got "kafka://")')
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h", "rediss://u:p@h:1/2", "redis+sentinel://h/m", "rediss+cluster://h,h2:7", "redis+unix:///run/r.sock"],
+)
+def test_takes_addresses_of_redis(url: str) -> None:
+    assert check_ready(settings_of(broker={"url": url})) == []
 
 
 def test_refuses_a_personal_namespace_that_nobody_configured() -> None:

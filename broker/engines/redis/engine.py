@@ -1,0 +1,69 @@
+"""The engine of a fleet: the ports, put together over one link."""
+
+from broker.control import Control
+from broker.engines.redis.address import parse_address
+from broker.engines.redis.fleet import Fleet
+from broker.engines.redis.link import Link
+from broker.engines.redis.streams import RedisStreams
+from broker.errors import EngineUnavailable
+from broker.history import History
+from broker.limits import Limits
+from broker.model import Publication, PublishOptions
+from broker.presence import Presence, UserPresence
+from broker.pubsub import PubSub
+from broker.revocation import Revocation
+from config.clock import Clock
+from config.settings import BrokerSettings
+
+__all__ = ["RedisEngine"]
+
+# No client can name it, and what is tried there is gone in a second.
+_TRIAL_CHANNEL = ""
+_TRIAL = PublishOptions(history_size=1, history_ttl_s=1, history_meta_ttl_s=1, idempotency_key="start", idempotency_ttl_s=1)
+
+
+class RedisEngine:
+    """Everything in Redis or Valkey; several nodes with the same address and prefix are one fleet."""
+
+    pubsub: PubSub
+    history: History
+    presence: Presence
+    users: UserPresence
+    control: Control
+    limits: Limits
+    revocation: Revocation
+
+    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
+        """
+        Raises:
+            SettingsError: The address, or what stands beside it, is wrong.
+        """
+        self.link = Link(parse_address(settings), settings, clock)
+        self._fleet = Fleet(self.link, clock)
+        self._streams = RedisStreams(self.link, clock)
+        self.pubsub = self.history = self._streams
+        self.presence = self._fleet.presence
+        self.users = self._fleet.users
+        self.control = self._fleet.control
+        self.limits = self._fleet.limits
+        self.revocation = self._fleet.revocation
+
+    async def start(self) -> None:
+        """Connect, and try what will be needed, so that a missing right is told now.
+
+        Raises:
+            EngineUnavailable: One line that names the setting and says what to do.
+        """
+        await self.link.start()
+        try:
+            await self._streams.subscribe(_TRIAL_CHANNEL)
+            await self._streams.publish(_TRIAL_CHANNEL, Publication(b"{}"), _TRIAL)
+            await self._streams.unsubscribe(_TRIAL_CHANNEL)
+            await self._fleet.start()
+        except EngineUnavailable as exc:
+            await self.close()
+            raise self.link.unusable(exc) from exc
+
+    async def close(self) -> None:
+        await self._fleet.close()
+        await self.link.close()
