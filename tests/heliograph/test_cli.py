@@ -7,7 +7,7 @@ import pytest
 
 from heliograph.groups import LateCommand, LateGroup
 
-COMMANDS = ["serve", "init", "config", "token", "loadtest", "simulate"]
+COMMANDS = ["serve", "init", "config", "db", "token", "loadtest", "simulate"]
 
 
 def test_helps_with_every_command(run) -> None:
