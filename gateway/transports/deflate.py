@@ -20,6 +20,8 @@ from gateway.transports.transport import Kind
 
 __all__ = ["Deflate", "DeflateWire", "compressed"]
 
+_STORED_BELOW: Final = 64  # bytes that are not worth the time: an answer without data, a separator
+_SYNC: Final = b"\x00\x00\x00\xff\xff"  # what a sync flush adds on a byte's end: an empty stored block
 _RSV1: Final = 0x40  # RFC 7692 §6: the message is compressed
 _TAIL_SIZE: Final = 4  # RFC 7692 §7.2.1: the 00 00 ff ff that a sync flush ends with is not sent
 
@@ -34,10 +36,14 @@ class Deflate(NamedTuple):
     """The size of the window that was negotiated, as a power of two from 9 to 15."""
 
     def piece(self, data: bytes) -> bytes:
-        """Compress to whole bytes of a DEFLATE stream that refer to nothing before them.
+        """Compress to whole bytes of a DEFLATE stream that refer to nothing before them; never empty data.
 
         Runs in the loop: at level 1 about 5 µs and 1.5 µs per KB, 2 ms for a message of 1 MB.
         """
+        size = len(data)
+        if size < _STORED_BELOW:
+            # RFC 1951 §3.2.4: a stored block has its length, the complement of that, and the bytes.
+            return b"\x00%c\x00%c\xff%b%b" % (size, size ^ 0xFF, data, _SYNC)
         compressor = zlib.compressobj(self.level, zlib.DEFLATED, -self.window_bits)
         return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
@@ -68,9 +74,6 @@ class DeflateWire(WebSocketWire):
         super().__init__(plain.codec, plain.kind, pings_frames=not plain.announces_ping)
         self.deflate = deflate
         self._separator = self.codec.join((b"", b""))
-        # Between two pieces it is a stored block (RFC 1951 §3.2.4): the length, its complement, and the bytes.
-        size = len(self._separator)
-        self._joint = b"\x00%b%b%b" % (size.to_bytes(2, "little"), (size ^ 0xFFFF).to_bytes(2, "little"), self._separator)
 
     def share(self, messages: list[bytes]) -> list[bytes]:
         return [Batch(self.codec.join(part)) for part in self._cut(messages)]
@@ -93,22 +96,20 @@ class DeflateWire(WebSocketWire):
         return data_frame(self._first_byte, self.codec.join(units))
 
     def _body(self, units: Sequence[bytes]) -> bytes:
-        """Join the pieces of what is shared, and compress what stands between them."""
-        deflate, separator = self.deflate, self._separator
+        """Join the pieces of what is shared, and what stands between them: separators, and what is this client's own."""
+        deflate = self.deflate
         pieces: list[bytes] = []
-        loose: list[bytes] = []  # what is this client's own, since the last piece
+        loose: list[bytes] = []
         for number, unit in enumerate(units):
+            if number:
+                loose.append(self._separator)
             if isinstance(unit, Batch):
-                if loose:
-                    pieces.append(deflate.piece(separator.join((*loose, b""))))
-                    loose = []
-                elif number and separator:
-                    pieces.append(self._joint)
+                if number and (own := b"".join(loose)):
+                    pieces.append(deflate.piece(own))
+                loose = []
                 pieces.append(unit.piece(deflate))
             else:
-                if number and not loose:
-                    loose.append(b"")  # a separator goes before it
                 loose.append(unit)
         if loose:
-            pieces.append(deflate.piece(separator.join(loose)))
+            pieces.append(deflate.piece(b"".join(loose)))
         return b"".join(pieces)[:-_TAIL_SIZE]
