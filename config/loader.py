@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from config.errors import SettingsError
 from config.keys import key_problems
 from config.problems import describe, unknown_variable
+from config.proxies import proxy_problems
 from config.schema import ENVIRONMENT_PREFIX, list_settings, setting_at
 from config.settings import Settings
 
@@ -85,7 +86,7 @@ def load_with_origins(
         settings = Settings.model_validate(merged)
     except ValidationError as exc:
         raise SettingsError(problems + [describe(error, origins) for error in exc.errors()]) from None
-    if problems := problems + key_problems(settings):
+    if problems := problems + key_problems(settings) + proxy_problems(settings):
         raise SettingsError(problems)
     return LoadedSettings(settings, origins)
 

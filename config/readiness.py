@@ -3,6 +3,8 @@
 import ipaddress
 from urllib.parse import urlsplit
 
+from config.proxies import CHANNEL_EVENTS, channel_sections, rpc_sections
+from config.proxy_settings import DEFAULT_PROXY
 from config.settings import Settings
 
 __all__ = ["advise", "check_ready", "is_loopback"]
@@ -65,14 +67,31 @@ def advise(settings: Settings) -> list[str]:
             lines.append(f"client.{section}.hmac_secret_key: is shorter than {_HMAC_MIN_BYTES} bytes and can be guessed")
     if client.user_id_http_header and (client.allow_anonymous_connect_without_token or client.insecure):
         lines.append("client.user_id_http_header: is not used while clients without a token are let in as anonymous")
-    for event in ("subscribe", "publish", "sub_refresh"):
-        option = f"{event}_proxy_enabled"
-        all_options = (settings.channel.without_namespace, *settings.channel.namespaces)
-        if getattr(settings.channel.proxy, event).enabled and not any(getattr(options, option) for options in all_options):
-            lines.append(f"channel.proxy.{event}: is never asked, as no namespace sets {option}")
+    lines += _idle_proxies(settings)
     if "*" in client.allowed_origins:
         lines.append("client.allowed_origins: lets every web page connect in the name of its visitors")
     return lines
+
+
+def _idle_proxies(settings: Settings) -> list[str]:
+    asked = {
+        (event, getattr(options, f"{event}_proxy_name"))
+        for _, options in channel_sections(settings)
+        for event in CHANNEL_EVENTS
+        if getattr(options, f"{event}_proxy_enabled")
+    }
+    asked |= {("rpc", options.proxy_name) for _, options in rpc_sections(settings) if options.proxy_enabled}
+    lines = [
+        f"channel.proxy.{event}: is never asked, as no namespace sets {event}_proxy_enabled"
+        for event in CHANNEL_EVENTS
+        if getattr(settings.channel.proxy, event).enabled and (event, DEFAULT_PROXY) not in asked
+    ]
+    named = {name for _, name in asked}
+    return lines + [
+        f"proxies[{number}]: is never asked, as no namespace that asks a proxy names {proxy.name}"
+        for number, proxy in enumerate(settings.proxies)
+        if proxy.name not in named
+    ]
 
 
 def is_loopback(host: str) -> bool:

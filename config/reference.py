@@ -35,7 +35,7 @@ def render_reference() -> str:
 
 
 def _table(section: str, settings: list[Setting]) -> Iterator[str]:
-    yield f"## {section}\n"
+    yield f"## {section or 'At the top'}\n"
     if section == _NAMESPACES:
         yield f"One table `[[channel.namespaces]]` for each namespace, with every option of `{_OPTIONS}` and its own:\n"
     yield "| setting | takes | default | meaning |"

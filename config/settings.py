@@ -6,12 +6,13 @@ the Centrifugo settings that teams already have, so that moving over is a matter
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.durations import Duration
+from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
 from config.section import Section as _Section
 
 __all__ = [
@@ -24,10 +25,8 @@ __all__ = [
     "NamespaceSettings",
     "NotificationSettings",
     "ProviderLimits",
-    "ProxySettings",
     "RpcSettings",
     "Settings",
-    "StatusTransform",
     "StoreSettings",
     "TokenSettings",
     "WebPushSettings",
@@ -106,76 +105,6 @@ class PersonalChannelSettings(_Section):
     enabled: bool = Field(True, description="Subscribe every known user to `#user`, where notifications arrive live.")
     personal_channel_namespace: str = Field("", description="Namespace of the personal channel.")
     single_connection: bool = Field(False, description="Keep only the newest connection of a user.")
-
-
-class ErrorTransform(_Section):
-    code: int = Field(0, ge=0, le=1999, description="Code of the error; 0 for none. Those of applications: 400 to 1999.")
-    message: str = Field("", description="What the error says.")
-    temporary: bool = Field(False, description="Whether the client may try again.")
-
-
-class DisconnectTransform(_Section):
-    code: int = Field(0, ge=0, le=4999, description="Code of the disconnect; 0 for none. Those of applications: 4000 to 4999.")
-    reason: str = Field("", description="What the disconnect says.")
-
-
-class StatusTransform(_Section):
-    """What an HTTP status of the backend means for the client: exactly one of the two."""
-
-    status_code: int = Field(ge=100, le=599, description="The status that is meant; 200 never is.")
-    to_error: ErrorTransform = ErrorTransform()
-    to_disconnect: DisconnectTransform = DisconnectTransform()
-
-    @model_validator(mode="after")
-    def _means_one_thing(self) -> Self:
-        if (self.to_error.code == 0) == (self.to_disconnect.code == 0):
-            raise ValueError("set the code of either to_error or to_disconnect")
-        if 0 < self.to_disconnect.code < 3000:
-            raise ValueError("to_disconnect.code must be from 3000 to 4999")
-        if self.status_code == 200:
-            raise ValueError("status_code must not be 200, which is success")
-        return self
-
-
-# Those that frame the request itself; whoever could set them could smuggle in a second one.
-_FRAMING_HEADERS = frozenset(
-    {"connection", "content-length", "content-type", "host", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-
-
-class ProxySettings(_Section):
-    """An event that the application's backend is asked about."""
-
-    enabled: bool = Field(False, description="Ask the backend.")
-    endpoint: str = Field("", description="Address that is asked by POST: http:// or https://.")
-    timeout: Duration = Field(1.0, description="How long an answer may take.")
-    static_headers: dict[str, SecretStr] = Field({}, description="Headers of every request.")
-    http_headers: tuple[str, ...] = Field((), description="Headers of the client's own HTTP request that are passed on.")
-    emulated_headers: tuple[str, ...] = Field((), description="Headers passed on from what the client itself says in connect.")
-    include_connection_meta: bool = Field(False, description="Tell the backend the connection's meta.")
-    binary_encoding: bool = Field(False, description="Send payloads as base64; needed where they are no JSON.")
-    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
-    status_to_code_transforms: tuple[StatusTransform, ...] = Field(
-        (), description="HTTP statuses that mean an error or a disconnect of their own."
-    )
-
-    @field_validator("static_headers", "http_headers", "emulated_headers")
-    @classmethod
-    def _names_headers(cls, value: Any) -> Any:
-        for name in value:
-            if not re.fullmatch(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+", name):
-                raise ValueError("must be names of headers")
-            if name.lower() in _FRAMING_HEADERS:
-                raise ValueError(f"must not name {name}, which belongs to the request itself")
-        return value
-
-    @model_validator(mode="after")
-    def _is_reachable(self) -> Self:
-        if self.enabled and not re.match(r"https?://[^/?#]", self.endpoint):
-            raise ValueError("enabled needs an endpoint that begins with http:// or https://")
-        if self.enabled and not self.timeout:
-            raise ValueError("timeout must be above 0")
-        return self
 
 
 class ClientProxySettings(_Section):
@@ -280,6 +209,9 @@ class ChannelOptions(_Section):
     subscribe_proxy_enabled: bool = Field(False, description="The backend decides who subscribes without a token.")
     publish_proxy_enabled: bool = Field(False, description="The backend decides about publications of clients.")
     sub_refresh_proxy_enabled: bool = Field(False, description="The backend prolongs subscriptions that expire.")
+    subscribe_proxy_name: str = Field(DEFAULT_PROXY, description="Which of the proxies decides who subscribes.")
+    publish_proxy_name: str = Field(DEFAULT_PROXY, description="Which of the proxies decides about publications.")
+    sub_refresh_proxy_name: str = Field(DEFAULT_PROXY, description="Which of the proxies prolongs subscriptions.")
     channel_regex: str = Field("", description="Searched in the name after the namespace.")
     publication_data_format: Literal["", "json", "json_object", "binary"] = Field("", description="What publications must be.")
 
@@ -316,9 +248,7 @@ class NamespaceSettings(ChannelOptions):
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[-a-zA-Z0-9_.]{2,}", value):
-            raise ValueError("must be two or more of the characters a-z A-Z 0-9 - _ .")
-        return value
+        return check_name(value)
 
 
 class ChannelSettings(_Section):
@@ -331,15 +261,6 @@ class ChannelSettings(_Section):
     def _names_differ(cls, value: tuple[NamespaceSettings, ...]) -> tuple[NamespaceSettings, ...]:
         _check_names(namespace.name for namespace in value)
         return value
-
-    @model_validator(mode="after")
-    def _has_its_proxies(self) -> Self:
-        for event in ("subscribe", "publish", "sub_refresh"):
-            option = f"{event}_proxy_enabled"
-            wants_it = any(getattr(options, option) for options in (self.without_namespace, *self.namespaces))
-            if wants_it and not getattr(self.proxy, event).enabled:
-                raise ValueError(f"{option} needs channel.proxy.{event}.enabled")
-        return self
 
 
 def _check_names(names: Iterable[str]) -> None:
@@ -385,7 +306,8 @@ class RpcPingSettings(_Section):
 
 
 class RpcOptions(_Section):
-    proxy_enabled: bool = Field(True, description="Hand methods of this namespace to rpc.proxy.")
+    proxy_enabled: bool = Field(True, description="Hand methods of this namespace to the backend.")
+    proxy_name: str = Field(DEFAULT_PROXY, description="Which of the proxies they are handed to.")
 
 
 class RpcNamespaceSettings(RpcOptions):
@@ -528,6 +450,7 @@ class ProvidersSettings(_Section):
 class Settings(_Section):
     """All settings of a process."""
 
+    proxies: tuple[NamedProxySettings, ...] = Field((), description="Backends beside the default ones, by their name.")
     http: HttpSettings = HttpSettings()
     http_api: HttpApiSettings = HttpApiSettings()
     broker: BrokerSettings = BrokerSettings()
@@ -549,3 +472,9 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()
+
+    @field_validator("proxies")
+    @classmethod
+    def _proxy_names_differ(cls, value: tuple[NamedProxySettings, ...]) -> tuple[NamedProxySettings, ...]:
+        _check_names(proxy.name for proxy in value)
+        return value

@@ -34,6 +34,11 @@ _CHOSEN: Final = {
 }
 
 _EXAMPLES: Final = {
+    "proxies": """\
+#[[proxies]]
+#name = "orders"
+#endpoint = "http://127.0.0.1:3000/orders"
+""",
     "channel.namespaces": """\
 #[[channel.namespaces]]
 #name = "chat"
@@ -62,7 +67,7 @@ def render_template(*, hmac_secret: str, api_key: str) -> str:
             sections.setdefault(setting.section, []).append(setting)
     blocks = [_HEAD]
     for section, settings in sections.items():
-        lines = [f"[{section}]"]
+        lines = [f"[{section}]"] if section else []
         for setting in settings:
             lines.extend(_lines(setting, secrets.get(setting.path)))
         blocks.append("\n".join(lines) + "\n")

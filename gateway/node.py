@@ -274,11 +274,9 @@ class Node:
                 server_version=self.version,
                 node_id=self.uid,
             ),
-            "subscribe": Subscribe(
-                client, rules, permissions, subscriptions, entrances, self.expiry, self.proxies.subscribe, clock
-            ),
+            "subscribe": Subscribe(client, rules, permissions, subscriptions, entrances, self.expiry, self.proxies, clock),
             "unsubscribe": Unsubscribe(entrances),
-            "publish": Publish(rules, permissions, engine.pubsub, self.proxies.publish),
+            "publish": Publish(rules, permissions, engine.pubsub, self.proxies),
             "presence": AskPresence(rules, permissions, engine.presence),
             "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
             "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),

@@ -12,7 +12,8 @@ from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import Empty, PublishRequest
-from gateway.proxy.publish import Approval, PublishProxy
+from gateway.proxy.proxies import Proxies
+from gateway.proxy.publish import Approval
 from gateway.session.client import Client
 
 __all__ = ["Publish"]
@@ -23,8 +24,8 @@ _DONE = Empty()
 class Publish:
     """Publish from the client's side. Its own copy may come before or after the reply."""
 
-    def __init__(self, rules: ChannelRules, permissions: Permissions, pubsub: PubSub, proxy: PublishProxy | None) -> None:
-        self._rules, self._permissions, self._pubsub, self._proxy = rules, permissions, pubsub, proxy
+    def __init__(self, rules: ChannelRules, permissions: Permissions, pubsub: PubSub, proxies: Proxies) -> None:
+        self._rules, self._permissions, self._pubsub, self._proxies = rules, permissions, pubsub, proxies
         # How publications are kept is the same for all channels of the same options.
         self._kept: dict[int, PublishOptions] = {}
 
@@ -36,8 +37,8 @@ class Publish:
         data = bytes(request.data)
         if fault := payload_fault(data, options):
             raise ClientError(errors.BAD_REQUEST, fault)
-        if options.publish_proxy_enabled and self._proxy is not None:
-            await self._publish_approved(client, channel, await self._proxy(client, request, options), options)
+        if (proxy := self._proxies.publish(options)) is not None:
+            await self._publish_approved(client, channel, await proxy(client, request, options), options)
             answer(_DONE)
             return
         permissions, is_subscribed = self._permissions, channel in client.subscriptions

@@ -13,6 +13,7 @@ from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import SubscribeRequest
+from gateway.proxy.proxies import Proxies
 from gateway.proxy.subscribe import SubscribeProxy
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
@@ -35,16 +36,16 @@ class Subscribe:
         tokens: TokenVerifier,
         entrances: Entrances,
         expiry: Expiry,
-        proxy: SubscribeProxy | None,
+        proxies: Proxies,
         clock: Clock,
     ) -> None:
-        self._settings, self._rules, self._permissions, self._proxy = settings, rules, permissions, proxy
+        self._settings, self._rules, self._permissions, self._proxies = settings, rules, permissions, proxies
         self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
 
     async def __call__(self, client: Client, request: SubscribeRequest, answer: Answer) -> None:
         options = self._check(client, request)
-        if self._is_asked_about(client, request, options):
-            granted = await self._ask(client, request, options)
+        if (proxy := self._who_decides(client, request, options)) is not None:
+            granted = await self._ask(proxy, client, request, options)
         else:
             granted = self._grant(client, request, options)
         ttl = ttl_of(granted.expire_at, self._clock)
@@ -112,22 +113,20 @@ class Subscribe:
     def _rights(self, client: Client, channel: str, options: ChannelOptions) -> Right:
         return self._permissions.rights(client.capabilities, client.user, channel, options, self._rules)
 
-    def _is_asked_about(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> bool:
-        """Whether the application's backend decides: no token, and a channel that belongs to no listed users."""
-        return (
-            self._proxy is not None
-            and options.subscribe_proxy_enabled
-            and not request.token
-            and not request.channel.startswith(_PRIVATE)
-            and self._permissions.is_limited_to(client.user, request.channel, options) is None
+    def _who_decides(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> SubscribeProxy | None:
+        """Tell who of the application decides, if any: there is no token, and the channel belongs to no listed users."""
+        is_settled = (
+            request.token
+            or request.channel.startswith(_PRIVATE)
+            or self._permissions.is_limited_to(client.user, request.channel, options) is not None
         )
+        return None if is_settled else self._proxies.subscribe(options)
 
-    async def _ask(self, client: Client, request: SubscribeRequest, options: ChannelOptions) -> Grant:
-        assert self._proxy is not None
+    async def _ask(self, proxy: SubscribeProxy, client: Client, request: SubscribeRequest, options: ChannelOptions) -> Grant:
         # Held meanwhile, so that nobody else subscribes the client to the same channel.
         client.subscribing.add(request.channel)
         try:
-            given, allowed = await self._proxy(client, request)
+            given, allowed = await proxy(client, request)
         finally:
             client.subscribing.discard(request.channel)
         if not client.is_connected:

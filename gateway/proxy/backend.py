@@ -14,13 +14,16 @@ from broker.breaker import Breaker, BreakerRules, BreakerState
 from config.clock import Clock
 from config.errors import SettingsError
 from config.logs import get_logger
-from config.settings import ProxySettings
+from config.proxy_settings import EndpointSettings
+from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import NO_DATA
-from gateway.proxy.errors import BackendFailed
+from gateway.proxy.errors import BackendFailed, NotAsked
 from gateway.proxy.headers import HeaderRules
 from gateway.proxy.http_client import HttpAnswer, HttpClient
 from gateway.proxy.messages import Response, decoder_of, encode_call
 from gateway.proxy.payloads import Outbound, pack
+from gateway.proxy.statistics import CallOutcome, CallStatistics
 from gateway.proxy.verdict import check_status, read_response
 from gateway.session.client import Client
 
@@ -37,14 +40,17 @@ _RULES: Final = BreakerRules(slow_s=math.inf, open_s=5.0)
 class Backend(Generic[R]):
     """Asks; `R` is what an answer's result is."""
 
-    def __init__(self, path: str, settings: ProxySettings, result: type[R], clock: Clock) -> None:
+    def __init__(self, event: str, name: str, path: str, settings: EndpointSettings, result: type[R], clock: Clock) -> None:
         """Make it; nothing is connected yet.
 
         Args:
+            event: What it is asked about.
+            name: What the proxy is called in the settings, or `default`.
             path: Where the settings stand, which also names the endpoint in the log.
         Raises:
             SettingsError: The certificates to trust cannot be read.
         """
+        self.event, self.name, self.statistics = event, name, CallStatistics()
         self._path, self._clock = path, clock
         self._transforms = settings.status_to_code_transforms
         self._headers = HeaderRules(settings)
@@ -71,6 +77,11 @@ class Backend(Generic[R]):
         meta = msgspec.Raw(client.meta) if self._tells_meta and client.meta else NO_DATA
         return {**self.connection(client), "user": client.user, "meta": meta}
 
+    def nobody(self) -> dict[str, Any]:
+        """Name the same fields for a request that comes from no connection, but from the server API."""
+        encoding = "binary" if self.is_binary else "json"
+        return {"client": "", "transport": "api", "protocol": "json", "encoding": encoding, "user": ""}
+
     def pack(self, data: msgspec.Raw) -> Outbound:
         """Put a client's payload into the form of this endpoint; see `payloads.pack`."""
         return pack(bytes(data), is_binary=self.is_binary)
@@ -80,8 +91,10 @@ class Backend(Generic[R]):
         """Where the breaker stands."""
         return self._breaker.state(self._clock.monotonic())
 
-    async def ask(self, client: Client, call: msgspec.Struct) -> Response[R]:
-        """Ask about an event of a client. The client may be gone when the answer comes: whoever asked has to look.
+    async def ask(self, client: Client | None, call: msgspec.Struct) -> Response[R]:
+        """Ask about an event of a client, None for the server API's own.
+
+        The client may be gone when the answer comes: whoever asked has to look.
 
         Raises:
             ClientError, DisconnectClient: The status of the answer stands for it.
@@ -89,13 +102,26 @@ class Backend(Generic[R]):
         """
         # The first turn of a command has no task yet, and timeouts need one.
         await asyncio.sleep(0)
+        began = self._clock.monotonic()
         try:
             answer = await self._guarded(client, encode_call(call))
             check_status(answer, self._transforms)
             response = read_response(answer.body, self._decoder)
-        except BackendFailed as exc:
+        except NotAsked as exc:
+            self._count(CallOutcome.SKIPPED, began)
             self._tell(exc)
             raise
+        except BackendFailed as exc:
+            self._count(CallOutcome.FAILED, began)
+            self._tell(exc)
+            raise
+        except ClientError:
+            self._count(CallOutcome.ERROR, began)
+            raise
+        except DisconnectClient:
+            self._count(CallOutcome.DISCONNECT, began)
+            raise
+        self._count(_outcome_of(response), began)
         self._is_failing = False
         return response
 
@@ -103,13 +129,17 @@ class Backend(Generic[R]):
         """Close the connections."""
         await self._http.close()
 
-    async def _guarded(self, client: Client, body: bytes) -> HttpAnswer:
+    def _count(self, outcome: CallOutcome, began: float) -> None:
+        self.statistics.count(outcome, self._clock.monotonic() - began)
+
+    async def _guarded(self, client: Client | None, body: bytes) -> HttpAnswer:
         clock, breaker = self._clock, self._breaker
         began = clock.monotonic()
         permit = breaker.begin(began)
         if permit is None:
-            raise BackendFailed("not asked: it failed too often just now")
-        headers = self._headers.build(client.transport.headers, client.emulated_headers)
+            raise NotAsked("not asked: it failed too often just now")
+        http, emulated = (client.transport.headers, client.emulated_headers) if client else ({}, {})
+        headers = self._headers.build(http, emulated)
         try:
             answer = await self._http.post(body, headers)
         except BackendFailed:
@@ -135,3 +165,10 @@ class Backend(Generic[R]):
         if not self._is_failing:
             _log.warning("proxy.failed", proxy=self._path, reason=str(exc))
         self._is_failing = True
+
+
+def _outcome_of(response: Response[R]) -> CallOutcome:
+    """Tell what an answer says, judged in the order in which its members count."""
+    if response.disconnect is not None:
+        return CallOutcome.DISCONNECT
+    return CallOutcome.RESULT if response.error is None else CallOutcome.ERROR

@@ -1,8 +1,8 @@
 """Which headers the backend gets to see: nothing but what the settings name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from config.settings import ProxySettings
+from config.proxy_settings import EndpointSettings
 
 __all__ = ["HeaderRules", "kept_names"]
 
@@ -10,7 +10,7 @@ __all__ = ["HeaderRules", "kept_names"]
 class HeaderRules:
     """One proxy's headers, from the least trusted to the most: fixed ones, the client's own words, its HTTP request."""
 
-    def __init__(self, settings: ProxySettings) -> None:
+    def __init__(self, settings: EndpointSettings) -> None:
         self._static = {name.lower(): value.get_secret_value() for name, value in settings.static_headers.items()}
         self._emulated = frozenset(name.lower() for name in settings.emulated_headers)
         self._http = frozenset(name.lower() for name in settings.http_headers)
@@ -30,9 +30,9 @@ class HeaderRules:
         }
 
 
-def kept_names(proxies: Iterable[ProxySettings]) -> frozenset[str]:
-    """Tell which of a client's emulated headers have to be remembered, in lower case."""
-    return frozenset(name.lower() for proxy in proxies if proxy.enabled for name in proxy.emulated_headers)
+def kept_names(settings: EndpointSettings) -> frozenset[str]:
+    """Tell which of a client's emulated headers have to be remembered for a proxy, in lower case."""
+    return frozenset(name.lower() for name in settings.emulated_headers)
 
 
 def _allowed(headers: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from config.settings import ProxySettings
+from config.proxy_settings import EndpointSettings
 from gateway.proxy.errors import BackendFailed
 
 __all__ = ["ANSWER_LIMIT", "HttpAnswer", "HttpClient"]
@@ -33,7 +33,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 class HttpClient:
     """A pool of connections to one endpoint."""
 
-    def __init__(self, settings: ProxySettings) -> None:
+    def __init__(self, settings: EndpointSettings) -> None:
         """Make a client; nothing is connected yet.
 
         Raises:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from config.settings import StatusTransform
+from config.proxy_settings import StatusTransform
 from gateway.protocol.disconnects import Disconnect, DisconnectClient
 from gateway.protocol.errors import ClientError, Error
 from gateway.protocol.json_codec import is_json

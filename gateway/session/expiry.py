@@ -59,7 +59,7 @@ class Expiry:
 
     def renews_subscriptions_of(self, channel: str) -> bool:
         """Whether the backend prolongs subscriptions to a channel."""
-        return self._proxies.sub_refresh is not None and self._rules.options(channel).sub_refresh_proxy_enabled
+        return self._proxies.sub_refresh(self._rules.options(channel)) is not None
 
     def watch_connecting(self, client: Client) -> None:
         """Give a new connection its time to connect (3502)."""
@@ -131,9 +131,8 @@ class Expiry:
         subscription.expiry_note = None
         if not self._is_over(subscription.expire_at, self._subscription_grace_s(subscription)):
             self.watch_subscription(client, subscription)
-        elif self._proxies.sub_refresh is not None and self.renews_subscriptions_of(subscription.channel):
-            renewal = self._renew_subscription(client, subscription, self._proxies.sub_refresh)
-            self._tasks.run(renewal, "subscription.renew")
+        elif (proxy := self._proxies.sub_refresh(self._rules.options(subscription.channel))) is not None:
+            self._tasks.run(self._renew_subscription(client, subscription, proxy), "subscription.renew")
         else:
             self._give_up_subscription(client, subscription)
 
