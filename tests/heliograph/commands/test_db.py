@@ -82,7 +82,7 @@ def test_a_store_that_cannot_be_used_is_one_line(run, monkeypatch, command, url,
 
 
 def test_a_file_that_cannot_be_made_is_one_line(run, monkeypatch) -> None:
-    monkeypatch.setenv("HELIOGRAPH_STORE__URL", "sqlite:////dev/null/store.db")
+    monkeypatch.setenv("HELIOGRAPH_STORE__URL", "sqlite:////dev/null/x/store.db")
     ended = run("db", "upgrade")
     assert (ended.code, ended.problems) == (2, ["heliograph: store.url: names a file that cannot be used: Not a directory"])
 
