@@ -1,13 +1,16 @@
-"""API methods about connections and nodes: `subscribe`, `unsubscribe`, `disconnect`, `refresh`, `connections`, `info`."""
+"""API methods about connections and nodes: `subscribe`, `unsubscribe`, `disconnect`, `refresh`, `connections`, `info` and
+`shed`."""
 
 import base64
 import binascii
+import math
 from typing import Final
 
 from msgspec import Raw
 
 from broker.channels import ChannelRules
-from broker.control import ConnectionInfo, Control, Disconnect, Refresh, Selector, Subscribe, TokenInfo, Unsubscribe
+from broker.control import ConnectionInfo, Control, Disconnect, Refresh, Selector, Shed, Subscribe, TokenInfo, Unsubscribe
+from broker.errors import NotFound
 from gateway.api.errors import NOT_AVAILABLE, ApiError, ApiFailure, bad_request
 from gateway.api.messages import (
     ChannelContext,
@@ -21,6 +24,9 @@ from gateway.api.messages import (
     EmptyResult,
     InfoResult,
     RefreshRequest,
+    ShedNode,
+    ShedRequest,
+    ShedResult,
     SubscribeRequest,
     UnsubscribeRequest,
 )
@@ -86,6 +92,17 @@ class _Connections:
         """List the nodes of the fleet."""
         return InfoResult(list(await self._control.nodes()))
 
+    async def shed(self, request: ShedRequest) -> ShedResult:
+        """Send a share of the clients of a node, or of every node, away over some seconds; chosen by chance.
+
+        They get 3011 (force reconnect), upon which SDKs connect anew, to wherever the load balancer sends them.
+        """
+        meant = [node for node in await self._control.nodes() if request.node in ("", node.uid, node.name)]
+        if not meant:
+            raise NotFound("node")
+        await self._control.send(Shed(request.node, request.share, request.spread_s))
+        return ShedResult([ShedNode(node.uid, node.name, math.ceil(request.share * node.num_clients)) for node in meant])
+
     async def connections(self, request: ConnectionsRequest) -> ConnectionsResult:
         """List a user's connections on every node."""
         if not request.user and not request.expression:
@@ -143,4 +160,5 @@ def connection_methods(rules: ChannelRules, control: Control) -> list[Method]:
         Method("refresh", RefreshRequest, group.refresh, group="Connections"),
         Method("connections", ConnectionsRequest, group.connections, group="Connections"),
         Method("info", EmptyRequest, group.info, group="Connections"),
+        Method("shed", ShedRequest, group.shed, is_strict=True, group="Connections"),
     ]

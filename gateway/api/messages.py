@@ -47,6 +47,9 @@ __all__ = [
     "RevokeTokenRequest",
     "RpcRequest",
     "RpcResult",
+    "ShedNode",
+    "ShedRequest",
+    "ShedResult",
     "StreamPosition",
     "SubscribeRequest",
     "UnblockUserRequest",
@@ -284,6 +287,28 @@ class RefreshRequest(_Message):
     expired: Annotated[bool, Meta(description="End them now, as expired.")] = False
     expire_at: _ExpireAt = 0
     info: _Info = NO_DATA
+
+
+class ShedRequest(_Message, forbid_unknown_fields=True):
+    """Sends a share of clients away, to come back elsewhere."""
+
+    share: Annotated[float, Meta(gt=0, le=1, description="How many of each node's clients: 0.1 is a tenth.")]
+    node: Annotated[str, Meta(description="Name or uid of the node that is meant, as `info` tells them; empty for all.")] = ""
+    spread_s: Annotated[float, Meta(ge=0, le=3600, description="Over how many seconds they are told.")] = 10.0
+
+
+class ShedNode(_Message):
+    """A node that was asked."""
+
+    uid: str
+    name: str
+    num_clients: Annotated[int, Meta(description="How many of its clients are sent away.")]
+
+
+class ShedResult(_Message):
+    """The nodes that were asked, and about how many clients each sends away."""
+
+    nodes: list[ShedNode]
 
 
 class ConnectionsRequest(_Message):

@@ -84,6 +84,10 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         },
     ),
     "info": Example({}, {"nodes": [_NODE]}),
+    "shed": Example(
+        {"node": "gateway-1", "share": 0.1, "spread_s": 30},
+        {"nodes": [{"uid": _NODE["uid"], "name": "gateway-1", "num_clients": 1}]},
+    ),
     "rpc": Example(
         {"method": "orders.count", "params": {"state": "open"}}, {"code": 104, "message": "not found"}, is_failure=True
     ),
