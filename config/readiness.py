@@ -24,17 +24,17 @@ STORE_SCHEMES = ("sqlite", "postgresql")
 _HMAC_MIN_BYTES = 32  # RFC 7518 §3.2: as long as the digest
 
 
-def check_ready(settings: Settings) -> list[str]:
-    """Write a line for each reason that forbids a start; none means ready."""
+def check_ready(settings: Settings, *, has_clients: bool = True) -> list[str]:
+    """Write a line for each reason that forbids a start; none means ready. Without clients, nobody needs a key of theirs."""
     client = settings.client
     problems = []
-    if not client.token.has_key and not _needs_no_key(settings):
+    if has_clients and not client.token.has_key and not _needs_no_key(settings):
         problems.append(
             "client.token: no key is set, so that no client could connect: set client.token.hmac_secret_key, rsa_public_key, "
             "ecdsa_public_key or eddsa_public_key (`heliograph init` writes a file with a fresh secret; "
             "`heliograph serve --dev` makes one for trying things out)"
         )
-    if client.subscription_token.enabled and not client.subscription_token.has_key:
+    if has_clients and client.subscription_token.enabled and not client.subscription_token.has_key:
         problems.append("client.subscription_token: is enabled but no key is set")
     problems += _scheme_problems("broker.url", settings.broker.url, BROKER_SCHEMES)
     problems += _scheme_problems("store.url", settings.store.url, STORE_SCHEMES)

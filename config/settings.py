@@ -336,7 +336,7 @@ class NodeSettings(_Section):
         20.0, description="Then, the longest time over which clients are told to go; up to 500 a second go without delay."
     )
     shutdown_timeout: Duration = Field(
-        4.0, description="Then, how long goodbyes, commands and deliveries under way may take until they are cut off."
+        3.0, description="Then, how long goodbyes, commands and deliveries under way may take until they are cut off."
     )
 
 

@@ -1,19 +1,21 @@
 """The HTTP side of a gateway process: one ASGI application, and the server that carries it and the WebSockets on one port."""
 
+import asyncio
 import contextlib
 import functools
 import socket
 from collections.abc import Iterator, Sequence
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
 from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
+from gateway.health import health_routes
+from gateway.metrics import metrics_route
 from gateway.node import Node
 from gateway.transports.handshake import PATH
 from gateway.transports.http_bounds import BoundedHttp
@@ -27,13 +29,12 @@ class GatewayApp:
     """Routes `/api/` to the API without further ado, everything else through Starlette."""
 
     def __init__(self, settings: Settings, node: Node, api: ApiEndpoint, *, routes: Sequence[BaseRoute] = ()) -> None:
-        self._node, self._api = node, api
+        self._api = api
         own: list[BaseRoute] = [Route(PATH, _upgrade_required), *transport_routes(settings, node)]
         if settings.health.enabled:
-            own.append(Route("/health", self._health))
-            own.append(Route("/health/ready", self._ready))
+            own += health_routes(node.readiness)
         if settings.prometheus.enabled:
-            own.append(Route("/metrics", _metrics))
+            own.append(metrics_route())
         # A few things below the API's prefix are pages as well; whatever else is there is a method, or nothing.
         self._page_paths = frozenset(
             route.path for route in routes if isinstance(route, Route) and route.path.startswith(PREFIX)
@@ -45,15 +46,6 @@ class GatewayApp:
             await self._api(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
-
-    async def _health(self, _request: Request) -> Response:
-        """Tell that this process lives; until its end has begun, so that nobody waits for it."""
-        return JSONResponse({}, status_code=503 if self._node.is_draining else 200)
-
-    async def _ready(self, _request: Request) -> Response:
-        """Tell whether clients should be sent here, and what speaks against it."""
-        reasons = self._node.readiness.reasons()
-        return JSONResponse({"reasons": reasons}, status_code=503) if reasons else JSONResponse({})
 
 
 class GatewayServer(uvicorn.Server):
@@ -71,6 +63,7 @@ class GatewayServer(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
+        self.listening = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,10 +73,15 @@ class GatewayServer(uvicorn.Server):
         """Serve until `should_exit` is set."""
         await self.serve(sockets=[listener])
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    def stop_accepting(self) -> None:
+        """Leave new connections to whoever else listens on the port, and serve those that there are."""
+        for server in self.servers:
+            server.close()
+
 
 async def _upgrade_required(_request: Request) -> Response:
     return PlainTextResponse("this address speaks WebSocket\n", status_code=426, headers={"Upgrade": "websocket"})
-
-
-async def _metrics(_request: Request) -> Response:
-    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,6 @@
 """Whether a load balancer should send clients to this process: readiness, with the reasons against it.
 
-Liveness is another question, and has no state: who answers lives. A process is not ready once its end has begun, while its
+Liveness is another question: who answers lives. A process is not ready once its end has begun, while its
 loop is overloaded, and while something that it stands on has not answered for longer than the grace. Clients that are
 connected stay so in the last two cases, and nobody is well served by a restart.
 """
@@ -10,18 +10,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from broker.errors import Unavailable
 from config.clock import Clock
 from config.logs import get_logger
 from gateway.lag import LoopLag
 
-__all__ = ["Probe", "Readiness"]
+__all__ = ["Probe", "Readiness", "health_routes"]
 
 _log = get_logger()
 
 _INTERVAL_S: Final = 2.0
 _TIMEOUT_S: Final = 2.0
+_ANY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -69,6 +73,19 @@ class Readiness:
         elif name not in self._away_since:
             self._away_since[name] = self._clock.monotonic()
             _log.warning("dependency.away", dependency=name)
+
+
+def health_routes(readiness: Readiness) -> list[Route]:
+    """Make `/health` (this process lives, and means to go on) and `/health/ready` (send clients here; else the reasons)."""
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({}, status_code=503 if readiness.is_ending else 200)
+
+    async def ready(_request: Request) -> Response:
+        reasons = readiness.reasons()
+        return JSONResponse({"reasons": reasons}, status_code=503) if reasons else JSONResponse({})
+
+    return [Route("/health", health, methods=_ANY_METHOD), Route("/health/ready", ready, methods=_ANY_METHOD)]
 
 
 async def _is_well(probe: Probe) -> bool:

@@ -2,12 +2,25 @@
 
 from collections.abc import Iterable
 
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.node import Node
 
-__all__ = ["NodeCollector"]
+__all__ = ["NodeCollector", "metrics_route"]
+
+
+def metrics_route() -> Route:
+    """Make `/metrics`: everything that this process has registered."""
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return Route("/metrics", metrics)
 
 
 class NodeCollector(Collector):

@@ -17,6 +17,9 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "serve": LateCommand("heliograph.commands.serve:serve", "Serve clients, the HTTP API and the notification pipeline."),
+    "gateway": LateCommand("heliograph.commands.gateway:gateway", "Serve clients and the HTTP API, without the pipeline."),
+    "pusher": LateCommand("heliograph.commands.pusher:pusher", "Run the notification pipeline alone."),
+    "shed": LateCommand("heliograph.commands.shed:shed", "Send a share of a node's clients elsewhere."),
     "init": LateCommand("heliograph.commands.init:init", "Write a settings file with fresh secrets."),
     "config": LateCommand("heliograph.commands.config:config", "Check, show and describe settings."),
     "db": LateCommand("heliograph.commands.db:db", "Bring the store's tables up to date, or look how they stand."),

@@ -28,17 +28,15 @@ async def start_simulators(development: Development) -> LaunchedSimulators:
         raise SettingsError([f"simulators: {exc}"]) from None
 
 
-def demo_context(
-    development: Development, simulators: LaunchedSimulators, api_key: str, make_token: Callable[[str], str]
-) -> DemoContext:
-    """Put together what the page may ask; the simulators are asked over their control interface."""
+def demo_context(control: str, api_key: str, make_token: Callable[[str], str]) -> DemoContext:
+    """Put together what the page may ask; the simulators are asked over their control interface, at the address `control`."""
 
     async def outbox(notification_id: str | None) -> bytes:
         query = f"?notification_id={quote(notification_id)}" if notification_id else ""
-        return await _ask(f"{simulators.control}/outbox{query}")
+        return await _ask(f"{control}/outbox{query}")
 
     async def mint_subscription() -> bytes:
-        return await _ask(f"{simulators.control}/webpush/subscriptions", body=b"{}")
+        return await _ask(f"{control}/webpush/subscriptions", body=b"{}")
 
     return DemoContext(api_key=api_key, make_token=make_token, outbox=outbox, mint_subscription=mint_subscription)
 

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from config.loader import NOTHING, LoadedSettings, load_with_origins
 from heliograph.development import Development, open_development
 
-__all__ = ["Source", "load_from", "source_options"]
+__all__ = ["Source", "file_option", "load_from", "source_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +26,11 @@ class Source(msgspec.Struct, frozen=True):
 def source_options(command: F) -> F:
     """Give a command the options that choose its settings."""
     command = click.option("--dev", is_flag=True, help="Development mode: secrets and data in ./data, loopback only.")(command)
+    return file_option(command)
+
+
+def file_option(command: F) -> F:
+    """Give a command the option that names its settings file."""
     return click.option(
         "--config",
         "file",

@@ -15,7 +15,7 @@ async def test_health_says_ok_until_the_node_drains(world, api):
     opened = api(world)
     response = await get(opened, "/health")
     assert (response.status_code, response.json()) == (200, {})
-    world.node.is_draining = True
+    world.node.readiness.is_ending = True
     assert (await get(opened, "/health")).status_code == 503
 
 

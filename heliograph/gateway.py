@@ -1,0 +1,97 @@
+"""The part of a process that holds connections and answers the HTTP API."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from prometheus_client import REGISTRY
+from starlette.routing import BaseRoute
+
+from config.logs import get_logger
+from gateway.api.call import Calls
+from gateway.api.channels import channel_methods
+from gateway.api.connections import connection_methods
+from gateway.api.endpoint import ApiEndpoint
+from gateway.api.method import table_of
+from gateway.api.publishing import publishing_methods
+from gateway.api.rpc import rpc_api_methods
+from gateway.api.trust import trust_methods
+from gateway.app import GatewayApp, GatewayServer
+from gateway.metrics import NodeCollector
+from gateway.node import Node
+from gateway.notify.methods import notification_methods
+from gateway.notify.rpc import rpc_methods
+from gateway.notify.service import NotificationService
+from gateway.openapi.routes import openapi_routes
+from heliograph.ending import Ending
+from heliograph.ground import Ground
+
+__all__ = ["GatewayPart"]
+
+_log = get_logger()
+
+
+class GatewayPart:
+    """A node and the server in front of it."""
+
+    def __init__(self, ground: Ground, listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
+        self._settings, self._listener = ground.settings, listener
+        store = ground.store
+        service = NotificationService(store.ledger, store.devices, store.preferences, ground.settings.notifications)
+        self.node = Node(
+            ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc_methods(service)
+        )
+        ground.resources.push_async_callback(self.node.proxies.close)
+        calls = _calls(ground, self.node, service)
+        app = GatewayApp(
+            ground.settings,
+            self.node,
+            ApiEndpoint(ground.settings.http_api, calls),
+            routes=[*routes, *openapi_routes(calls.methods, version=self.node.version)],
+        )
+        self._server = GatewayServer(app, self.node)
+        self.started = self._server.listening
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        collector = NodeCollector(self.node)
+        REGISTRY.register(collector)
+        self.node.start()
+        try:
+            await self._server.run_on(self._listener)
+        finally:
+            self.node.stop()
+            REGISTRY.unregister(collector)
+            self._ended.set()
+
+    async def stop(self, ending: Ending) -> None:
+        """End in steps; `heliograph.process` has made readiness say no before."""
+        settings = self._settings.node
+        if ending.is_replaced:
+            self._server.stop_accepting()  # 1 whoever comes now comes to the successor
+        elif settings.shutdown_delay:
+            await ending.pause(settings.shutdown_delay)  # 1 load balancers see that it is no longer ready
+        _log.info("node.draining", clients=self.node.statistics().clients)
+        ending.on_hurry(self.node.hurry)
+        spread_s = 0.0 if ending.is_hurried else settings.shutdown_spread
+        await self.node.drain(settings.shutdown_timeout, spread_s=spread_s)  # 2 clients go, their commands finish
+        self._server.should_exit = True  # 3 no connection is taken any more; requests under way finish
+        await self._ended.wait()
+        _log.info("node.stopped")
+
+
+def _calls(ground: Ground, node: Node, service: NotificationService) -> Calls:
+    engine = ground.engine
+    return Calls(
+        table_of(
+            [
+                *publishing_methods(node.rules, engine.pubsub),
+                *channel_methods(node.rules, engine.history, engine.presence, engine.control),
+                *connection_methods(node.rules, engine.control),
+                *trust_methods(engine.revocation, engine.control, ground.clock),
+                *rpc_api_methods(),
+                *notification_methods(service),
+            ]
+        )
+    )

@@ -1,0 +1,38 @@
+"""What a server says when it has started: where it is, on standard output; and advice, in the log."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from config.logs import get_logger
+from config.readiness import advise
+from config.settings import Settings
+from heliograph.development import Development, banner
+from heliograph.roles import Role
+
+__all__ = ["greet"]
+
+_log = get_logger()
+
+
+def greet(settings: Settings, role: Role, development: Development | None, *, port: int, notes: Sequence[str] = ()) -> None:
+    """Print it, flushed; before the port answers, so that whoever waits for either has both.
+
+    Args:
+        port: The port that is listened on, which settings need not know.
+        notes: Further lines.
+    """
+    if development is not None:
+        http = settings.http.model_copy(update={"port": port})
+        click.echo(banner(settings.model_copy(update={"http": http}), development), nl=False)
+    else:
+        host = settings.http.host if role.has_clients else settings.pusher.host
+        does = "serves" if role.has_clients else "pushes; health and metrics at"
+        click.echo(f"heliograph {version('heliograph')} {does} http://{host}:{port}")
+    for note in notes:
+        click.echo(note)
+    sys.stdout.flush()
+    for line in (*advise(settings), *role.advice(settings)):
+        _log.warning("settings.advice", advice=line)

@@ -1,0 +1,55 @@
+"""What every part of a process stands on: settings, clock, engine, store."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import msgspec
+
+from broker.engines.engine import Engine
+from broker.limits import Rate
+from broker.store.store import Store
+from config.clock import Clock
+from config.settings import Settings
+from gateway.health import Probe
+from heliograph.ending import Ending
+
+__all__ = ["Ground", "Part", "probes_of"]
+
+_PROBE_RATE = Rate(1000.0, 1000)
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """Handed to each part.
+
+    Attributes:
+        process_id: Names this process towards the others, unlike any before it.
+        resources: What is opened here is closed, in reverse, when every part has ended.
+    """
+
+    settings: Settings
+    clock: Clock
+    engine: Engine
+    store: Store
+    process_id: str
+    resources: AsyncExitStack
+
+
+class Part(Protocol):
+    """Something a process does. Made before the engine starts, run when it has; `started` is set when it does."""
+
+    started: asyncio.Event
+
+    async def run(self) -> None:
+        """Do it until `stop` is called; one call per object."""
+
+    async def stop(self, ending: Ending) -> None:
+        """Finish what is under way; when it returns, the engine and the store are needed no more."""
+
+
+def probes_of(ground: Ground) -> list[Probe]:
+    """Make the questions that tell whether engine and store are there."""
+    return [
+        Probe("engine", lambda: ground.engine.limits.acquire(f"probe:{ground.process_id}", _PROBE_RATE)),
+        Probe("store", lambda: ground.store.preferences.of_user("")),
+    ]

@@ -1,0 +1,46 @@
+"""The part of a process that brings notifications to whoever is not there."""
+
+from prometheus_client import REGISTRY
+
+from broker.channels import ChannelRules
+from heliograph.ending import Ending
+from heliograph.ground import Ground
+from pushers.pipeline import Pipeline
+from pushers.providers.configured import build_providers
+
+__all__ = ["PusherPart"]
+
+
+class PusherPart:
+    """The pipeline and its providers."""
+
+    def __init__(self, ground: Ground) -> None:
+        settings, engine = ground.settings, ground.engine
+        providers = build_providers(settings.providers, clock=ground.clock)
+        for provider in providers:
+            ground.resources.push_async_callback(provider.close)
+        self._pipeline = pipeline = Pipeline(
+            ledger=ground.store.ledger,
+            pubsub=engine.pubsub,
+            user_presence=engine.users,
+            limits=engine.limits,
+            rules=ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel),
+            providers=providers,
+            provider_limits={provider.name: getattr(settings.providers, provider.name) for provider in providers},
+            settings=settings.notifications,
+            clock=ground.clock,
+            worker_id=ground.process_id,
+            stop_timeout_s=settings.node.shutdown_timeout,
+        )
+        self.started = pipeline.started
+
+    async def run(self) -> None:
+        REGISTRY.register(self._pipeline.metrics.registry)
+        try:
+            await self._pipeline.run()
+        finally:
+            REGISTRY.unregister(self._pipeline.metrics.registry)
+
+    async def stop(self, _ending: Ending) -> None:
+        """Claim nothing more, finish and record the deliveries under way, give leases back."""
+        await self._pipeline.stop()

@@ -1,0 +1,137 @@
+"""The place of one worker: who has it now, and what becomes of it when that one dies or is to be replaced."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from config.clock import Clock
+from config.logs import get_logger
+from heliograph.ending import Ending
+from heliograph.orders import Assignment
+from heliograph.worker_process import WorkerFailed, WorkerProcess
+
+__all__ = ["Slot", "restart_delay"]
+
+_log = get_logger()
+
+_FIRST_DELAY_S: Final = 0.5
+_LONGEST_DELAY_S: Final = 30.0
+# A worker that has lived so long does not pay for the deaths before it.
+_FORGIVEN_S: Final = 60.0
+
+
+def restart_delay(failures: int, spread: float) -> float:
+    """Tell how many seconds to wait after so many deaths in a row (from 1); `spread` in [0, 1) is the jitter drawn."""
+    return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures - 1, 10)) * (0.5 + spread / 2)
+
+
+class Slot:
+    """One place, kept by one task (`keep`)."""
+
+    def __init__(self, assignment: Assignment, ending: Ending, clock: Clock) -> None:
+        self._assignment, self._ending, self._clock = assignment, ending, clock
+        self._worker: WorkerProcess | None = None
+        self._living: dict[WorkerProcess, asyncio.Task[int]] = {}
+        self._wake = asyncio.Event()
+        self._replacement: asyncio.Future[bool] | None = None
+        self._failures = 0
+        self._started_at = 0.0
+
+    @property
+    def number(self) -> int:
+        return self._assignment.number
+
+    async def start(self, opened: Callable[[], None] = lambda: None) -> None:
+        """Start a worker and wait until its port answers; it is the place's from then on.
+
+        Args:
+            opened: Called right before the port answers.
+        Raises:
+            WorkerFailed: It has ended instead; whoever had the place before still has it.
+        """
+        worker = await WorkerProcess.launch(self._assignment)
+        life = self._living[worker] = asyncio.create_task(worker.wait(), name=f"worker:{self.number}")
+        life.add_done_callback(lambda _life: self._wake.set())
+        try:
+            await worker.open()
+            opened()
+            await worker.listen()
+        except asyncio.CancelledError:
+            worker.say("stop")
+            raise
+        _log.info("worker.started", number=self.number, pid=worker.pid)
+        self._worker, self._started_at = worker, self._clock.monotonic()
+
+    async def keep(self) -> None:
+        """See that somebody has the place until the end begins, and replace them when asked."""
+        while not self._ending.begun.is_set():
+            self._bury()
+            if self._worker is None:
+                await self._ending.unless_begun(self._restart())
+            elif self._replacement is not None:
+                replacement, self._replacement = self._replacement, None
+                await self._ending.unless_begun(self._replace(replacement))
+            else:
+                self._wake.clear()
+                await self._ending.unless_begun(self._wake.wait())
+
+    async def replace(self) -> bool:
+        """Have a successor take the place; tells whether one could. Returns when its predecessor has drained and ended."""
+        predecessors = tuple(self._living.values())
+        self._replacement = asyncio.get_running_loop().create_future()
+        self._wake.set()
+        if not await self._replacement:
+            return False
+        await asyncio.gather(*predecessors)
+        return True
+
+    async def stop(self, timeout_s: float) -> int:
+        """Let all who live drain; tells the first exit code that is not 0. Who has not ended in time is killed."""
+        for worker in self._living:
+            worker.say("stop")
+        if not self._living:
+            return 0
+        _, late = await asyncio.wait(self._living.values(), timeout=timeout_s)
+        for worker, life in self._living.items():
+            if life in late:
+                _log.error("worker.killed", number=self.number, pid=worker.pid)
+                worker.kill()
+        codes = await asyncio.gather(*self._living.values())
+        return next((code for code in codes if code), 0)
+
+    def hurry(self) -> None:
+        """Let whoever drains wait for nobody."""
+        for worker in self._living:
+            worker.say("hurry")
+
+    def _bury(self) -> None:
+        """Forget who has ended; tell of whoever had the place."""
+        for worker, life in tuple(self._living.items()):
+            if life.done():
+                del self._living[worker]
+                if worker is self._worker:
+                    self._worker = None
+                    lived_s = self._clock.monotonic() - self._started_at
+                    self._failures = 1 if lived_s > _FORGIVEN_S else self._failures + 1
+                    _log.error("worker.died", number=self.number, pid=worker.pid, code=life.result())
+
+    async def _restart(self) -> None:
+        if self._failures:
+            await self._clock.sleep(restart_delay(self._failures, self._clock.spread()))
+        try:
+            await self.start()
+        except WorkerFailed as exc:
+            self._failures += 1
+            _log.error("worker.refused", number=self.number, code=exc.code, problems=exc.problems)
+
+    async def _replace(self, replacement: "asyncio.Future[bool]") -> None:
+        predecessor = self._worker
+        assert predecessor is not None
+        try:
+            await self.start()
+        except WorkerFailed as exc:
+            _log.error("worker.refused", number=self.number, code=exc.code, problems=exc.problems)
+            replacement.set_result(False)
+            return
+        predecessor.say("retire")
+        replacement.set_result(True)
