@@ -24,7 +24,7 @@ def make_engine(settings: Settings, clock: Clock) -> Engine:
     if scheme == "memory":
         return MemoryEngine(clock)
     if scheme.partition("+")[0] in ("redis", "rediss"):
-        return RedisEngine(settings.broker, clock)
+        return RedisEngine.of(settings.broker, clock)
     raise SettingsError([f"broker.url: no engine for {scheme}://; there are memory:// and redis://"])
 
 

@@ -1,5 +1,7 @@
 """The engine of a fleet: the ports, put together over one link."""
 
+from typing import Self
+
 from broker.control import Control
 from broker.engines.redis.address import parse_address
 from broker.engines.redis.fleet import Fleet
@@ -33,20 +35,25 @@ class RedisEngine:
     limits: Limits
     revocation: Revocation
 
-    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
-        """
-        Raises:
-            SettingsError: The address, or what stands beside it, is wrong.
-        """
-        self.link = Link(parse_address(settings), settings, clock)
-        self._fleet = Fleet(self.link, clock)
-        self._streams = RedisStreams(self.link, clock)
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self.link = link
+        self._fleet = Fleet(link, clock)
+        self._streams = RedisStreams(link, clock)
         self.pubsub = self.history = self._streams
         self.presence = self._fleet.presence
         self.users = self._fleet.users
         self.control = self._fleet.control
         self.limits = self._fleet.limits
         self.revocation = self._fleet.revocation
+
+    @classmethod
+    def of(cls, settings: BrokerSettings, clock: Clock) -> Self:
+        """Make the engine that the settings describe.
+
+        Raises:
+            SettingsError: The address, or what stands beside it, is wrong.
+        """
+        return cls(Link(parse_address(settings), settings, clock), clock)
 
     async def start(self) -> None:
         """Connect, and try what will be needed, so that a missing right is told now.
@@ -56,9 +63,10 @@ class RedisEngine:
         """
         await self.link.start()
         try:
-            await self._streams.subscribe(_TRIAL_CHANNEL)
+            topic = self.link.keys.topic(_TRIAL_CHANNEL)
+            await self.link.listen(topic, _pass_over)
             await self._streams.publish(_TRIAL_CHANNEL, Publication(b"{}"), _TRIAL)
-            await self._streams.unsubscribe(_TRIAL_CHANNEL)
+            await self.link.unlisten(topic)
             await self._fleet.start()
         except EngineUnavailable as exc:
             await self.close()
@@ -67,3 +75,7 @@ class RedisEngine:
     async def close(self) -> None:
         await self._fleet.close()
         await self.link.close()
+
+
+def _pass_over(payload: bytes) -> None:
+    """What was tried is no message to anybody."""

