@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.node import Node
+from gateway.proxy.metrics import proxy_metrics
 
 __all__ = ["NodeCollector", "metrics_route"]
 
@@ -46,6 +47,7 @@ class NodeCollector(Collector):
         for code, count in sorted(self._node.disconnects_by_code.items()):
             closed.add_metric([str(code)], count)
         yield closed
+        yield from proxy_metrics(self._node.proxies.backends)
 
     def _collect_health(self) -> Iterable[Metric]:
         node = self._node

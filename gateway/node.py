@@ -109,6 +109,9 @@ class Node:
             recovery_limit=client.recovery_max_publication_limit,
         )
         self.proxies = Proxies(settings, clock)
+        self._rpc = Rpc(settings.rpc, rpc_methods, self.proxies.rpc)
+        # What the server API's method `rpc` calls.
+        self.call_rpc = self._rpc.call
         self._withdrawal = Withdrawal(self.permissions, self.rules, self.entrances, self.tasks)
         self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self._withdrawal, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
@@ -116,7 +119,7 @@ class Node:
         self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._terms = Terms(
-            handlers=self._make_handlers(rpc_methods),
+            handlers=self._make_handlers(),
             tasks=self.tasks,
             unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
             concurrency=client.concurrency,
@@ -242,7 +245,7 @@ class Node:
             channel_limit=limit,
         )
 
-    def _make_handlers(self, rpc_methods: Mapping[str, RpcMethod]) -> Mapping[str, Handler]:
+    def _make_handlers(self) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
         connections = TokenVerifier(
             client.token,
@@ -280,7 +283,7 @@ class Node:
             "presence": AskPresence(rules, permissions, engine.presence),
             "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
             "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),
-            "rpc": Rpc(self.settings.rpc, rpc_methods, self.proxies.rpc),
+            "rpc": self._rpc,
             "refresh": Refresh(connections, entrances, self.expiry, self._withdrawal, clock, never_expires=client.insecure),
             "sub_refresh": SubRefresh(subscriptions, entrances, self.expiry, clock),
         }

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from config.settings import RpcSettings
 from gateway.commands.answer import Answer
-from gateway.protocol import disconnects
+from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import RpcRequest, RpcResult, raw
 from gateway.proxy.rpc import RpcRoutes
 from gateway.session.client import Client
@@ -34,3 +35,20 @@ class Rpc:
             if not client.is_connected:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
             answer(RpcResult(raw(data)))
+
+    async def call(self, method: str, params: bytes) -> bytes:
+        """Call a method for the server API, on nobody's behalf; `params` and the answer are JSON, empty for none.
+
+        The built-in methods act for the connected user, and the server API has the same things as methods of its own: by
+        their names nothing is found here, and the application's backend is not asked for them either.
+
+        Raises:
+            ClientError: 104 for a method that nobody has; else as the backend says.
+            DisconnectClient: The backend says so, of whomever.
+            BackendFailed: It says nothing of use.
+        """
+        if self._settings.ping.enabled and method == self._settings.ping.method:
+            return b""
+        if method in self._methods or not self._routes:
+            raise ClientError(errors.METHOD_NOT_FOUND)
+        return await self._routes.find(method).call(method, params)

@@ -107,19 +107,10 @@ class Backend(Generic[R]):
             answer = await self._guarded(client, encode_call(call))
             check_status(answer, self._transforms)
             response = read_response(answer.body, self._decoder)
-        except NotAsked as exc:
-            self._count(CallOutcome.SKIPPED, began)
-            self._tell(exc)
-            raise
-        except BackendFailed as exc:
-            self._count(CallOutcome.FAILED, began)
-            self._tell(exc)
-            raise
-        except ClientError:
-            self._count(CallOutcome.ERROR, began)
-            raise
-        except DisconnectClient:
-            self._count(CallOutcome.DISCONNECT, began)
+        except (BackendFailed, ClientError, DisconnectClient) as exc:
+            self._count(_outcome_of_exception(exc), began)
+            if isinstance(exc, BackendFailed):
+                self._tell(exc)
             raise
         self._count(_outcome_of(response), began)
         self._is_failing = False
@@ -165,6 +156,18 @@ class Backend(Generic[R]):
         if not self._is_failing:
             _log.warning("proxy.failed", proxy=self._path, reason=str(exc))
         self._is_failing = True
+
+
+def _outcome_of_exception(exc: BackendFailed | ClientError | DisconnectClient) -> CallOutcome:
+    match exc:
+        case NotAsked():
+            return CallOutcome.SKIPPED
+        case BackendFailed():
+            return CallOutcome.FAILED
+        case ClientError():
+            return CallOutcome.ERROR
+        case DisconnectClient():
+            return CallOutcome.DISCONNECT
 
 
 def _outcome_of(response: Response[R]) -> CallOutcome:
