@@ -90,7 +90,7 @@ def _calls(ground: Ground, node: Node, service: NotificationService) -> Calls:
                 *channel_methods(node.rules, engine.history, engine.presence, engine.control),
                 *connection_methods(node.rules, engine.control),
                 *trust_methods(engine.revocation, engine.control, ground.clock),
-                *rpc_api_methods(),
+                *rpc_api_methods(node.call_rpc),
                 *notification_methods(service),
             ]
         )
