@@ -35,6 +35,7 @@ _log = get_logger()
 _RETRY_S = 1.0
 _HELD_LIMIT = 10_000
 _SLICE = 100
+_NOTHING = Slice((), Position(0, ""))
 
 
 class Positions:
@@ -96,20 +97,21 @@ class Positions:
                 missed = None
             if missed is None:
                 await self._clean_up(self._give_up(room))
-            if not self._deliver(room, missed or ()):
-                # History has nothing that leads on to what is held.
+                missed = _NOTHING
+            if not self._deliver(room, missed.publications) or _falls_short(room, missed.top):
+                # History has nothing that leads on to what is held, or to the top.
                 await self._clean_up(self._give_up(room))
 
-    async def _missed(self, room: Room) -> Sequence[Publication] | None:
+    async def _missed(self, room: Room) -> Slice | None:
         """Read what lies behind the room's position; None where history does not go on from there without a hole."""
         at = room.position
         if at is None:
-            return ()
+            return _NOTHING
         try:
             read = await self._read(room, at, ALL)
         except PositionLost:
             return None
-        return read.publications if _follows(at, read.publications) else None
+        return read if _follows(at, read) else None
 
     async def _read(self, room: Room, since: Position | None, limit: int) -> Slice:
         kept_s = history_meta_ttl_s(self._rules.options(room.channel))
@@ -222,6 +224,13 @@ class Positions:
         await self._heal(room)
 
 
-def _follows(at: Position, missed: Sequence[Publication]) -> bool:
-    """Whether publications go on from a position without a hole."""
-    return all(publication.offset == at.offset + index for index, publication in enumerate(missed, 1))
+def _follows(at: Position, read: Slice) -> bool:
+    """Whether a stream goes on from a position: it has not gone back, and what it keeps after it begins without a hole."""
+    is_whole = all(publication.offset == at.offset + index for index, publication in enumerate(read.publications, 1))
+    return is_whole and read.top.offset >= at.offset
+
+
+def _falls_short(room: Room, top: Position) -> bool:
+    """Whether a room has had all there was, and is not at the top: the last ones were lost, and are kept no more."""
+    at = room.position
+    return room.held is None and at is not None and at.epoch == top.epoch and at.offset < top.offset

@@ -107,6 +107,29 @@ async def test_silence_is_checked(world):
     world.node.stop()
 
 
+async def test_what_was_lost_and_is_kept_no_more_is_told(world):
+    """Also where nothing at all is kept: then nothing but the top tells that there was something."""
+    world = world(channel=STREAM)
+    lossy, client = Lossy(world), entered(world)
+    await lossy.publish(1)
+    await lossy.publish(2, 3, lost=True)
+    await world.engine.history.remove("a")
+    assert data(client.read()) == [1]
+    world.node.positions.check_now()
+    assert [message["push"]["unsubscribe"]["code"] for message in client.read()] == [2500]
+
+
+async def test_a_stream_that_has_gone_back_is_told(world):
+    """An engine that forgets part of a stream and keeps its epoch: what it gives out next would pass for known."""
+    world = world(channel=STREAM)
+    client = entered(world)
+    position = (await world.engine.history.read("a", since=None, limit=0)).top
+    world.node.deliver("a", Publication(b"1", 1, position.epoch))
+    assert data(client.read()) == [1]
+    world.node.positions.check_now()
+    assert [message["push"]["unsubscribe"]["code"] for message in client.read()] == [2500]
+
+
 async def test_a_check_that_the_engine_asks_for_does_not_wait_for_its_time(world):
     world = world(channel=STREAM)
     lossy, client = Lossy(world), entered(world)
