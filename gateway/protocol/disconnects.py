@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from gateway.protocol.errors import Error
+
 __all__ = [
     "BAD_REQUEST",
     "CHANNEL_LIMIT",
@@ -41,11 +43,11 @@ __all__ = [
 
 
 class Disconnect(msgspec.Struct, frozen=True):
-    """Why a connection ends. `error` is the code of the failed connect that it stands for where no error can be answered."""
+    """Why a connection ends. `error` is what connect failed with, where a disconnect stands for it."""
 
     code: int
     reason: str
-    error: int = 0
+    error: Error | None = None
 
     @property
     def reconnects(self) -> bool:

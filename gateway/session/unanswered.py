@@ -28,4 +28,4 @@ class Unanswered:
     def disconnect_for(self, error: Error) -> Disconnect:
         """Tell the disconnect, which remembers the error."""
         told = self._table.get(error.code, disconnects.INTERNAL)
-        return Disconnect(told.code, told.reason, error.code)
+        return Disconnect(told.code, told.reason, error)

@@ -1,5 +1,6 @@
 """The HTTP transports: `/connection/sse`, `/connection/http_stream`, their unidirectional forms, and `/emulation`."""
 
+import functools
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -9,11 +10,14 @@ import msgspec
 from gateway.admission import DRAINING
 from gateway.node import Node
 from gateway.protocol.codec import CodecError
+from gateway.protocol.disconnects import Disconnect
 from gateway.protocol.json_codec import JsonCodec
 from gateway.protocol.messages import EmulationRequest
 from gateway.protocol.protobuf_codec import ProtobufCodec, read_emulation_request
 from gateway.protocol.uni_codec import UniJsonCodec
+from gateway.transports.connect_responses import ConnectResponses, connect_responses
 from gateway.transports.cors import HeaderList, cors_headers, preflight_headers
+from gateway.transports.http_bounds import CUT
 from gateway.transports.stream import Receive, Send, StreamConnection, StreamWire
 from gateway.transports.transport import Kind
 
@@ -56,9 +60,10 @@ class StreamEndpoint:
         wire_of: Callable[[dict[bytes, bytes]], StreamWire],
         is_events: bool,
         default_frame: bytes | None = None,
+        responses: ConnectResponses | None = None,
     ) -> None:
         self._node, self._methods, self._wire_of, self._is_events = node, methods, wire_of, is_events
-        self._default_frame = default_frame
+        self._default_frame, self._responses = default_frame, responses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -93,11 +98,15 @@ class StreamEndpoint:
         started = [*cors, *_STREAM_HEADERS, (b"content-type", content)]
         if scope.get("http_version", "1.1").startswith("1"):
             started.append((b"connection", b"keep-alive"))
-        await send({"type": "http.response.start", "status": 200, "headers": started})
         # Headers leave with the first bytes; an event stream begins with an empty line.
-        await send({"type": "http.response.body", "body": b"\r\n" if self._is_events else b"", "more_body": True})
+        opening = (
+            {"type": "http.response.start", "status": 200, "headers": started},
+            {"type": "http.response.body", "body": b"\r\n" if self._is_events else b"", "more_body": True},
+        )
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        await StreamConnection(self._node, wire, names).run(frame, receive, send)
+        connection = StreamConnection(self._node, wire, names, scope.get("extensions", {}).get(CUT))
+        refuse = None if self._responses is None else functools.partial(_refuse, send, cors, self._responses)
+        await connection.run(frame, receive, send, opening, refuse)
 
     async def _first_frame(self, scope: Scope, receive: Receive) -> bytes | None:
         if scope["method"] == "POST":
@@ -159,8 +168,15 @@ def http_stream_endpoint(node: Node) -> StreamEndpoint:
 def uni_endpoint(node: Node, *, is_events: bool) -> StreamEndpoint:
     """Make `/connection/uni_sse` or `/connection/uni_http_stream`."""
     wire = UNI_SSE_WIRE if is_events else UNI_STREAM_WIRE
-    methods = ("GET", "POST") if is_events else ("POST",)
-    return StreamEndpoint(node, methods=methods, wire_of=lambda _headers: wire, is_events=is_events, default_frame=b"{}")
+    settings = node.settings.uni_sse if is_events else node.settings.uni_http_stream
+    return StreamEndpoint(
+        node,
+        methods=("GET", "POST") if is_events else ("POST",),
+        wire_of=lambda _headers: wire,
+        is_events=is_events,
+        default_frame=b"{}",
+        responses=connect_responses(settings.connect_code_to_http_response),
+    )
 
 
 def _is_protobuf(headers: dict[bytes, bytes]) -> bool:
@@ -191,7 +207,14 @@ async def _read(receive: Receive) -> bytes:
             return body
 
 
+async def _refuse(send: Send, cors: HeaderList, responses: ConnectResponses, disconnect: Disconnect) -> None:
+    status, text = responses.response_for(disconnect)
+    await _answer(send, status, [*cors, _TEXT], text.encode())
+
+
 async def _answer(send: Send, status: int, headers: HeaderList, body: bytes = b"") -> None:
-    sized = [*headers] if status == 204 else [*headers, (b"content-length", b"%d" % len(body))]
+    if status in (204, 304):
+        body = b""
+    sized = [*headers] if status in (204, 304) else [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": sized})
     await send({"type": "http.response.body", "body": body})

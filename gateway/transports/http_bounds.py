@@ -10,14 +10,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.wheel import Note, Wheel
 
-__all__ = ["HEAD_LIMIT_BYTES", "PATIENCE_S", "BoundedHttp"]
+__all__ = ["CUT", "HEAD_LIMIT_BYTES", "PATIENCE_S", "BoundedHttp"]
 
 HEAD_LIMIT_BYTES: Final = 65536
-PATIENCE_S: Final = 10.0  # for a whole head, and between two parts of a body
+PATIENCE_S: Final = 10.0  # for a whole head, between two parts of a body, and for a peer to take anything of its answer
+CUT: Final = "heliograph.cut"  # the extension of the ASGI scope by which an application drops its connection at once
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Answers 431 to a head over the limit and 408 to one that does not end; drops whoever leaves a body unfinished."""
+    """Answers 431 to a head over the limit and 408 to one that does not end; drops whoever leaves a body unfinished, or an
+    answer unread."""
 
     def __init__(self, wheel: Wheel, **given_by_uvicorn: Any) -> None:
         super().__init__(**given_by_uvicorn)
@@ -47,6 +49,17 @@ class BoundedHttp(HttpToolsProtocol):
         elif self._note is None and self._is_waiting:
             self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
 
+    def timeout_keep_alive_handler(self) -> None:
+        """What uvicorn calls when the next request does not come: close, once the peer has taken the last answer."""
+        super().timeout_keep_alive_handler()
+        self._see_off()
+
+    def on_response_complete(self) -> None:
+        """What uvicorn calls when a response has been handed over; it has closed the connection then, if it is to be."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._see_off()
+
     def shutdown(self) -> None:
         """What uvicorn calls at its end: a request that never came whole is not waited for."""
         if self._is_waiting:
@@ -59,6 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._is_in_head = True
         super().on_message_begin()
+        self.scope["extensions"] = {CUT: self.transport.abort}  # type: ignore[dict-item]  # ours, and no dict
 
     def on_headers_complete(self) -> None:
         if self._unfinished_bytes > HEAD_LIMIT_BYTES and self._head_bytes() > HEAD_LIMIT_BYTES:
@@ -108,6 +122,19 @@ class BoundedHttp(HttpToolsProtocol):
             self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
         else:
             self.transport.close()
+
+    def _see_off(self) -> None:
+        """Watch a closed connection until its peer has taken what is left for it."""
+        if unsent := self.transport.get_write_buffer_size():
+            self._wheel.after(PATIENCE_S, self._drop_if_stuck, unsent)
+
+    def _drop_if_stuck(self, unsent_before: int) -> None:
+        if self not in self.connections:
+            return
+        if self.transport.get_write_buffer_size() >= unsent_before:
+            self.transport.abort()
+        else:
+            self._see_off()
 
     def _refuse(self, status: int) -> None:
         self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")

@@ -1,8 +1,9 @@
 """A client at the end of an HTTP response that never ends by itself: server-sent events and HTTP streaming.
 
 What is written waits in a list until the response's task takes all of it at once; more than the outbound limit
-waiting makes a client slow, a write that takes over a second ends it. There is one task per such connection, because
-ASGI has it so: these transports are for clients whose network lets no WebSocket through.
+waiting makes a client slow, a write that takes over a second ends it. A peer that takes nothing is cut off: it would keep
+what was written last until TCP gives up. There is one task per such connection, because ASGI has it so: these transports
+are for clients whose network lets no WebSocket through.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from gateway.protocol.messages import DisconnectPush, Push
 from gateway.session.session import Session
 from gateway.transports.transport import Kind, Wire
 
-__all__ = ["Receive", "Send", "StreamConnection", "StreamWire"]
+__all__ = ["Message", "Receive", "Send", "StreamConnection", "StreamWire"]
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Refuse = Callable[[Disconnect], Awaitable[None]]
 
 _WRITE_TIMEOUT_S: Final = 1.0
 
@@ -47,30 +50,64 @@ class StreamWire:
 class StreamConnection:
     """One response; plays `gateway.transports.transport.Transport` for its session."""
 
-    __slots__ = ("_close_code", "_headers", "_is_ended", "_node", "_pending", "_pending_bytes", "_session", "_wake", "wire")
+    __slots__ = (
+        "_cut",
+        "_ending",
+        "_headers",
+        "_is_cut",
+        "_is_ended",
+        "_node",
+        "_pending",
+        "_pending_bytes",
+        "_session",
+        "_wake",
+        "wire",
+    )
 
-    def __init__(self, node: Node, wire: StreamWire, headers: Mapping[str, str]) -> None:
-        self._node, self._headers = node, headers
+    def __init__(self, node: Node, wire: StreamWire, headers: Mapping[str, str], cut: Callable[[], None] | None = None) -> None:
+        """Make a connection; `cut` drops the one beneath it at once (None where the server offers no such thing)."""
+        self._node, self._headers, self._cut = node, headers, cut
         self.wire: Wire = wire
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._wake = asyncio.Event()
-        self._is_ended = False
-        self._close_code = disconnects.CLOSED.code
+        self._is_ended = self._is_cut = False
+        self._ending = disconnects.CLOSED
         self._session: Session | None = None
 
-    async def run(self, frame: bytes, receive: Receive, send: Send) -> None:
-        """Serve the connection to its end. The response has been started; `frame` is what the client said first."""
+    async def run(
+        self, frame: bytes, receive: Receive, send: Send, opening: Sequence[Message] = (), refuse: Refuse | None = None
+    ) -> None:
+        """Serve the connection to its end.
+
+        Args:
+            frame: What the client said first.
+            opening: What begins the response; sent before anything is done.
+            refuse: Answers in place of the stream where connect fails; the opening then waits for connect.
+        """
         session = self._session = self._node.open_session(self)
         watch = asyncio.create_task(self._watch(receive), name="stream.watch")  # owned here, cancelled below
         try:
-            session.receive(frame)
-            await self._write_out(send)
+            if refuse is None:
+                await self._open(send, opening)
+                session.receive(frame)
+                await self._write_out(send)
+            else:
+                session.receive(frame)
+                await self._wake.wait()
+                if session.client.connected_at:
+                    await self._open(send, opening)
+                    await self._write_out(send)
+                elif self._ending is not disconnects.CLOSED:
+                    await refuse(self._ending)
+            if self._is_cut:
+                # The server must have seen it: a response that just stops is a fault to it, one whose peer has gone is not.
+                await asyncio.wait((watch,))
         finally:
             watch.cancel()
             self._session = None
             self._is_ended = True
-            self._node.close_session(session, self._close_code)
+            self._node.close_session(session, self._ending.code)
 
     # What the session calls.
 
@@ -92,12 +129,14 @@ class StreamConnection:
             self._pending.clear()
         push = Push(disconnect=DisconnectPush(disconnect.code, disconnect.reason))
         self._pending.append(self.wire.frame((self.wire.codec.encode_push(push),)))
-        self._close_code = disconnect.code
-        self.abort()
+        self._ending = disconnect
+        self._end()
 
     def abort(self) -> None:
-        self._is_ended = True
-        self._wake.set()
+        if self._cut is not None and not self._is_cut:
+            self._is_cut = True
+            self._cut()
+        self._end()
 
     def pause_reading(self) -> None:
         """Nothing to do: what the client says comes in requests of their own, each bounded."""
@@ -110,6 +149,15 @@ class StreamConnection:
         return self._headers
 
     # The inner works.
+
+    def _end(self) -> None:
+        self._is_ended = True
+        self._wake.set()
+
+    @staticmethod
+    async def _open(send: Send, opening: Sequence[Message]) -> None:
+        for message in opening:
+            await send(message)
 
     async def _write_out(self, send: Send) -> None:
         while True:
@@ -124,7 +172,8 @@ class StreamConnection:
                     await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
             except TimeoutError:
                 if not self._is_ended:  # else it was told to go already, and why
-                    self._close_code = disconnects.WRITE_ERROR.code
+                    self._ending = disconnects.WRITE_ERROR
+                self.abort()
                 return
             if is_last:
                 return
@@ -133,7 +182,7 @@ class StreamConnection:
         """See the peer go."""
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.abort()
+        self._end()
 
     def _end_slow(self) -> None:
         if self._session is not None:
