@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from broker.bell import Bell
 from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
 from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
@@ -26,7 +27,6 @@ from config.clock import Clock
 from config.logs import get_logger
 from config.settings import NotificationSettings, ProviderLimits
 from pushers import verdict
-from pushers.bell import Bell
 from pushers.completion import to_completion, within
 from pushers.gate import Gate
 from pushers.lanes import hungry_lanes, quotas

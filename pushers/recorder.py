@@ -11,12 +11,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from broker.bell import Bell
 from broker.errors import StoreUnavailable
 from broker.ledger import Ledger, PlanDone, SendDone
 from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
-from pushers.bell import Bell
 from pushers.completion import to_completion
 from pushers.leases import Held
 

@@ -1,15 +1,8 @@
 """An outage is told when it begins and when it ends, and waited out with growing patience."""
 
-import pytest
 from structlog.testing import capture_logs
 
 from broker.outage import Outage
-from config.clock import ManualClock
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 def test_it_is_told_once_and_counted(clock):

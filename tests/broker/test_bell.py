@@ -2,7 +2,7 @@
 
 import asyncio
 
-from pushers.bell import Bell
+from broker.bell import Bell
 
 
 async def test_a_ring_wakes(clock):

@@ -35,7 +35,7 @@ class Bell:
     async def wait_for(self, seconds: float) -> None:
         """Wait for a ring, at most so long."""
         if not self._rung.is_set():
-            alarm = asyncio.create_task(self._alarm(seconds), name="pipeline:alarm")  # owned here: ended below
+            alarm = asyncio.create_task(self._alarm(seconds), name="bell:alarm")  # owned here: ended below
             try:
                 await self._rung.wait()
             finally:
