@@ -2,6 +2,10 @@
 
 A name is `[$][namespace:]rest[#user[,user…]]`. Both sides of the product read it: the gateway to decide who may do what,
 the pipeline to publish on a personal channel.
+
+Ids of users may hold colons (`auth0:7f3a`, `urn:…`), names of namespaces may hold no `#`. So a colon that stands behind a `#`
+belongs to a user and begins nothing: `#auth0:7f3a` has no namespace, and that user connects like everybody else. Names
+like it would be of an unknown namespace otherwise, so that none that had a meaning before has another one now.
 """
 
 import re
@@ -22,10 +26,7 @@ class UnknownNamespace(BrokerError):
 
 def namespace_of(channel: str) -> str:
     """Tell the namespace of a channel, "" for none."""
-    name, colon, _ = channel.partition(":")
-    if not colon:
-        return ""
-    return name.removeprefix("$")
+    return (_before_colon(channel) or "").removeprefix("$")
 
 
 def users_of(channel: str) -> list[str] | None:
@@ -53,9 +54,9 @@ class ChannelRules:
         Raises:
             UnknownNamespace: The name has a namespace that nobody configured.
         """
-        if ":" not in channel:
+        if (name := _before_colon(channel)) is None:
             return self._without_namespace
-        namespace = namespace_of(channel)
+        namespace = name.removeprefix("$")
         try:
             return self._by_namespace[namespace]
         except KeyError:
@@ -66,7 +67,7 @@ class ChannelRules:
         pattern = self._patterns.get(id(options))
         if pattern is None:
             return channel.isascii()
-        rest = channel.partition(":")[2] if ":" in channel else channel
+        rest = channel if _before_colon(channel) is None else channel.partition(":")[2]
         return pattern.search(rest) is not None
 
     def personal(self, user: str) -> str | None:
@@ -80,6 +81,12 @@ class ChannelRules:
         """Whether a channel is the personal one of somebody else than this user."""
         owner = channel.partition("#")[2]  # namespaces have no #, users may
         return owner != user and channel == self.personal(owner)
+
+
+def _before_colon(channel: str) -> str | None:
+    """Give what stands before the colon that ends a namespace; None where there is no such colon."""
+    name, colon, _ = channel.partition(":")
+    return name if colon and "#" not in name else None
 
 
 def history_meta_ttl_s(options: ChannelOptions) -> float:

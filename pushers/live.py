@@ -83,4 +83,4 @@ class LiveRoute:
         try:
             return name, self._rules.options(name)
         except UnknownNamespace:
-            return None  # a user id with a colon reads as a namespace: nobody can be subscribed to that
+            return None  # personal channels are to be in a namespace that is not configured: nobody is subscribed there

@@ -29,6 +29,11 @@ def make_rules(personal: PersonalChannelSettings | None = None, **without_namesp
         ("news:a:b", "news"),
         ("news:#42", "news"),
         ("#42", ""),
+        ("#auth0:7f3a", ""),  # the colon belongs to the user
+        ("dialog#a:b,c:d", ""),
+        ("$dialog#a:b", ""),
+        ("news:#auth0:7f3a", "news"),
+        ("news:dialog#a:b", "news"),
         (":x", ""),
         ("$:x", ""),
         ("$$news:x", "$news"),  # one mark only
@@ -61,6 +66,19 @@ def test_a_channel_falls_under_its_namespace():
     assert rules.options("$news:x") is NEWS
     assert rules.options("news").join_leave
     assert rules.options("$anything#1").join_leave
+
+
+@pytest.mark.parametrize("user", ["auth0:7f3a", ":", "a:", ":b", "news:x", "a:b:c", "undefined:x"])
+def test_ids_of_users_may_hold_colons(user):
+    rules = make_rules(presence=True)
+    personal = rules.personal(user)
+    assert personal == f"#{user}"
+    assert rules.options(personal).presence
+    assert users_of(personal) == [user]
+    assert rules.is_personal_of_another(personal, "bob")
+    assert not rules.is_personal_of_another(personal, user)
+    spaced = make_rules(PersonalChannelSettings(personal_channel_namespace="news"))
+    assert spaced.options(spaced.personal(user)) is NEWS
 
 
 @pytest.mark.parametrize("channel", ["undefined:x", "$undefined:x", ":x", "NEWS:x", "$$news:x", "news :x"])
@@ -99,6 +117,13 @@ def test_any_name_has_options_or_no_namespace(channel):
 def test_which_names_pass(channel, is_allowed):
     rules = make_rules()
     assert rules.is_name_allowed(channel, rules.options(channel)) is is_allowed
+
+
+def test_a_colon_of_a_user_cuts_nothing_off_a_name():
+    rules = make_rules(channel_regex="^dialog#")
+    options = rules.options("dialog#a:b")
+    assert rules.is_name_allowed("dialog#a:b", options)
+    assert not rules.is_name_allowed("other#a:dialog#", options)
 
 
 def test_a_pattern_without_namespace_is_searched_in_the_whole_name():

@@ -76,7 +76,13 @@ async def test_a_namespace_of_personal_channels_is_obeyed(engine, notification):
     assert [channel for channel, _ in engine.messages] == ["personal:#ann"]
 
 
-@pytest.mark.parametrize(("enabled", "user"), [(False, "ann"), (True, ""), (True, "a:b")])
-def test_without_a_personal_channel_the_route_is_closed(enabled, user):
-    live = LiveRoute(None, rules(PersonalChannelSettings(enabled=enabled)))
+@pytest.mark.parametrize(
+    ("personal", "user"), [({"enabled": False}, "ann"), ({}, ""), ({"personal_channel_namespace": "nowhere"}, "ann")]
+)
+def test_without_a_personal_channel_the_route_is_closed(personal, user):
+    live = LiveRoute(None, rules(PersonalChannelSettings(**personal)))
     assert not live.is_open(user)
+
+
+def test_a_colon_in_an_id_is_no_namespace():
+    assert LiveRoute(None, rules(PersonalChannelSettings())).is_open("auth0:7f3a")
