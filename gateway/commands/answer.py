@@ -17,7 +17,7 @@ from gateway.protocol.forms import wire_publication
 from gateway.protocol.messages import SubscribeRequest, SubscribeResult, raw
 from gateway.session.entrance import Asked, Entry
 
-__all__ = ["Answer", "asked_of", "require_channel", "subscribe_result", "ttl_of", "wire_publications"]
+__all__ = ["Answer", "asked_of", "fitting", "require_channel", "subscribe_result", "ttl_of", "wire_publications"]
 
 # Queues the result of the command; to be called once, or not at all where an error is raised.
 Answer = Callable[[Any], None]
@@ -81,6 +81,18 @@ def subscribe_result(entry: Entry, ttl: int, codec: Codec) -> SubscribeResult:
         was_recovering=entry.was_recovering,
         delta=grant.has_delta,
     )
+
+
+def fitting(payload: bytes, codec: Codec) -> Raw:
+    """Give a payload, empty for none, the client's encoding.
+
+    Raises:
+        DisconnectClient: 3506, when it cannot travel in it.
+    """
+    try:
+        return raw(codec.fit(payload) if payload else b"")
+    except UnfitPayload:
+        raise DisconnectClient(disconnects.INAPPROPRIATE_PROTOCOL) from None
 
 
 def wire_publications(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from config.settings import RpcSettings
-from gateway.commands.answer import Answer
+from gateway.commands.answer import Answer, fitting
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
@@ -26,7 +26,7 @@ class Rpc:
     async def __call__(self, client: Client, request: RpcRequest, answer: Answer) -> None:
         method = self._methods.get(request.method)
         if method is not None:
-            answer(RpcResult(raw(await method(client.user, bytes(request.data)))))
+            answer(RpcResult(fitting(await method(client.user, bytes(request.data)), client.wire.codec)))
         elif self._settings.ping.enabled and request.method == self._settings.ping.method:
             answer(RpcResult())
         else:

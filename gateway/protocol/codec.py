@@ -34,7 +34,11 @@ class Codec(Protocol):
         """
 
     def encode_reply(self, reply: Reply) -> bytes:
-        """Encode one reply; payloads must have passed `fit`."""
+        """Encode one reply.
+
+        Its payloads are JSON on one line already, or have passed `fit`. Infos are so from the moment they come in: tokens,
+        the API and the backend are refused anything else, so that nobody has to look again.
+        """
 
     def encode_push(self, push: Push) -> bytes:
         """Encode one push."""
@@ -61,7 +65,7 @@ class Codec(Protocol):
         """
 
     def fit(self, payload: bytes) -> bytes:
-        """Make a payload ready for this encoding.
+        """Make a payload ready for this encoding: what clients and backends brought as bytes, once for all who get it.
 
         Raises:
             UnfitPayload: It cannot be.

@@ -73,8 +73,11 @@ class JsonCodec:
         Raises:
             UnfitPayload: The payload is no JSON; or the patch cuts through a character and is no text.
         """
+        if patch is None and not is_json(payload):
+            raise UnfitPayload
+        # A string takes line breaks too, and must keep them: it is what the client applies the next patch to.
         try:
-            text = self.fit(payload).decode() if patch is None else patch.decode()
+            text = (payload if patch is None else patch).decode()
         except UnicodeDecodeError as exc:
             raise UnfitPayload(str(exc)) from None
         return Raw(_encode(text))
@@ -83,8 +86,9 @@ class JsonCodec:
         # Whatever came in through JSON is JSON already; only bytes from elsewhere can fail here.
         if not is_json(payload):
             raise UnfitPayload
-        # Raw newlines can only be white space between tokens, and would cut the frame in two.
-        return payload.replace(b"\n", b"") if b"\n" in payload else payload
+        # Raw line breaks can only be white space between tokens. A newline would cut the frame in two, and in an event
+        # stream a carriage return alone ends a line too (HTML, "Parsing an event stream").
+        return payload.translate(None, b"\r\n") if b"\n" in payload or b"\r" in payload else payload
 
     def join(self, messages: Sequence[bytes]) -> bytes:
         return b"\n".join(messages)
