@@ -1,7 +1,7 @@
 """Words between nodes: commands to all of them, and questions to all of them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -92,16 +92,18 @@ class RedisControl:
         await self._surveys.ask(Question.CONNECTIONS, lambda part: found.update(_connections.decode(part)), user=user)
         return found
 
-    def _answer(self, question: Question, user: str) -> Sequence[bytes]:
+    def _answer(self, question: Question, user: str) -> Iterator[bytes]:
         """Tell what this node knows, in encoded parts; a process without a node knows nothing."""
         if question is Question.NODES:
-            return [encode([] if self._node is None else [self._node.describe()])]
+            yield encode([] if self._node is None else [self._node.describe()])
+            return
         known: Mapping[str, object] = {}
         if self._node is not None:
             known = self._node.channels() if question is Question.CHANNELS else self._node.connections(user)
         items = iter(list(known.items()))
-        parts = [encode(dict(part)) for part in iter(lambda: list(islice(items, _PART)), [])]
-        return parts or [encode({})]
+        yield encode(dict(islice(items, _PART)))
+        while part := dict(islice(items, _PART)):
+            yield encode(part)
 
     def _note(self, command: Command) -> None:
         if self._waiting.full():

@@ -2,6 +2,8 @@
 
 from uuid import uuid4
 
+import msgspec
+
 from broker.control import Recheck
 from broker.engines.redis.control import RedisControl
 from broker.engines.redis.heartbeat import Heartbeat
@@ -15,7 +17,23 @@ from broker.engines.redis.revocation import RedisRevocation
 from broker.engines.redis.users import RedisUserPresence
 from config.clock import Clock
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "FleetStatistics"]
+
+
+class FleetStatistics(msgspec.Struct, frozen=True):
+    """What a node shares with its fleet.
+
+    Attributes:
+        nodes: How many were living at the last beat, this one included.
+        entries: Presence entries and users that this node has others find.
+        owed: Those of them that Redis may not know as they are; above 0 for long only while it is away.
+        words: Revoked tokens and users that are held.
+    """
+
+    nodes: int
+    entries: int
+    owed: int
+    words: int
 
 
 class Fleet:
@@ -43,6 +61,16 @@ class Fleet:
         await self.intercom.start()
         self.control.start()
         await self.heartbeat.start()
+
+    def statistics(self) -> FleetStatistics:
+        """Count."""
+        presence, users = self.presence.holdings, self.users.holdings
+        return FleetStatistics(
+            nodes=len(self.leases.nodes),
+            entries=len(presence) + len(users),
+            owed=presence.owed + users.owed,
+            words=self.revocation.statistics().held,
+        )
 
     async def close(self) -> None:
         """Leave the fleet, while the link is still open; may come twice, or before the start."""

@@ -63,7 +63,7 @@ class Heartbeat:
         self._woken.set()
 
     async def close(self) -> None:
-        """Give the lease back and clear up after this node, as far as that goes quickly; may come twice."""
+        """Take back what this node has entered, as far as that goes quickly, and its lease; may come twice."""
         await _end(self._beating, self._settling, self._sweeping)
         if self._beating is None:
             return
@@ -71,7 +71,9 @@ class Heartbeat:
         try:
             async with asyncio.timeout(_FAREWELL_S):
                 await self._leases.give_back()
-                await self._sweep(frozenset({self._leases.lease}))
+                for part in self._parts:
+                    await part.holdings.drop_all()
+                await self._leases.forget({self._leases.lease})
         except (Unavailable, TimeoutError):
             _log.info("lease.left", lease=self._leases.lease)  # it ends by itself
 

@@ -9,9 +9,9 @@ what is wanted, and writes again if not: the last one to be carried out always h
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from itertools import islice
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from broker.engines.redis.leases import Leases
 
@@ -19,6 +19,7 @@ __all__ = ["Holdings"]
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+T = TypeVar("T")
 
 # So many writes are under way at once when much is owed.
 _BATCH: Final = 200
@@ -87,6 +88,16 @@ class Holdings(Generic[Key, Value]):
         part, self._to_renew = self._to_renew[-count:], self._to_renew[:-count]
         self._owed.update(key for key in part if key in self._wanted)
 
+    async def drop_all(self) -> None:
+        """Have others find nothing any more.
+
+        Raises:
+            EngineUnavailable: Some of it is left.
+        """
+        self.owe_all()
+        self._wanted.clear()
+        await self.settle()
+
     async def settle(self) -> None:
         """Write what is owed, in batches.
 
@@ -113,10 +124,12 @@ class Holdings(Generic[Key, Value]):
             self._under_way.discard(key)
 
 
-async def all_of(works: Any) -> list[Any]:
+async def all_of(works: Iterable[Awaitable[T]]) -> list[T]:
     """Do all of it at once and to its end; the first failure is raised when all have ended."""
     results = await asyncio.gather(*works, return_exceptions=True)
+    done = []
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return results
+        done.append(result)
+    return done

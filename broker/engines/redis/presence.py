@@ -5,7 +5,7 @@ others clear up after a dead node, in one of a fixed number of partitions: so on
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -49,7 +49,7 @@ class RedisPresence:
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
         key = self._places.presence(channel).clients
         answer = await self._link.command("HGETALL", key, key=key)
-        entries = _pairs(answer)
+        entries = zip(answer[::2], answer[1::2], strict=True)
         found = {client.decode(): _decode(client, entry) for client, entry in entries}
         living = await self._leases.living(lease for lease, _ in found.values())
         return {client: info for client, (lease, info) in found.items() if lease in living}
@@ -111,10 +111,3 @@ def _decode(client: bytes, entry: bytes) -> tuple[str, ClientInfo]:
     user, infos = rest[: int(length)], rest[int(length) :]
     conn_info, chan_info = _infos.decode(infos)
     return lease.decode(), ClientInfo(user.decode(), client.decode(), conn_info, chan_info)
-
-
-def _pairs(answer: Any) -> list[tuple[bytes, bytes]]:
-    """Read a hash, which RESP2 answers as a flat list and RESP3 as a map."""
-    if isinstance(answer, dict):
-        return list(answer.items())
-    return list(zip(answer[::2], answer[1::2], strict=True))

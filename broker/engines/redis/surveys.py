@@ -6,7 +6,8 @@ fetches one after the other.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final
 
 from broker.engines.redis.intercom import Intercom
@@ -29,7 +30,7 @@ _QUESTIONS: Final = 1000
 
 
 class Surveys:
-    """Asks, and answers with what `answer` gives: the parts of this node's answer, encoded."""
+    """Asks, and answers with what `answer` gives: one or more parts, each encoded when its turn comes."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Surveys:
         leases: Leases,
         intercom: Intercom,
         clock: Clock,
-        answer: Callable[[Question, str], Sequence[bytes]],
+        answer: Callable[[Question, str], Iterator[bytes]],
     ) -> None:
         self._link, self._places, self._leases, self._intercom = link, places, leases, intercom
         self._clock, self._answer = clock, answer
@@ -106,14 +107,15 @@ class Surveys:
     async def _reply(self, ask: Ask) -> None:
         me = self._leases.node_id
         parts = self._answer(ask.question, ask.user)
-        if len(parts) == 1:
-            await self._intercom.tell(ask.sender, Answer(me, ask.survey, parts[0]))
+        first, second = next(parts), next(parts, None)
+        if second is None:
+            await self._intercom.tell(ask.sender, Answer(me, ask.survey, first))
             return
-        key = self._places.answer(me, ask.sender, ask.survey)
-        for part in parts:
-            await self._link.command("RPUSH", key, part, key=key)
+        key, count = self._places.answer(me, ask.sender, ask.survey), 0
+        for part in chain((first, second), parts):
+            count = await self._link.command("RPUSH", key, part, key=key)
             await self._link.command("EXPIRE", key, _PARTS_KEPT_S, key=key)
-        await self._intercom.tell(ask.sender, Answer(me, ask.survey, parts=len(parts)))
+        await self._intercom.tell(ask.sender, Answer(me, ask.survey, parts=count))
 
     def _note_question(self, ask: Ask) -> None:
         if self._asked.full():
