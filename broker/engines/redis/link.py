@@ -11,6 +11,7 @@ from typing import Any, Final
 from zlib import crc32
 
 import msgspec
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, ResponseError, TryAgainError
 
 from broker.engines.redis.address import Address
@@ -136,6 +137,20 @@ class Link:
         """
         reached: int = await self.command(self.publish_verb, topic, payload, key=topic)
         return reached
+
+    async def dial(self, key: str) -> AbstractConnection:
+        """Open a connection of its own to the server of a key, for commands that block; the caller closes it.
+
+        Raises:
+            EngineUnavailable: It could not be opened.
+        """
+        server = self._servers.of(key.encode())
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                connection: AbstractConnection = await server.dial()
+        except (RedisError, OSError, TimeoutError, Unfit) as exc:
+            raise EngineUnavailable(f"Redis is away: {reason_of(exc)}") from exc
+        return connection
 
     async def everywhere(self, *args: Argument) -> Sequence[Any]:
         """Run one command at every master, such as a step of SCAN over a part of the keys.
