@@ -147,7 +147,7 @@ def _json(value: Raw, base64_value: str = "", field: str = "") -> bytes:
             data = b""
         if not is_json(data):
             raise bad_request(f"{field} must be base64 of JSON")
-    return data.translate(None, b"\r\n")
+    return data.replace(b"\n", b"")
 
 
 def connection_methods(rules: ChannelRules, control: Control) -> list[Method]:

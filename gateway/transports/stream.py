@@ -38,12 +38,17 @@ class StreamWire:
         self.transport_name, self.codec, self.kind = transport_name, codec, kind
         self.expects_pong = kind is Kind.EMULATED
         self._before, self._after = before, after
+        self._is_text = after != b""
         self.ping_frame = self.frame((codec.ping,))
 
     def share(self, messages: list[bytes]) -> list[bytes]:
         return messages
 
     def frame(self, messages: Sequence[bytes]) -> bytes:
+        if self._is_text:
+            # A carriage return alone ends a line too: always in event streams (HTML, "Parsing an event stream"), and for many
+            # a reader of lines. In JSON a raw one can only be white space between tokens.
+            messages = [message.replace(b"\r", b"") for message in messages]
         return b"".join(self._before + message + self._after for message in messages)
 
 

@@ -59,11 +59,11 @@ async def test_lines_of_a_payload_do_not_cut_a_frame(strict, connected, user, ch
     await peer.subscribe(name)
     await call(strict, "publish", channel=name, b64data=b64(LINES))
     assert (await peer.publication(name))["data"] == VALUE
+    assert any(LINES.replace(b"\n", b"").decode() in frame for frame in peer.frames)  # nothing else of it is touched
     history = await peer.result(history={"channel": name, "limit": 1})
     assert history["publications"][0]["data"] == VALUE
     recovered = await (await connected(strict, user)).subscribe(name, recover=True, offset=0, epoch="")
     assert recovered["publications"][0]["data"] == VALUE
-    assert all("\r" not in frame for frame in peer.frames)
 
 
 async def test_deltas_of_payloads_on_several_lines_fit_their_base(strict, connected, user, channel):
@@ -135,7 +135,6 @@ async def test_infos_and_data_of_the_api_are_json_on_one_line(strict, connected,
     assert (await witness.push("join", name))["join"]["info"]["chan_info"] == VALUE
     present = await witness.result(presence={"channel": name})
     assert VALUE in [info.get("chan_info") for info in present["presence"].values()]
-    assert all("\r" not in frame for frame in (*peer.frames, *witness.frames))
 
 
 async def test_infos_of_a_token_are_json_on_one_line(strict, open_peer, open_protobuf, connected, user, channel):
@@ -152,4 +151,3 @@ async def test_infos_of_a_token_are_json_on_one_line(strict, open_peer, open_pro
     assert (await witness.push("join", name))["join"]["info"]["conn_info"] == VALUE
     await peer.result(publish={"channel": name, "data": 1})
     assert (await witness.publication(name))["info"]["conn_info"] == VALUE
-    assert all("\r" not in frame for frame in witness.frames)

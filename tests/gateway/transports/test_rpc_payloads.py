@@ -15,7 +15,7 @@ def test_bytes_end_a_json_client(run, serving):
             peer = await gateway.connected()
             peer.command(id=2, rpc={"method": "answer", "data": 2})
             frame = await peer.next()
-            assert bytes(frame.data) == b'{"id":2,"rpc":{"data":{"a":1}}}'
+            assert bytes(frame.data) == b'{"id":2,"rpc":{"data":{"a":\r1}}}'
             peer.command(id=3, rpc={"method": "answer", "data": 3})
             assert await peer.message() == {"id": 3, "rpc": {}}
             peer.command(id=4, rpc={"method": "answer", "data": 1})
