@@ -7,9 +7,12 @@ fetches one after the other.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
+import msgspec
+
+from broker.engines.redis.holdings import all_of
 from broker.engines.redis.intercom import Intercom
 from broker.engines.redis.leases import Leases
 from broker.engines.redis.link import Link
@@ -25,6 +28,8 @@ DEADLINE_S: Final = 2.0
 _log = get_logger()
 # Parts that nobody fetched go by themselves.
 _PARTS_KEPT_S: Final = 10
+# So many parts are laid down or fetched at once.
+_AT_ONCE: Final = 8
 # So many questions wait to be answered; one beyond them is passed over, and its asker ends at its deadline.
 _QUESTIONS: Final = 1000
 
@@ -83,26 +88,35 @@ class Surveys:
     async def _collect(
         self, survey: int, missing: set[str], take: Callable[[bytes], None], deadline: asyncio.Future[None]
     ) -> None:
-        """Take answers until none is missing or the deadline has come; strikes those off who answered."""
-        collecting = asyncio.ensure_future(self._take_all(survey, missing, take))  # owned here: awaited or cancelled below
-        try:
-            await asyncio.wait((collecting, deadline), return_when=asyncio.FIRST_COMPLETED)
-            if collecting.done():
-                collecting.result()
-        finally:
-            collecting.cancel()
-
-    async def _take_all(self, survey: int, missing: set[str], take: Callable[[bytes], None]) -> None:
+        """Take answers until none is missing; at the deadline, those that have come. Strikes off who answered."""
         arrived = self._arrived[survey]
         while missing:
-            answer = await arrived.get()
-            if not answer.parts:
-                take(answer.body)
-            for _ in range(answer.parts):
-                key = self._places.answer(answer.sender, self._leases.node_id, survey)
-                if (part := await self._link.command("LPOP", key, key=key)) is not None:
-                    take(part)
+            if arrived.empty():
+                arriving = asyncio.ensure_future(arrived.get())  # owned here: awaited or cancelled below
+                try:
+                    await asyncio.wait((arriving, deadline), return_when=asyncio.FIRST_COMPLETED)
+                    if not arriving.done():
+                        return
+                    answer = arriving.result()
+                finally:
+                    arriving.cancel()
+            else:
+                answer = arrived.get_nowait()
             missing.discard(answer.sender)
+            try:
+                await self._take(answer, take)
+            except msgspec.DecodeError as exc:  # of a version that answers otherwise
+                _log.warning("survey.not_understood", node=answer.sender, reason=str(exc))
+
+    async def _take(self, answer: Answer, take: Callable[[bytes], None]) -> None:
+        """Take an answer whole, also if that goes beyond the deadline: each step of it is bounded."""
+        if not answer.parts:
+            take(answer.body)
+            return
+        key = self._places.answer(answer.sender, self._leases.node_id, answer.survey)
+        while parts := await self._link.command("LPOP", key, _AT_ONCE, key=key):
+            for part in parts:
+                take(part)
 
     async def _reply(self, ask: Ask) -> None:
         me = self._leases.node_id
@@ -112,9 +126,10 @@ class Surveys:
             await self._intercom.tell(ask.sender, Answer(me, ask.survey, first))
             return
         key, count = self._places.answer(me, ask.sender, ask.survey), 0
-        for part in chain((first, second), parts):
-            count = await self._link.command("RPUSH", key, part, key=key)
-            await self._link.command("EXPIRE", key, _PARTS_KEPT_S, key=key)
+        rest = chain((first, second), parts)
+        while batch := tuple(islice(rest, _AT_ONCE)):
+            pushed = self._link.command("RPUSH", key, *batch, key=key)
+            count, _ = await all_of((pushed, self._link.command("EXPIRE", key, _PARTS_KEPT_S, key=key)))
         await self._intercom.tell(ask.sender, Answer(me, ask.survey, parts=count))
 
     def _note_question(self, ask: Ask) -> None:

@@ -93,6 +93,25 @@ async def test_questions_may_be_asked_at_once(join):
     assert len(answers[20]) == 2
 
 
+async def test_an_answer_that_is_not_understood_leaves_the_others_whole(join):
+    one, two, three = await join(), await join(), await join()
+    three.fleet.control.on_command(Strange())
+    with structlog.testing.capture_logs() as logs:
+        assert list(await one.fleet.control.nodes()) == [one.node.info, two.node.info]
+    assert [entry["node"] for entry in logs if entry["event"] == "survey.not_understood"] == [three.fleet.leases.node_id]
+
+
+async def test_a_node_that_cannot_tell_is_passed_over_at_the_deadline(join, clock):
+    one, two = await join(), await join()
+    two.fleet.control.on_command(Broken())
+    asked = asyncio.ensure_future(one.fleet.control.nodes())
+    while not await arrived(asked, one):
+        await clock.advance(DEADLINE_S / 100)
+    assert list(await asked) == [one.node.info]
+    two.fleet.control.on_command(two.node)
+    assert list(await one.fleet.control.nodes()) == [one.node.info, two.node.info]
+
+
 async def test_a_process_without_a_node_takes_part_and_is_not_listed(join):
     one, pusher = await join(), await join(has_node=False)
     assert list(await pusher.fleet.control.nodes()) == [one.node.info]
@@ -100,6 +119,20 @@ async def test_a_process_without_a_node_takes_part_and_is_not_listed(join):
     assert await one.fleet.control.channels() == {}
     await one.fleet.users.connected("ann", "c1")
     assert await pusher.fleet.users.online(frozenset({"ann"})) == {"ann"}
+
+
+class Strange:
+    """A node of another version, which describes itself otherwise."""
+
+    def describe(self):
+        return {"id": 7}
+
+
+class Broken:
+    """A node with a bug."""
+
+    def describe(self):
+        raise RuntimeError("no idea")
 
 
 async def arrived(asked: asyncio.Future[object], member: object) -> bool:
