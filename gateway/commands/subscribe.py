@@ -1,6 +1,7 @@
 """The command `subscribe`: the checks in the order that clients rely on, then the way in."""
 
 from broker.channels import ChannelRules
+from broker.errors import Unavailable
 from config.clock import Clock
 from config.settings import ChannelOptions, ClientSettings
 from gateway.auth.capabilities import Right
@@ -58,7 +59,7 @@ class Subscribe:
             if granted.token is not None and self._tokens.is_revoked(client.user, granted.token, request.channel):
                 raise ClientError(errors.TOKEN_EXPIRED)  # revoked while we waited
             if granted.lent and granted.lent not in self._rights(client, request.channel, options):
-                raise ClientError(errors.INTERNAL)  # withdrawn while we waited: the next try is judged anew
+                raise Unavailable("a right was withdrawn meanwhile")  # SDKs try once more, and are judged anew
             result = subscribe_result(self._entrances.settle(entrance), ttl, client.wire.codec)
         except BaseException:
             await self._entrances.give_up(entrance)

@@ -1,5 +1,7 @@
 """Capabilities and `allow` as a client meets them: what they open, what stays shut, and what a refresh takes back."""
 
+import asyncio
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ COMMANDS = {
     "hst": {"history": {"channel": "a", "limit": -1}},
 }
 ALL = list(COMMANDS)
+GUARD_S = 20
 
 
 def caps(*channels, allow=ALL, match=""):
@@ -202,6 +205,37 @@ async def test_a_refresh_with_the_same_disturbs_nobody(closed):
     client.read()
     assert [*refresh(world, client, caps=given)[0]] == ["id", "refresh"]
     assert client.read() == []
+
+
+class SlowPresence:
+    """Presence that takes its time over entries, until it is told to go on."""
+
+    def __init__(self, presence):
+        self._presence, self.asked, self.released = presence, asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._presence, name)
+
+    async def add(self, *entry):
+        self.asked.set()
+        await self.released.wait()
+        await self._presence.add(*entry)
+
+
+async def test_what_is_withdrawn_while_it_is_used_is_judged_anew(closed):
+    world = closed()
+    presence = SlowPresence(world.engine.presence)
+    world.use_presence(presence)
+    client = world.connected(caps=[caps("a", allow=["sub"])])
+    client.send({"id": 7, "subscribe": {"channel": "a"}})
+    await presence.asked.wait()
+    world.node._withdrawal.replace(client.session.client, None)  # as a refresh by the backend does
+    presence.released.set()
+    await world.node.tasks.drain(GUARD_S)
+    [reply] = client.read()
+    assert reply["error"] == {"code": 100, "message": "internal server error", "temporary": True}, "SDKs ask once more"
+    assert (await world.engine.presence.stats("a")).clients == 0
+    assert code(client, COMMANDS["sub"]) == 103
 
 
 # `allow` of subscription tokens

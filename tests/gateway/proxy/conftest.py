@@ -100,7 +100,8 @@ async def proxied(world: Callable[..., Any], backend: Backend) -> AsyncIterator[
         client = {"proxy": section(("connect", "refresh")), **sections.pop("client", {})}
         channel_proxies = section(("subscribe", "publish", "sub_refresh"))
         options = {f"{name}_proxy_enabled": True for name in channel_proxies}
-        channel = {"proxy": channel_proxies, "namespaces": [{"name": "asked", **options, **sections.pop("options", {})}]}
+        asked = {"name": "asked", **options, **sections.pop("options", {})}
+        channel = {"proxy": channel_proxies, "namespaces": [asked, *sections.pop("namespaces", [])]}
         rpc = {**({"proxy": section(("rpc",))["rpc"]} if "rpc" in events else {}), **sections.pop("rpc", {})}
         made = world(client=client, channel=channel, rpc=rpc, **sections)
         worlds.append(made)
