@@ -208,7 +208,7 @@ async def test_a_refresh_with_the_same_disturbs_nobody(closed):
 
 
 class SlowPresence:
-    """Presence that takes its time over entries, until it is told to go on."""
+    """Presence that takes its time over entries in `a`, until it is told to go on."""
 
     def __init__(self, presence):
         self._presence, self.asked, self.released = presence, asyncio.Event(), asyncio.Event()
@@ -216,10 +216,11 @@ class SlowPresence:
     def __getattr__(self, name):
         return getattr(self._presence, name)
 
-    async def add(self, *entry):
-        self.asked.set()
-        await self.released.wait()
-        await self._presence.add(*entry)
+    async def add(self, channel, info):
+        if channel == "a":
+            self.asked.set()
+            await self.released.wait()
+        await self._presence.add(channel, info)
 
 
 async def test_what_is_withdrawn_while_it_is_used_is_judged_anew(closed):
