@@ -21,7 +21,19 @@ class Backend:
             ("connect", "many"): {"error": {"code": 111, "message": "too many requests", "temporary": True}},
             ("connect", "disconnect"): {"disconnect": {"code": 4500, "reason": "go away"}},
             ("subscribe", None): {"result": {"data": {"from": "backend"}}},
+            ("connect", "capable"): {
+                "result": {
+                    "user": "capable",
+                    "caps": [{"channels": ["asked:c*"], "match": "wildcard", "allow": ["pub", "hst"]}],
+                }
+            },
+            ("connect", "bad caps"): {"result": {"user": "x", "caps": [{"channels": ["("], "match": "regex"}]}},
+            ("connect", "newest"): {"result": {"user": "newest", "subs": {"newest:a": {"cache_recover": True}}}},
             ("subscribe", "no"): {"error": {"code": 103, "message": "permission denied"}},
+            ("subscribe", "allow"): {"result": {"allow": ["pub"]}},
+            ("second", None): {"result": {"data": {"from": "second"}}},
+            ("rpc", None): {"result": {"data": {"from": "rpc"}}},
+            ("rpc", "error"): {"error": {"code": 1000, "message": "not today"}},
         }
         self.expire_at = 0
         self.url = ""
@@ -132,3 +144,67 @@ async def test_p74_a_refresh_proxy_that_is_down_prolongs(proxied, backend, open_
         await peer.until(lambda message: message == {})  # one ping a second
     assert backend.refreshed.is_set()
     assert await peer.subscribe("asked:a")
+
+
+async def test_capabilities_of_the_connect_result(proxied, open_peer):
+    """§4.5 with §9: the backend gives rights in channels, which count where no backend decides."""
+    peer = await open_peer(proxied)
+    await peer.result(connect={"data": "capable"})
+    await peer.result(publish={"channel": "asked:c1", "data": {"n": 1}})
+    history = await peer.result(history={"channel": "asked:c1", "limit": 1})
+    assert [entry["data"] for entry in history["publications"]] == [{"n": 1}]
+    assert await peer.error(publish={"channel": "asked:d1", "data": 1}) == 103
+
+
+async def test_bad_capabilities_are_100(proxied, open_peer):
+    """§9: an answer that cannot be used."""
+    assert await (await open_peer(proxied)).error(connect={"data": "bad caps"}) == 100
+
+
+async def test_rights_that_come_with_a_subscription(proxied, open_peer):
+    """§9: `allow` of the subscribe result."""
+    peer = await open_peer(proxied)
+    await peer.result(connect={})
+    assert await peer.error(publish={"channel": "asked:e", "data": 1}) == 103
+    await peer.subscribe("asked:e", data="allow")
+    await peer.result(publish={"channel": "asked:e", "data": 1})
+    assert await peer.error(history={"channel": "asked:e"}) == 103
+
+
+async def test_a_subscription_begins_with_the_newest(proxied, open_peer):
+    """§9: `cache_recover` of a subscription in the connect result."""
+    for number in (1, 2):
+        proxied.call("publish", channel="newest:a", data={"n": number})
+    peer = await open_peer(proxied)
+    result = await peer.result(connect={"data": "newest"})
+    assert [entry["data"] for entry in result["subs"]["newest:a"]["publications"]] == [{"n": 2}]
+    assert result["subs"]["newest:a"]["recovered"]
+
+
+async def test_a_namespace_asks_the_proxy_that_it_names(proxied, open_peer):
+    peer = await open_peer(proxied)
+    await peer.result(connect={})
+    assert await peer.subscribe("other:a") == {"data": {"from": "second"}}
+    assert await peer.subscribe("asked:f") == {"data": {"from": "backend"}}
+    assert await peer.result(rpc={"method": "second:x"}) == {"data": {"from": "second"}}
+    assert await peer.result(rpc={"method": "plain"}) == {"data": {"from": "rpc"}}
+
+
+def test_the_api_calls_the_applications_methods(proxied):
+    """§8.2: the row `rpc`."""
+    assert proxied.call("rpc", method="add") == {"data": {"from": "rpc"}}
+    assert proxied.call("rpc", method="second:add") == {"data": {"from": "second"}}
+    errors = [
+        proxied.post("rpc", body).json()["error"]
+        for body in ({"method": "add", "params": "error"}, {"method": "nowhere:add"}, {"method": "notification.ack"}, {})
+    ]
+    assert [error["code"] for error in errors] == [1000, 104, 104, 107]
+
+
+async def test_what_is_counted(proxied, open_peer):
+    peer = await open_peer(proxied)
+    assert await peer.error(connect={"data": "error"}) == 1000
+    text = proxied.http.get(f"{proxied.url}/metrics").text
+    assert 'heliograph_proxy_calls_total{event="connect",outcome="error",proxy="default"}' in text
+    assert 'heliograph_proxy_call_seconds_bucket{event="connect",le="1.0",proxy="default"}' in text
+    assert 'heliograph_proxy_breaker{event="subscribe",proxy="second",state="closed"} 1.0' in text
