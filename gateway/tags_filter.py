@@ -1,7 +1,7 @@
 """Filters over the tags of publications: the rules they keep, the key of equal ones, and the function that one becomes.
 
 A filter is a tree of `FilterNode`. A leaf compares one tag; `and`, `or` and `not` join nodes, and each kind reads only its
-own fields. It is compiled once per subscription and asked once per publication and cohort.
+own fields. It is compiled once for all who subscribe with an equal one, and asked once per publication and cohort.
 """
 
 import operator
@@ -10,19 +10,38 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from gateway.protocol.messages import FilterNode
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_VALS", "Filter", "canonical_key", "compile_filter", "validate"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "MAX_VALS",
+    "MAX_VALUES",
+    "Filter",
+    "canonical_key",
+    "compile_filter",
+    "shared_filter",
+    "shared_filters",
+    "validate",
+]
 
 Filter = Callable[[Mapping[str, str]], bool]
 
-# Every publication is asked about, so a filter is bounded; `MAX_VALS` counts for each leaf.
+# Every publication is asked about, and every subscription may hold a filter, so one is bounded: a request of 64 KiB could
+# become a megabyte. `MAX_VALS` counts for each leaf, `MAX_VALUES` and `MAX_BYTES` (in UTF-8, with the keys) for the whole.
 MAX_DEPTH: Final = 8
 MAX_NODES: Final = 64
 MAX_VALS: Final = 128
+MAX_VALUES: Final = 512
+MAX_BYTES: Final = 16384
+
+# Filters in use, by their keys; one that nobody holds any more is gone from here too.
+_shared: Final[WeakValueDictionary[str, Filter]] = WeakValueDictionary()
 
 _ORDER: Final[Mapping[str, Callable[[Decimal, Decimal], bool]]] = {
     "gt": operator.gt,
@@ -42,6 +61,7 @@ _MAX_DECIMAL_LENGTH: Final = 200
 def validate(node: FilterNode) -> str:
     """Tell which rule a filter breaks and where in the tree, "" for none."""
     level, depth, count = [("", node)], 0, 0
+    values = size = 0
     # By levels: what lies deeper than the bound is never visited, however deep a client nests.
     while level:
         depth, count = depth + 1, count + len(level)
@@ -52,6 +72,13 @@ def validate(node: FilterNode) -> str:
         for path, each in level:
             if fault := _fault(each):
                 return f"{path}{fault}"
+            if not each.op:
+                values += len(each.vals)
+                size += sum(len(text.encode()) for text in (each.key, each.val, *each.vals))
+        if values > MAX_VALUES:
+            return f"there must not be more than {MAX_VALUES} values in vals, all nodes together"
+        if size > MAX_BYTES:
+            return f"keys and values must not take more than {MAX_BYTES} bytes, all nodes together"
         level = [(f"{path}nodes[{i}].", child) for path, each in level if each.op for i, child in enumerate(each.nodes)]
     return ""
 
@@ -62,6 +89,20 @@ def canonical_key(node: FilterNode) -> str:
     `node` must be valid. The key is never "".
     """
     return blake2b(msgspec.json.encode(_canonical(node)), digest_size=16).hexdigest()
+
+
+def shared_filter(node: FilterNode) -> tuple[str, Filter]:
+    """Find or make the filter of a valid `node`, with its key: those who ask for equal ones hold the same one."""
+    key = canonical_key(node)
+    passes = _shared.get(key)
+    if passes is None:
+        passes = _shared[key] = compile_filter(node)
+    return key, passes
+
+
+def shared_filters() -> int:
+    """Count the filters that somebody holds."""
+    return len(_shared)
 
 
 def compile_filter(node: FilterNode) -> Filter:

@@ -9,7 +9,7 @@ from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import FilterNode, SubscribeRequest
 from gateway.session.subscription import Grant, Source, TagsFilter
-from gateway.tags_filter import canonical_key, compile_filter, validate
+from gateway.tags_filter import shared_filter, validate
 
 __all__ = ["grant", "server_grant"]
 
@@ -141,7 +141,7 @@ def _tags_filter(node: FilterNode | None, options: ChannelOptions) -> TagsFilter
         raise ClientError(errors.BAD_REQUEST, "tf is not allowed in this channel")
     if fault := validate(node):
         raise ClientError(errors.BAD_REQUEST, f"tf: {fault}")
-    return canonical_key(node), compile_filter(node)
+    return shared_filter(node)
 
 
 def _either(override: bool | None, option: bool) -> bool:

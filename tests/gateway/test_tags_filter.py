@@ -12,7 +12,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.protocol.messages import FilterNode, SubscribeRequest
-from gateway.tags_filter import MAX_DEPTH, MAX_NODES, MAX_VALS, canonical_key, compile_filter, validate
+from gateway.tags_filter import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_VALS,
+    MAX_VALUES,
+    canonical_key,
+    compile_filter,
+    shared_filter,
+    shared_filters,
+    validate,
+)
 
 ABSENT: dict[str, str] = {"other": "b"}
 EMPTY = {"tag": ""}
@@ -200,6 +211,21 @@ class TestValidate:
         assert validate(leaf("in", "", *values)) == ""
         assert validate(leaf("in", "", *values, "more")) == "vals must not hold more than 128 values"
 
+    def test_values_in_all(self):
+        full = leaf("in", "", *map(str, range(MAX_VALS)))
+        most = [full] * (MAX_VALUES // MAX_VALS)
+        assert validate(join("and", *most)) == ""
+        fault = "there must not be more than 512 values in vals, all nodes together"
+        assert validate(join("and", *most, leaf("in", "", "more"))) == fault
+        assert validate(join("and", *most[1:], join("not", full), leaf("in", "", "more"))) == fault
+
+    def test_bytes_in_all(self):
+        half = "ä" * (MAX_BYTES // 4)
+        assert validate(join("or", leaf("eq", half[2:]), leaf("eq", half[1:]))) == ""  # and twice the key "tag"
+        fault = "keys and values must not take more than 16384 bytes, all nodes together"
+        assert validate(join("or", leaf("eq", half), leaf("eq", half))) == fault
+        assert validate(leaf("in", "", "x" * MAX_BYTES)) == fault
+
 
 class TestCanonicalKey:
     @pytest.mark.parametrize(
@@ -346,3 +372,14 @@ def test_whatever_is_valid_compiles(node, tags):
     if not validate(node):
         assert compile_filter(node)(tags) in (True, False)
         assert canonical_key(node)
+
+
+def test_equal_filters_are_one_and_unused_ones_are_gone():
+    before = shared_filters()
+    key, passes = shared_filter(join("and", leaf("eq", "a"), leaf("ex")))
+    again = shared_filter(join("and", leaf("ex"), leaf("eq", "a")))
+    assert again == (key, passes)
+    assert again[1] is passes
+    assert shared_filters() == before + 1
+    del passes, again
+    assert shared_filters() == before
