@@ -4,8 +4,7 @@ A name is `[$][namespace:]rest[#user[,user…]]`. Both sides of the product read
 the pipeline to publish on a personal channel.
 
 Ids of users may hold colons (`auth0:7f3a`, `urn:…`), names of namespaces may hold no `#`. So a colon that stands behind a `#`
-belongs to a user and begins nothing: `#auth0:7f3a` has no namespace, and that user connects like everybody else. Names
-like it would be of an unknown namespace otherwise, so that none that had a meaning before has another one now.
+belongs to a user and ends no namespace: `#auth0:7f3a` has none, and that user connects like everybody else.
 """
 
 import re
