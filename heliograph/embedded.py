@@ -86,7 +86,7 @@ class _Server:
 
     async def start(self) -> None:
         arguments = ("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700", "--dir", str(self._directory))
-        quiet = ("--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning")
+        quiet = ("--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "nothing")
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # the working directory's own modules must not stand in for ours

@@ -4,7 +4,7 @@ import socket
 
 from config.errors import SettingsError
 
-__all__ = ["adopt", "bind", "bind_shared", "port_of"]
+__all__ = ["adopt", "bind", "bind_again", "bind_shared", "port_of"]
 
 
 def bind(setting: str, host: str, port: int) -> socket.socket:
@@ -32,6 +32,23 @@ def bind_shared(setting: str, host: str, port: int, count: int) -> list[socket.s
     return [_bind(setting, host, port, is_shared=True) for _ in range(count)]
 
 
+def bind_again(listener: socket.socket) -> socket.socket:
+    """Bind the port of a socket of `bind_shared` once more, and close that one with whoever waits in its queue.
+
+    Raises:
+        OSError: It cannot be bound; the old socket is as it was.
+    """
+    fresh = socket.socket(listener.family, listener.type)
+    try:
+        _prepare(fresh, is_shared=True)
+        fresh.bind(listener.getsockname())
+    except OSError:
+        fresh.close()
+        raise
+    listener.close()
+    return fresh
+
+
 def adopt(descriptor: int) -> socket.socket:
     """Take over a bound socket that the parent process handed down."""
     listener = socket.socket(fileno=descriptor)
@@ -49,12 +66,16 @@ def _bind(setting: str, host: str, port: int, *, is_shared: bool) -> socket.sock
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _prepare(listener, is_shared=is_shared)
         listener.bind((host.strip("[]"), port))
-        listener.setblocking(False)
     except OSError as exc:
         listener.close()
         raise SettingsError([f"{setting}: cannot listen on {host}:{port}: {exc.strerror}"]) from None
     return listener
+
+
+def _prepare(listener: socket.socket, *, is_shared: bool) -> None:
+    listener.setblocking(False)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -31,7 +31,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
     role: str
     number: int
-    clients: int
+    clients: int = -1
     operations: int | None = None
     file: str | None = None
     overrides: dict[str, Any] = {}

@@ -1,12 +1,16 @@
 """The place of one worker: who has it now, and what becomes of it when that one dies or is to be replaced."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Final
+
+from msgspec.structs import replace
 
 from config.clock import Clock
 from config.logs import get_logger
 from heliograph.ending import Ending
+from heliograph.listening import bind_again
 from heliograph.orders import Assignment
 from heliograph.worker_process import WorkerFailed, WorkerProcess
 
@@ -28,8 +32,25 @@ def restart_delay(failures: int, spread: float) -> float:
 class Slot:
     """One place, kept by one task (`keep`)."""
 
-    def __init__(self, assignment: Assignment, ending: Ending, clock: Clock) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        clients: socket.socket,
+        operations: socket.socket | None,
+        ending: Ending,
+        clock: Clock,
+    ) -> None:
+        """Make a place of bound sockets, which belong to it from now on.
+
+        Args:
+            assignment: Its worker's, but for the sockets.
+            clients: Shared with the other places.
+            operations: This place's own.
+            ending: Ends it with the supervisor.
+            clock: Times restarts.
+        """
         self._assignment, self._ending, self._clock = assignment, ending, clock
+        self._clients, self._operations = clients, operations
         self._worker: WorkerProcess | None = None
         self._living: dict[WorkerProcess, asyncio.Task[int]] = {}
         self._wake = asyncio.Event()
@@ -49,7 +70,9 @@ class Slot:
         Raises:
             WorkerFailed: It has ended instead; whoever had the place before still has it.
         """
-        worker = await WorkerProcess.launch(self._assignment)
+        operations = None if self._operations is None else self._operations.fileno()
+        assignment = replace(self._assignment, clients=self._clients.fileno(), operations=operations)
+        worker = await WorkerProcess.launch(assignment)
         life = self._living[worker] = asyncio.create_task(worker.wait(), name=f"worker:{self.number}")
         life.add_done_callback(lambda _life: self._wake.set())
         try:
@@ -99,6 +122,12 @@ class Slot:
         codes = await asyncio.gather(*self._living.values())
         return next((code for code in codes if code), 0)
 
+    def close(self) -> None:
+        """Close the sockets."""
+        self._clients.close()
+        if self._operations is not None:
+            self._operations.close()
+
     def hurry(self) -> None:
         """Let whoever drains wait for nobody."""
         for worker in self._living:
@@ -114,6 +143,14 @@ class Slot:
                     lived_s = self._clock.monotonic() - self._started_at
                     self._failures = 1 if lived_s > _FORGIVEN_S else self._failures + 1
                     _log.error("worker.died", number=self.number, pid=worker.pid, code=life.result())
+                    self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Close the dead worker's queue, so that the system gives new connections to the other workers until one is back."""
+        try:
+            self._clients = bind_again(self._clients)
+        except OSError as exc:
+            _log.warning("worker.queue_kept", number=self.number, reason=exc.strerror)
 
     async def _restart(self) -> None:
         if self._failures:

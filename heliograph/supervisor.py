@@ -89,6 +89,8 @@ class _Supervisor:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._roll_asked.set)
         async with contextlib.AsyncExitStack() as resources:
             slots, greeting = await self._prepare(resources)
+            for slot in slots:
+                resources.callback(slot.close)
             try:
                 await self._ending.unless_begun(slots[0].start(greeting))
             except WorkerFailed as exc:
@@ -117,7 +119,6 @@ class _Supervisor:
         assignment = Assignment(
             self._role.name,
             number=0,
-            clients=-1,
             file=None if self._file is None else str(self._file),
             overrides=overrides,
             is_dev=self._development is not None,
@@ -125,7 +126,7 @@ class _Supervisor:
             control=control,
         )
         slots = [
-            Slot(_hand(assignment, number, listener, operator), self._ending, self._clock)
+            Slot(replace(assignment, number=number), listener, operator, self._ending, self._clock)
             for number, (listener, operator) in enumerate(zip(clients, operations, strict=True), 1)
         ]
         shown = settings.model_copy(update={"broker": settings.broker.model_copy(update=overrides.get("broker", {}))})
@@ -171,9 +172,3 @@ class _Supervisor:
                     break
             else:
                 _log.info("workers.rolled", workers=len(slots))
-
-
-def _hand(assignment: Assignment, number: int, clients: socket.socket, operations: socket.socket | None) -> Assignment:
-    """Make one worker's assignment."""
-    descriptor = None if operations is None else operations.fileno()
-    return replace(assignment, number=number, clients=clients.fileno(), operations=descriptor)
