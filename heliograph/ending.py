@@ -1,6 +1,7 @@
 """How a process is told to end: once politely, a second time in a hurry."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -18,6 +19,12 @@ class Ending:
         self.is_replaced = False
         self._hurried = asyncio.Event()
         self._on_hurry: list[Callable[[], None]] = []
+
+    def heed_signals(self) -> None:
+        """Let SIGTERM and SIGINT begin the end of this process, and hurry it when they come again."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.begin_or_hurry)
 
     def begin(self, *, is_replaced: bool = False) -> None:
         """Begin the end; may come twice. `is_replaced`: a successor listens on the same port already."""

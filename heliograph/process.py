@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import gc
 import resource
-import signal
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from starlette.routing import BaseRoute
@@ -25,10 +24,9 @@ from heliograph.parts import make_engine, open_durable_store, start_engine
 from heliograph.pusher import PusherPart
 from heliograph.roles import Role
 
-__all__ = ["Process", "Sockets", "run_loop", "stop_on_signals"]
+__all__ = ["Process", "Sockets", "run_loop"]
 
 _Hook = Callable[[], Awaitable[None]]
-_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Sockets(msgspec.Struct, frozen=True):
@@ -109,13 +107,6 @@ def run_loop(main: Coroutine[Any, Any, int]) -> int:
     _raise_file_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
-
-
-def stop_on_signals(ending: Ending) -> None:
-    """Let SIGTERM and SIGINT begin the end, and hurry it when they come again."""
-    loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, ending.begin_or_hurry)
 
 
 def _raise_file_limit() -> None:

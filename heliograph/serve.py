@@ -14,7 +14,7 @@ from heliograph.development import Development
 from heliograph.ending import Ending
 from heliograph.greeting import greet
 from heliograph.listening import bind, port_of
-from heliograph.process import Process, Sockets, run_loop, stop_on_signals
+from heliograph.process import Process, Sockets, run_loop
 from heliograph.roles import Role
 
 __all__ = ["development_routes", "run"]
@@ -41,7 +41,7 @@ def run(settings: Settings, role: Role, *, development: Development | None = Non
 
 async def _serve(settings: Settings, role: Role, development: Development | None, sockets: Sockets, port: int) -> int:
     ending = Ending()
-    stop_on_signals(ending)
+    ending.heed_signals()
     async with contextlib.AsyncExitStack() as resources:
         routes: list[BaseRoute] = []
         if development is not None:

@@ -29,7 +29,6 @@ from heliograph.ending import Ending
 from heliograph.greeting import greet
 from heliograph.listening import bind, bind_shared, port_of
 from heliograph.orders import Assignment
-from heliograph.process import stop_on_signals
 from heliograph.roles import Role
 from heliograph.slot import Slot
 from heliograph.worker_process import WorkerFailed
@@ -85,7 +84,7 @@ class _Supervisor:
         self._roll_asked = asyncio.Event()
 
     async def run(self) -> int:
-        stop_on_signals(self._ending)
+        self._ending.heed_signals()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._roll_asked.set)
         async with contextlib.AsyncExitStack() as resources:
             slots, greeting = await self._prepare(resources)
