@@ -53,7 +53,10 @@ class RedisUserPresence:
             for number, asked in by_partition.items()
             for start in range(0, len(asked), _ASKED)
         ]
-        answers = await all_of(self._leases_of(number, asked) for number, asked in parts)
+        if len(parts) == 1:  # most often one user is asked for: no task is needed for that
+            answers = [await self._leases_of(*parts[0])]
+        else:
+            answers = await all_of(self._leases_of(number, asked) for number, asked in parts)
         leases_by_user = {user: leases for answer in answers for user, leases in answer.items()}
         living = await self._leases.living({lease for leases in leases_by_user.values() for lease in leases})
         return frozenset(user for user, leases in leases_by_user.items() if not living.isdisjoint(leases))

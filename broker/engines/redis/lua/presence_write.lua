@@ -33,17 +33,21 @@ end
 
 local function put(client, entry, user, kept_s)
   local known = redis.call('HGET', clients, client)
+  local is_first = false
   if known ~= entry then
     redis.call('HSET', clients, client, entry)
     redis.call('HINCRBY', users, user, 1)
-    redis.call('HINCRBY', leases, lease, 1)
+    is_first = redis.call('HINCRBY', leases, lease, 1) == 1
     if known then
       uncount(known)
     end
   end
-  redis.call('SADD', channels, channel)
-  for _, key in ipairs(KEYS) do
-    redis.call('EXPIRE', key, kept_s)
+  -- Every entry is written again within minutes, so it is enough to prolong the keys at a lease's first one and at repetitions.
+  if is_first or known == entry then
+    redis.call('SADD', channels, channel)
+    for _, key in ipairs(KEYS) do
+      redis.call('EXPIRE', key, kept_s)
+    end
   end
 end
 

@@ -138,6 +138,21 @@ async def test_a_node_that_leaves_takes_its_entries_along(join, stored):
     assert await one.fleet.presence.members("room") == {}
 
 
+async def test_what_is_written_again_lives_on(join, stored, raw):
+    one = await join()
+    for client in ("c1", "c2"):
+        await one.fleet.presence.add("room", ClientInfo("ann", client))
+    await one.fleet.users.connected("ann", "c1")
+    keys = await stored("presence") | await stored("users")
+    for key in keys:
+        await raw.expire(key, 5)
+    for _ in range(60):
+        await one.beat()
+    for key in keys:
+        assert await raw.ttl(key) > 3600
+    assert await one.fleet.presence.stats("room") == PresenceStats(clients=2, users=1)
+
+
 async def test_keys_go_by_themselves_when_nobody_is_left(join, stored, raw):
     one = await join()
     await one.fleet.presence.add("room", ANN)
