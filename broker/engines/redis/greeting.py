@@ -1,6 +1,5 @@
 """What a server must be before it is used: of the right kind, new enough, a master. And why a start failed, in one line."""
 
-import math
 import ssl
 from collections.abc import Mapping
 from typing import Final
@@ -70,8 +69,8 @@ def explain(exc: BaseException, address: Address, *, timeout_s: float) -> str:
         return f"broker.url: {where}: {exc}"
     if isinstance(exc, TimeoutError | exceptions.TimeoutError):
         return (
-            f"broker.url: {where} does not answer within {_seconds(timeout_s)} (broker.connect_timeout); check the address, "
-            "firewalls, and whether the server hangs"
+            f"broker.url: {where} does not answer within {timeout_s:g} s (broker.connect_timeout); check the address, "
+            f"firewalls, and whether the server hangs{' or speaks no TLS' if address.uses_tls else ''}"
         )
     if isinstance(exc, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
         return f"broker.url: {where} refuses the login ({reason_of(exc)}); check user and password in the address"
@@ -88,7 +87,3 @@ def explain(exc: BaseException, address: Address, *, timeout_s: float) -> str:
         return f"broker.url: no TLS connection to {where} ({reason_of(exc)}); check rediss:// and broker.ca_file"
     hint = "" if address.uses_tls else "; if it speaks TLS, write rediss://"
     return f"broker.url: cannot reach {where} ({reason_of(exc)}); check the address and whether the server runs{hint}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:g} s" if math.isfinite(seconds) else "any time"

@@ -258,6 +258,16 @@ async def test_a_stream_of_something_else_is_no_answer(open_engine, valkey):
         await engine.history.read("news", since=None, limit=ALL)
 
 
+async def test_a_position_that_is_forgotten_before_its_publications_takes_them_along(open_engine, valkey):
+    engine = await open_engine(valkey, prefix="forgotten")
+    position = await publish(engine, 1, 2)
+    key = engine.link.keys.meta("news")
+    await engine.link.command("DEL", key, key=key)
+    renewed = await publish(engine, 3)
+    assert (renewed.offset, renewed.epoch != position.epoch) == (1, True)
+    assert await missed(engine, None) == [3]
+
+
 async def test_versions_may_be_larger_than_a_number_of_the_server_can_be(open_engine, valkey):
     engine = await open_engine(valkey, prefix="versions")
     large = 2**63
