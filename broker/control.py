@@ -11,6 +11,7 @@ __all__ = [
     "Control",
     "Disconnect",
     "Distrust",
+    "Emulate",
     "NodeInfo",
     "Perform",
     "Recheck",
@@ -107,7 +108,21 @@ class Shed(msgspec.Struct, frozen=True, tag="shed"):
     spread_s: float
 
 
-Command = Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed
+class Emulate(msgspec.Struct, frozen=True, tag="emulate"):
+    """Hand a frame to a client whose transport only goes down, and whose way up came to another node.
+
+    Attributes:
+        node: Uid of the node that holds the connection.
+        session: The connection's session id, a secret between it and its client.
+        data: The frame, in the form that the connection's encoding has in `POST /emulation`.
+    """
+
+    node: str
+    session: str
+    data: bytes
+
+
+Command = Emulate | Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed
 
 
 class TokenInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,12 +4,15 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from broker.channels import ChannelRules
 from broker.control import (
     Command,
     ConnectionInfo,
     Disconnect,
     Distrust,
+    Emulate,
     NodeInfo,
     Recheck,
     Refresh,
@@ -56,22 +59,21 @@ class Controlled:
         describe: Callable[[], NodeInfo],
         *,
         shed: Callable[[float, float], None],
+        emulate: Callable[[str, bytes], None],
         channel_limit: int,
     ) -> None:
         self._hub, self._rules, self._entrances = hub, rules, entrances
         self._expiry, self._revocation = expiry, revocation
         self._clock, self._describe = clock, describe
-        self._shed, self._channel_limit = shed, channel_limit
+        self._shed, self._emulate, self._channel_limit = shed, emulate, channel_limit
 
     async def perform(self, command: Command) -> None:
         """Carry it out on every matching connection here; none is no error.
 
         A connection that it fails on does not keep it from the others; the first failure is raised after them.
         """
-        if isinstance(command, Shed):
-            node = self._describe()
-            if command.node in ("", node.uid, node.name):
-                self._shed(command.share, command.spread_s)
+        if isinstance(command, Shed | Emulate):
+            self._perform_here(command)
             return
         failures: list[Exception] = []
         for number, client in enumerate(self._matching(command), 1):
@@ -83,6 +85,18 @@ class Controlled:
                 await asyncio.sleep(0)
         if failures:
             raise failures[0]
+
+    def _perform_here(self, command: Shed | Emulate) -> None:
+        """Carry out what is meant for a node rather than for a user's connections."""
+        node = self._describe()
+        if isinstance(command, Shed):
+            if command.node in ("", node.uid, node.name):
+                self._shed(command.share, command.spread_s)
+        elif command.node == node.uid:
+            try:
+                self._emulate(command.session, command.data)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                pass  # whoever posted it cannot be told any more
 
     def _matching(self, command: _AboutConnections) -> Iterable[Client]:
         if isinstance(command, Recheck):

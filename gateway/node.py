@@ -36,6 +36,7 @@ from gateway.fanout import Turn
 from gateway.health import Readiness
 from gateway.hub import Hub
 from gateway.lag import LoopLag
+from gateway.neighbours import Neighbours
 from gateway.positions import Positions
 from gateway.protocol import disconnects
 from gateway.proxy.proxies import Proxies
@@ -87,6 +88,7 @@ class Node:
         self.is_draining = False
         self.sessions: set[Session] = set()
         self.emulated: dict[str, Session] = {}
+        self.neighbours = Neighbours(engine.control, clock)
         self.disconnects_by_code: dict[int, int] = {}
         self._started_at = self._ticked_at = clock.monotonic()
         self._ticker: asyncio.TimerHandle | None = None
@@ -173,6 +175,20 @@ class Node:
         self.disconnects_by_code[code] = self.disconnects_by_code.get(code, 0) + 1
         session.client.lose()
 
+    def emulate(self, session_id: str, data: bytes) -> None:
+        """Hand a frame to a client whose way up is a request of its own; one that has just gone is nobody's fault.
+
+        Args:
+            session_id: Of the client.
+            data: JSON text of a string that holds the commands, for a client that speaks JSON; else the commands themselves.
+        Raises:
+            msgspec.DecodeError, UnicodeDecodeError: It has another form.
+        """
+        session = self.emulated.get(session_id)
+        if session is not None:
+            is_json = session.client.wire.codec.name == "json"
+            session.receive(msgspec.json.decode(data, type=str).encode() if is_json else data)
+
     @property
     def transports(self) -> Sequence[Transport]:
         """The open transports, connected or not yet, as they are now."""
@@ -242,6 +258,7 @@ class Node:
             self.clock,
             self.describe,
             shed=self.shed,
+            emulate=self.emulate,
             channel_limit=limit,
         )
 

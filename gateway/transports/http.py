@@ -7,6 +7,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from broker.control import Emulate
+from broker.errors import EngineUnavailable
 from gateway.admission import DRAINING
 from gateway.node import Node
 from gateway.protocol.codec import CodecError
@@ -133,25 +135,25 @@ class EmulationEndpoint:
             await _answer(send, 405, [*cors, (b"allow", b"POST, OPTIONS")])
             return
         try:
-            status = self._take(await _read(receive), is_protobuf=_is_protobuf(headers))
+            status = await self._take(await _read(receive), is_protobuf=_is_protobuf(headers))
+        except EngineUnavailable:
+            status = 503
         except _TooLarge:
             status = 413
         except (msgspec.DecodeError, UnicodeDecodeError, CodecError):
             status = 400
         await _answer(send, status, cors)
 
-    def _take(self, body: bytes, *, is_protobuf: bool) -> int:
-        """Hand a frame to its client; tells the HTTP status."""
+    async def _take(self, body: bytes, *, is_protobuf: bool) -> int:
+        """Hand a frame to its client, on whatever node it is; tells the HTTP status."""
         request = read_emulation_request(body) if is_protobuf else msgspec.json.decode(body, type=EmulationRequest)
-        if request.node != self._node.uid:
+        data = bytes(request.data)
+        if request.node == self._node.uid:
+            self._node.emulate(request.session, data)
+            return 204
+        if not await self._node.neighbours.knows(request.node):
             return 404
-        session = self._node.emulated.get(request.session)
-        if session is None:
-            return 204  # one that has just gone is no fault of whoever posts
-        # To a Protobuf connection go the bytes themselves, to a JSON one what stands in a JSON string; how the envelope is
-        # encoded is another matter.
-        is_binary = session.client.wire.codec is STREAM_PROTOBUF_WIRE.codec
-        session.receive(bytes(request.data) if is_binary else msgspec.json.decode(request.data, type=str).encode())
+        await self._node.engine.control.send(Emulate(request.node, request.session, data))
         return 204
 
 
