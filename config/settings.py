@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
+from config.consumer_settings import ConsumerSettings
 from config.durations import Duration
 from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
 from config.section import Section as _Section
@@ -451,6 +452,7 @@ class Settings(_Section):
     """All settings of a process."""
 
     proxies: tuple[NamedProxySettings, ...] = Field((), description="Backends beside the default ones, by their name.")
+    consumers: tuple[ConsumerSettings, ...] = Field((), description="Logs that calls of the API are taken from.")
     http: HttpSettings = HttpSettings()
     http_api: HttpApiSettings = HttpApiSettings()
     broker: BrokerSettings = BrokerSettings()
@@ -472,6 +474,12 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()
+
+    @field_validator("consumers")
+    @classmethod
+    def _consumer_names_differ(cls, value: tuple[ConsumerSettings, ...]) -> tuple[ConsumerSettings, ...]:
+        _check_names(consumer.name for consumer in value)
+        return value
 
     @field_validator("proxies")
     @classmethod
