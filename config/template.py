@@ -39,6 +39,11 @@ _EXAMPLES: Final = {
 #name = "orders"
 #endpoint = "http://127.0.0.1:3000/orders"
 """,
+    "consumers": """\
+#[[consumers]]
+#name = "outbox"
+#type = "postgresql"
+""",
     "channel.namespaces": """\
 #[[channel.namespaces]]
 #name = "chat"
