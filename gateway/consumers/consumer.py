@@ -46,6 +46,7 @@ class Consumer:
         rule: RetryRule = RetryRule(),  # noqa: B008 (frozen)
     ) -> None:
         self.name = name
+        self.ended = asyncio.Event()
         self._source, self._calls, self._metrics, self._clock = source, calls, metrics, clock
         self._batch, self._rule = batch, rule
         self._outage = Outage(f"consumer {name}", clock)
@@ -66,6 +67,7 @@ class Consumer:
                     await self._pause(_POLL_S)
         finally:
             await self._source.close()
+            self.ended.set()
 
     def stop(self) -> None:
         """Begin no further call; `run` returns when those under way are settled. May come twice, or before the start."""
