@@ -43,7 +43,7 @@ class GatewayPart:
             ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc_methods(service)
         )
         ground.resources.push_async_callback(self.node.proxies.close)
-        calls = _calls(ground, self.node, service)
+        self.calls = calls = _calls(ground, self.node, service)
         app = GatewayApp(
             ground.settings,
             self.node,
