@@ -16,6 +16,7 @@ from config.clock import Clock, SystemClock
 from config.settings import Settings
 from gateway.health import Readiness
 from gateway.lag import LoopLag
+from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
 from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground, Part, probes_of
@@ -62,6 +63,9 @@ class Process:
             ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources)
             readiness, parts = self._make_parts(ground)
             await start_engine(engine)
+            for part in parts:
+                if isinstance(part, ConsumersPart):
+                    await part.open()
             await opened()
             await self._work(ground, readiness, parts, ending, ready)
 
@@ -74,6 +78,7 @@ class Process:
             gateway = GatewayPart(ground, self._sockets.clients, self._routes)
             readiness = gateway.node.readiness
             parts.append(gateway)
+            parts.append(ConsumersPart(ground, gateway.calls))
         if self._role.has_pipeline:
             parts.append(PusherPart(ground))
         if self._sockets.operations is not None:
