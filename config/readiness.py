@@ -38,6 +38,7 @@ def check_ready(settings: Settings, *, has_clients: bool = True) -> list[str]:
         problems.append("client.subscription_token: is enabled but no key is set")
     problems += _scheme_problems("broker.url", settings.broker.url, BROKER_SCHEMES)
     problems += _scheme_problems("store.url", settings.store.url, STORE_SCHEMES)
+    problems += _consumer_problems(settings) if has_clients else []
     namespace = client.subscribe_to_user_personal_channel.personal_channel_namespace
     if namespace and namespace not in {entry.name for entry in settings.channel.namespaces}:
         problems.append(
@@ -71,6 +72,21 @@ def advise(settings: Settings) -> list[str]:
     if "*" in client.allowed_origins:
         lines.append("client.allowed_origins: lets every web page connect in the name of its visitors")
     return lines
+
+
+def _consumer_problems(settings: Settings) -> list[str]:
+    """Write a line for each consumer without an address where the process's own is of another kind."""
+    problems = []
+    for number, consumer in enumerate(settings.consumers):
+        if not consumer.enabled:
+            continue
+        path = f"consumers[{number}].{consumer.type}"
+        if consumer.type == "postgresql":
+            if not consumer.postgresql.dsn.get_secret_value() and not settings.store.url.startswith("postgresql"):
+                problems.append(f"{path}.dsn: must be set, for store.url is no PostgreSQL that could hold the table")
+        elif not consumer.redis_stream.address.get_secret_value() and not settings.broker.url.startswith("redis"):
+            problems.append(f"{path}.address: must be set, for broker.url is no Redis that could hold the stream")
+    return problems
 
 
 def _idle_proxies(settings: Settings) -> list[str]:
