@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from broker.errors import BadInput
 from broker.notification import Device, Provider
 
-__all__ = ["MAX_DEVICES", "Devices", "Registration", "check_registration"]
+__all__ = ["MAX_DEVICES", "DeviceFilter", "Devices", "Registration", "check_registration"]
 
 MAX_DEVICES: Final = 50
 _PLATFORM: Final[Mapping[Provider, str]] = {
@@ -40,6 +40,15 @@ class Registration(msgspec.Struct, frozen=True):
     timezone: str = ""
 
 
+class DeviceFilter(msgspec.Struct, frozen=True):
+    """Which devices are meant: those that meet every rule here. A rule lists what may be; an empty one lets all through."""
+
+    ids: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
 class Devices(Protocol):
     """The registry. An address belongs to one user: registering it for another moves it."""
 
@@ -55,6 +64,15 @@ class Devices(Protocol):
 
     async def remove(self, user: str, device_id: str) -> bool:
         """Remove a user's device; False when the user has no such device."""
+
+    async def find(self, wanted: DeviceFilter, *, after: str = "", limit: int) -> Sequence[Device]:
+        """List devices in the order of their ids, at most `limit`, beginning behind the id `after`."""
+
+    async def count(self, wanted: DeviceFilter) -> int:
+        """Count devices."""
+
+    async def remove_all(self, wanted: DeviceFilter) -> int:
+        """Remove devices in one step; tells how many. The filter must have a rule."""
 
 
 def check_registration(

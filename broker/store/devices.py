@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, not_, select
 
-from broker.devices import MAX_DEVICES, Registration
+from broker.devices import MAX_DEVICES, DeviceFilter, Registration
 from broker.errors import BadInput
 from broker.notification import Device
 from broker.store import dialect
@@ -74,6 +74,27 @@ class SqlDevices:
             return False
         named = {"of_user": user, "of_device": device_id}
         return await self._database.write(lambda connection: connection.execute(_REMOVE, named).rowcount > 0)
+
+    async def find(self, wanted: DeviceFilter, *, after: str = "", limit: int) -> Sequence[Device]:
+        if not is_name(after):
+            return ()
+        query = select(DEVICES).where(*_rules(wanted), _D.id > after).order_by(_D.id).limit(limit)
+        return await self._database.read(lambda connection: [device_from(row) for row in connection.execute(query)])
+
+    async def count(self, wanted: DeviceFilter) -> int:
+        query = select(func.count()).select_from(DEVICES).where(*_rules(wanted))
+        return await self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
+
+    async def remove_all(self, wanted: DeviceFilter) -> int:
+        rules = _rules(wanted)
+        assert rules, "a filter without a rule means every device"
+        return await self._database.write(lambda connection: connection.execute(delete(DEVICES).where(*rules)).rowcount)
+
+
+def _rules(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
+    """Write a filter as conditions. What could not be stored is nobody's, and is not asked for."""
+    listed = ((_D.id, wanted.ids), (_D.user, wanted.users), (_D.provider, wanted.providers), (_D.platform, wanted.platforms))
+    return [column.in_([value for value in values if is_name(value)]) for column, values in listed if values]
 
 
 def _register(connection: Connection, row: Mapping[str, Any]) -> str:

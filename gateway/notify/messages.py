@@ -32,6 +32,8 @@ __all__ = [
 # What fields mean, for the OpenAPI document. Over the API a user must be named, over RPC must not; so it has a zero value.
 _User = Annotated[str, Meta(description="Id of the user.", extra={"is_required": True})]
 _NotificationId = Annotated[str, Meta(description="Id of the notification, as `notify` gave it.")]
+_DeviceIds = Annotated[list[str], Meta(description="Ids of devices.")]
+_Users = Annotated[list[str], Meta(description="Ids of users.")]
 _Category = Annotated[str, Meta(description="Kind of notification that users may switch off, such as `orders`; `*` for all.")]
 
 
@@ -156,16 +158,30 @@ class DeviceRegisterResult(msgspec.Struct):
     id: str
 
 
-class DeviceListRequest(_Request):
-    """Asks for a user's devices."""
+class DeviceFilterItem(_Request):
+    """Which devices are meant: those that meet every list that is not empty."""
 
-    user: _User = ""
+    ids: _DeviceIds = []
+    users: _Users = []
+    providers: Annotated[list[str], Meta(description="Providers: `apns`, `fcm`, `webpush`, `email`.")] = []
+    platforms: Annotated[list[str], Meta(description="Platforms, such as `ios`.")] = []
+
+
+class DeviceListRequest(_Request):
+    """Asks for a user's devices, or for those that a filter names, page by page."""
+
+    user: Annotated[str, Meta(description="Id of the user; needed without a filter.")] = ""
+    filter: Annotated[DeviceFilterItem | UnsetType, Meta(description="Which devices; an empty one means all.")] = UNSET
+    include_total_count: Annotated[bool, Meta(description="Count them all, on every page.")] = False
+    cursor: Annotated[str, Meta(description="Where to go on: `next_cursor` of the page before.")] = ""
+    limit: Annotated[int, Meta(description="Most devices on a page, up to 1000; 0 means 100.")] = 0
 
 
 class DeviceItem(msgspec.Struct):
     """A device; its token is masked, `registered_at` in Unix seconds."""
 
     id: str
+    user: str
     provider: str
     platform: str
     locale: str
@@ -174,17 +190,21 @@ class DeviceItem(msgspec.Struct):
     registered_at: float
 
 
-class DeviceListResult(msgspec.Struct):
-    """A user's devices, oldest first."""
+class DeviceListResult(msgspec.Struct, omit_defaults=True):
+    """Devices, oldest first. `next_cursor` is there where more follow, `total_count` where it was asked for."""
 
     items: list[DeviceItem]
+    next_cursor: str = ""
+    total_count: int | UnsetType = UNSET
 
 
 class DeviceRemoveRequest(_Request):
-    """Removes a device."""
+    """Removes a user's device, by `id`; or all that meet `ids` and `users`, where no match is success."""
 
-    id: Annotated[str, Meta(description="Id of the device, as `device_register` gave it.")]
-    user: _User = ""
+    id: Annotated[str, Meta(description="Id of the device, as `device_register` gave it.")] = ""
+    user: Annotated[str, Meta(description="Id of the user; needed with `id`.")] = ""
+    ids: _DeviceIds = []
+    users: _Users = []
 
 
 class PreferenceItem(_Request):

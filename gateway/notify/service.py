@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from broker.devices import Devices, check_registration
 from broker.errors import BadInput, NotFound
@@ -13,6 +14,7 @@ from broker.notification import Device, Entry, NotificationStatus, Preference, P
 from broker.preferences import Preferences, check_preferences
 from config.logs import mask_address
 from config.settings import NotificationSettings
+from gateway.notify.device_filter import listed_devices, page_size, removed_devices
 from gateway.notify.draft import draft_of
 from gateway.notify.messages import (
     AcceptedItem,
@@ -80,12 +82,21 @@ class NotificationService:
         return DeviceRegisterResult(device.id)
 
     async def device_list(self, request: DeviceListRequest) -> DeviceListResult:
-        """List a user's addresses."""
-        _require_user(request.user)
-        return DeviceListResult([_device(device) for device in await self._devices.of_user(request.user)])
+        """List addresses, oldest first: a user's, or those that a filter names."""
+        wanted, size = listed_devices(request), page_size(request.limit)
+        # One more than the page holds tells whether another one follows.
+        found = await self._devices.find(wanted, after=request.cursor, limit=size + 1)
+        return DeviceListResult(
+            items=[_device(device) for device in found[:size]],
+            next_cursor=found[size - 1].id if len(found) > size else "",
+            total_count=await self._devices.count(wanted) if request.include_total_count else UNSET,
+        )
 
     async def device_remove(self, request: DeviceRemoveRequest) -> Done:
-        """Forget an address."""
+        """Forget an address, or all that are meant by what is listed."""
+        if request.ids or request.users or not request.id:
+            await self._devices.remove_all(removed_devices(request))
+            return Done()
         _require_user(request.user)
         if not await self._devices.remove(request.user, request.id):
             raise NotFound("device")
@@ -144,6 +155,7 @@ def _device(device: Device) -> DeviceItem:
         token = msgspec.json.decode(token)["endpoint"]
     return DeviceItem(
         id=device.id,
+        user=device.user,
         provider=device.provider,
         platform=device.platform,
         locale=device.locale,

@@ -136,6 +136,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             "items": [
                 {
                     "id": _DEVICE,
+                    "user": "alice",
                     "provider": "fcm",
                     "platform": "android",
                     "locale": "de",

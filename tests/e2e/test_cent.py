@@ -65,3 +65,16 @@ def test_unknown_namespace(client):
 def test_wrong_key(conformance):
     with pytest.raises(cent.CentUnauthorizedError):
         publish(cent.Client(f"{conformance.url}/api", api_key="wrong"), "a", {})
+
+
+def test_devices(client):
+    token = "cent-token-of-a-phone"
+    request = cent.DeviceRegisterRequest(provider="fcm", token=token, platform="android", user="cent-devices")
+    id = client.device_register(request).id
+    filter_ = cent.DeviceFilter(users=["cent-devices"])
+    listed = client.device_list(cent.DeviceListRequest(filter=filter_, include_total_count=True))
+    (device,) = listed.items
+    assert (device.id, device.user, device.provider, device.platform) == (id, "cent-devices", "fcm", "android")
+    assert listed.total_count == 1
+    client.device_remove(cent.DeviceRemoveRequest(ids=[id], users=["cent-devices"]))
+    assert client.device_list(cent.DeviceListRequest(filter=cent.DeviceFilter(ids=[id]))).items == []

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.devices import MAX_DEVICES, Registration
+from broker.devices import MAX_DEVICES, DeviceFilter, Registration
 from broker.errors import BadInput
 from broker.notification import Device, Provider
 from broker.store.store import Store
@@ -132,3 +132,57 @@ async def test_a_name_that_cannot_be_kept_is_refused(store: Store) -> None:
     with pytest.raises(BadInput) as refused:
         await store.devices.register(msgspec.structs.replace(PHONE, user="a\0nn"))
     assert refused.value.field == "user"
+
+
+async def test_a_filter_means_those_that_meet_every_rule(store: Store) -> None:
+    made = [
+        await store.devices.register(Registration(user, provider, f"{user}-{provider}", platform))
+        for user, provider, platform in (
+            ("ann", Provider.FCM, "android"),
+            ("ann", Provider.EMAIL, "email"),
+            ("bob", Provider.FCM, "tv"),
+        )
+    ]
+    phone, mail, tv = made
+    for wanted, meant in (
+        (DeviceFilter(), made),
+        (DeviceFilter(users=("ann",)), [phone, mail]),
+        (DeviceFilter(providers=("fcm",)), [phone, tv]),
+        (DeviceFilter(users=("ann", "bob"), providers=("fcm",), platforms=("tv",)), [tv]),
+        (DeviceFilter(ids=(mail.id, tv.id), users=("ann",)), [mail]),
+        (DeviceFilter(users=("a\0nn", "ann\ud800")), []),
+    ):
+        assert list(await store.devices.find(wanted, limit=10)) == sorted(meant, key=lambda device: device.id)
+        assert await store.devices.count(wanted) == len(meant)
+
+
+async def test_what_is_found_comes_in_pages(store: Store) -> None:
+    await fill(store, "ann", 7)
+    everybody = DeviceFilter()
+    whole = list(await store.devices.find(everybody, limit=100))
+    assert [device.id for device in whole] == sorted(device.id for device in whole)
+    paged, after = [], ""
+    while page := await store.devices.find(everybody, after=after, limit=3):
+        assert len(page) <= 3
+        paged += page
+        after = page[-1].id
+    assert paged == whole
+    assert list(await store.devices.find(everybody, after="a\0", limit=3)) == []
+
+
+async def test_a_filter_removes_what_it_means(store: Store) -> None:
+    await fill(store, "ann", 3)
+    await fill(store, "bob", 2)
+    one = (await store.devices.of_user("bob"))[0]
+    assert await store.devices.remove_all(DeviceFilter(users=("ann", "nobody"))) == 3
+    assert await store.devices.remove_all(DeviceFilter(users=("ann",))) == 0
+    assert await store.devices.remove_all(DeviceFilter(ids=(one.id, "unknown"), users=("bob",))) == 1
+    assert await store.devices.remove_all(DeviceFilter(users=("a\0",))) == 0
+    assert await store.devices.count(DeviceFilter()) == 1
+
+
+async def test_a_filter_without_a_rule_removes_nothing(store: Store) -> None:
+    await fill(store, "ann", 1)
+    with pytest.raises(AssertionError):
+        await store.devices.remove_all(DeviceFilter())
+    assert await store.devices.count(DeviceFilter()) == 1
