@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame, Opcode
+from websockets.frames import BINARY, CONT, PONG, TEXT, Frame
 from websockets.http11 import Request
 
 from gateway.node import Node
@@ -180,18 +180,18 @@ class WebSocketConnection(asyncio.Protocol):
         return compressed(chosen, Deflate(settings.compression_level, settings.compression_min_size, window_bits))
 
     def _take_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+        if frame.opcode is TEXT or frame.opcode is BINARY:
             if frame.fin:
                 self._receive(bytes(frame.data))
             else:
                 self._fragments = [bytes(frame.data)]
-        elif frame.opcode is Opcode.CONT and self._fragments is not None:
+        elif frame.opcode is CONT and self._fragments is not None:
             if frame.data:  # empty ones add nothing that a size limit would see
                 self._fragments.append(bytes(frame.data))
             if frame.fin:
                 message, self._fragments = b"".join(self._fragments), None
                 self._receive(message)
-        elif frame.opcode is Opcode.PONG and self._session is not None:
+        elif frame.opcode is PONG and self._session is not None:
             self._session.client.take_frame_pong()
 
     def _receive(self, message: bytes) -> None:
