@@ -3,7 +3,8 @@
 A command that needs no I/O is done when `receive` returns. One that has to wait gets a task; meanwhile later commands
 wait in a backlog, or run beside it up to `client.concurrency`. Commands that change what the client is (connect,
 subscribe, refresh …) always run alone. A long backlog stops the reading of the socket, so that a hurried peer waits
-instead of filling our memory; where a rate is set, what comes faster is refused before it gets so far.
+instead of filling our memory; one that posts cannot be stopped, and ends when too much of it waits. Where a rate is set,
+what comes faster is refused before it gets so far.
 """
 
 from collections import deque
@@ -51,6 +52,8 @@ REQUESTS: Final = (
 ORDERED: Final = frozenset({"connect", "subscribe", "unsubscribe", "refresh", "sub_refresh"})
 _BACKLOG_PAUSES: Final = 128
 _BACKLOG_RESUMES: Final = 32
+_WAITING_MAX: Final = 20_000
+_WAITING_MAX_BYTES: Final = 4 * 1024 * 1024
 _FAULT: Final = Command(id=-1)  # stands in the backlog for a frame that could not be read to its end
 
 
@@ -67,7 +70,7 @@ class Terms(msgspec.Struct, frozen=True):
 class Session:
     """Reads a client's frames."""
 
-    __slots__ = ("_backlog", "_is_alone", "_running", "_terms", "client")
+    __slots__ = ("_backlog", "_is_alone", "_running", "_terms", "_waiting_bytes", "client")
 
     def __init__(self, client: Client, terms: Terms) -> None:
         self.client = client
@@ -75,6 +78,7 @@ class Session:
         self._backlog: deque[Command] | None = None
         self._running = 0
         self._is_alone = False
+        self._waiting_bytes = 0  # of the frames whose commands wait; where the transport cannot be stopped
 
     def receive(self, frame: bytes) -> None:
         """Take one frame. Never raises: what is wrong with it ends in a reply or a disconnect."""
@@ -90,6 +94,14 @@ class Session:
         except CodecError:
             if client.is_open and not client.is_refused:
                 self._take(_FAULT)
+        if self._backlog and client.wire.kind is Kind.EMULATED:
+            self._bound_waiting(self._backlog, len(frame))
+
+    def _bound_waiting(self, backlog: deque[Command], size: int) -> None:
+        self._waiting_bytes += size
+        if len(backlog) > _WAITING_MAX or self._waiting_bytes > _WAITING_MAX_BYTES:
+            self.client.disconnect(disconnects.TOO_MANY_REQUESTS)
+            backlog.clear()
 
     def _take(self, command: Command) -> None:
         if _is_pong(command) and self.client.is_connected:
@@ -214,6 +226,8 @@ class Session:
             self._start(backlog.popleft())
         if not client.is_open or client.is_refused:
             backlog.clear()
+        if not backlog:
+            self._waiting_bytes = 0
         if was_paused and len(backlog) < _BACKLOG_RESUMES:
             client.resume_reading()
 

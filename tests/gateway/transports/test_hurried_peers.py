@@ -63,3 +63,58 @@ def test_what_comes_through_emulation_counts_alike(run, serving):
             await asyncio.sleep(0)
 
     run(main())
+
+
+def test_what_waits_of_a_peer_that_posts_is_bounded(run, serving):
+    """It cannot be stopped from sending as a WebSocket can; a rate is not needed for that."""
+    waiting = []
+
+    async def wait(_user, _data):
+        waiting.append(asyncio.get_running_loop().create_future())
+        return await waiting[-1]
+
+    async def main():
+        async with serving(http_stream={"enabled": True}, rpc_methods={"wait": wait}) as gateway:
+            peer, result = await gateway.emulated()
+            bystander = await gateway.connected("2")
+            assert await gateway.emulate(result, {"id": 2, "rpc": {"method": "wait"}}) == 204
+            (session,) = gateway.node.emulated.values()
+            posts = 0
+            while session.client.is_open:
+                posts += 1
+                assert posts < 40
+                assert await gateway.emulate(result, *map(ask, range(3, 1003))) == 204
+            assert posts > 15
+            assert not session._backlog
+            assert b'"code":3013,"reason":"too many requests"' in await peer.rest()
+            waiting[0].set_result(b"1")
+            bystander.command(**ask(2))
+            assert await bystander.message() == {"id": 2, "unsubscribe": {}}
+
+    run(main())
+
+
+def test_what_has_been_worked_off_does_not_count(run, serving):
+    waiting = []
+
+    async def wait(_user, _data):
+        waiting.append(asyncio.get_running_loop().create_future())
+        return await waiting[-1]
+
+    async def main():
+        async with serving(http_stream={"enabled": True}, rpc_methods={"wait": wait}) as gateway:
+            peer, result = await gateway.emulated()
+            sent = 0
+            for turn in range(12):
+                first = 1000 * turn + 2
+                assert await gateway.emulate(result, {"id": first, "rpc": {"method": "wait"}}) == 204
+                for number in range(first + 1, first + 601, 100):
+                    commands = [{"id": number + more, "unsubscribe": {"channel": "a" * 570}} for more in range(100)]
+                    assert await gateway.emulate(result, *commands) == 204
+                    sent += sum(len(json.dumps(command)) for command in commands)
+                waiting[turn].set_result(b"1")
+                await peer.until(b'{"id":%d,"unsubscribe":{}}\n' % (first + 600))
+            assert sent > 4 * 1024 * 1024
+            assert gateway.node.statistics().transports == 1
+
+    run(main())
