@@ -9,6 +9,7 @@ import click
 
 from broker.errors import BadInput, StoreUnavailable
 from broker.store.migration import Revisions
+from broker.store.outbox_table import outbox_ddl
 from broker.store.store import revisions_of, upgrade_store
 from config.errors import SettingsError
 from config.settings import StoreSettings
@@ -65,6 +66,19 @@ def check(file: Path | None, dev: bool) -> None:
             [f"store.url: the store has {_name(revisions)}, needed is {revisions.needed}: run `heliograph db upgrade`"]
         )
     click.echo(f"The store is up to date, at revision {revisions.current}.")
+
+
+@db.command(cls=RichCommand)
+@click.option("--table", default="heliograph_outbox", show_default=True, help="What to call it: name or schema.name.")
+def outbox(table: str) -> None:
+    """Print the statements that make an outbox table, for your own migrations.
+
+    A consumer then takes calls of the API from it, which you write in the transactions that change your data.
+    """
+    try:
+        click.echo(outbox_ddl(table), nl=False)
+    except BadInput as exc:
+        raise click.UsageError(f"--table {exc.rule}", click.get_current_context()) from None
 
 
 def _store(file: Path | None, dev: bool) -> StoreSettings:

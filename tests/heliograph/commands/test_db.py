@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker.store.migration import needed_revision
+from broker.store.outbox_table import outbox_ddl
 
 NEEDED = needed_revision().needed
 
@@ -87,5 +88,18 @@ def test_a_file_that_cannot_be_made_is_one_line(run, monkeypatch) -> None:
     assert (ended.code, ended.problems) == (2, ["heliograph: store.url: names a file that cannot be used: Not a directory"])
 
 
+def test_outbox_prints_what_makes_the_table(run) -> None:
+    ended = run("db", "outbox", "--table", "app.calls")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == outbox_ddl("app.calls")
+    assert "CREATE TABLE heliograph_outbox (" in run("db", "outbox").out
+
+
+def test_outbox_refuses_a_name_that_needs_quotes(run) -> None:
+    ended = run("db", "outbox", "--table", "My Table")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.problems == ["heliograph db outbox: --table must be a name of a-z 0-9 _, up to 40 long, or schema.name"]
+
+
 def test_it_helps(run) -> None:
-    assert all(f"  {name} " in run("db", "--help").out for name in ("upgrade", "current", "check"))
+    assert all(f"  {name} " in run("db", "--help").out for name in ("upgrade", "current", "check", "outbox"))
