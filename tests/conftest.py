@@ -19,6 +19,11 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+@pytest.fixture(name="free_port")
+def free_port_fixture() -> Callable[[], int]:
+    return free_port
+
+
 @pytest.fixture
 def frozen() -> Callable[[ValkeyServer], AbstractContextManager[None]]:
     """Have a server stand still: its connections stay open, and nothing is answered."""
@@ -123,7 +128,10 @@ def running_cluster(masters: int, replicas: int = 0) -> Iterator[Cluster]:
                 "cluster-require-full-coverage": "no",
                 "cluster-replica-validity-factor": "0",
             }
-            servers.append(stack.enter_context(ValkeyServer(port=free_port(), config=config)))
+            server = ValkeyServer(port=free_port(), config=config)
+            server.start()
+            stack.callback(server.terminate)
+            servers.append(server)
         admin = [redis.Redis(port=server.port, decode_responses=True) for server in servers]
         for client in admin:
             stack.callback(client.close)

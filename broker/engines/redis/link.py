@@ -191,12 +191,11 @@ class Link:
     async def _call(self, key: bytes, packed: bytes, script: Script | None) -> Any:
         line = crc32(key)
         server = self._servers.of(key)
-        prelude = b""
+        is_asking = False
         for _ in range(_TURNS):
             try:
-                if prelude:
-                    server.call(line, prelude).add_done_callback(_forget)
-                    prelude = b""
+                if is_asking:
+                    server.call(line, _ASKING).add_done_callback(_forget)
                 return await server.call(line, packed)
             except NoScriptError as exc:
                 if script is None:
@@ -205,10 +204,9 @@ class Link:
                 await self._load(server, line, script)
             except MovedError as exc:
                 self._servers.moved(exc)
-                server = self._servers.of(key)
+                server, is_asking = self._servers.of(key), False
             except AskError as exc:
-                server = self._at(exc)
-                prelude = _ASKING
+                server, is_asking = self._at(exc), True
             except TryAgainError:
                 await self._clock.sleep(_TRY_AGAIN_S)
             except ReadOnlyError as exc:
@@ -216,7 +214,7 @@ class Link:
                 raise refused(exc) from exc
             except ResponseError as exc:
                 raise refused(exc) from exc
-        raise EngineUnavailable("Redis is moving the keys of this channel; try again")
+        raise EngineUnavailable("Redis is moving these keys")
 
     async def _load(self, server: Server, line: int, script: Script) -> None:
         try:

@@ -66,14 +66,14 @@ class RedisStreams:
         topic = self._keys.topic(channel)
         key = options.idempotency_key
         if options.keeps:
-            keys = [self._keys.meta(channel), self._keys.publications(channel), topic]
+            keys = [self._keys.meta(channel), self._keys.publications(channel)]
             if key:
                 keys.append(self._keys.answer(channel, key))
-            return _published(await self._link.run(_PUBLISH, keys, self._arguments(publication, options)))
+            return _published(await self._link.run(_PUBLISH, keys, self._arguments(topic, publication, options)))
         message = encode_unkept(publication)
         if key:
-            arguments = (self._link.publish_verb, message, _ms(options.idempotency_ttl_s))
-            return _published(await self._link.run(_PUBLISH_ONCE, (topic, self._keys.answer(channel, key)), arguments))
+            arguments = (self._link.publish_verb, topic, message, _ms(options.idempotency_ttl_s))
+            return _published(await self._link.run(_PUBLISH_ONCE, (self._keys.answer(channel, key),), arguments))
         await self._link.publish(topic, message)
         return _DELIVERED
 
@@ -110,9 +110,10 @@ class RedisStreams:
         key = self._keys.publications(channel)
         await self._link.command("UNLINK", key, key=key)
 
-    def _arguments(self, publication: Publication, options: PublishOptions) -> Sequence[Argument]:
+    def _arguments(self, topic: str, publication: Publication, options: PublishOptions) -> Sequence[Argument]:
         return (
             self._link.publish_verb,
+            topic,
             _fresh_epoch(),
             encode_body(publication),
             int(self._clock.now().timestamp() * 1000),

@@ -1,12 +1,12 @@
 -- Deliver without a stream, unless the idempotency key was seen.
--- KEYS: topic, answer of the idempotency key
--- ARGV: 1 verb to publish with, 2 message, 3 ttl of the answer in ms
+-- KEYS: answer of the idempotency key
+-- ARGV: 1 verb to publish with, 2 topic, in the slot of the key, 3 message, 4 ttl of the answer in ms
 -- Returns {offset, epoch, 1 if nothing was published}; of a key that was first used with a stream, what it got there
 
-local answer = recall(KEYS[2])
+local answer = recall(KEYS[1])
 if answer then
   return answer
 end
-redis.call(ARGV[1], KEYS[1], ARGV[2])
-remember(KEYS[2], 0, string.rep('\0', 8), ARGV[3])
+redis.call(ARGV[1], ARGV[2], ARGV[3])
+remember(KEYS[1], 0, string.rep('\0', 8), ARGV[4])
 return {0, '', 0}

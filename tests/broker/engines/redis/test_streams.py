@@ -80,7 +80,7 @@ async def test_other_nodes_and_later_ones_keep_the_epoch(open_engine, valkey):
     assert await missed(other, position) == [2]
 
 
-async def test_an_emptied_server_is_another(open_engine, start_valkey):
+async def test_an_emptied_server_is_another(start_valkey, open_engine):
     engine = await open_engine(start_valkey())
     position = await publish(engine, 1, 2)
     await engine.link.command("FLUSHALL")
@@ -89,7 +89,7 @@ async def test_an_emptied_server_is_another(open_engine, start_valkey):
     assert (await publish(engine, 1, 2)).epoch != position.epoch
 
 
-async def test_a_restarted_empty_server_is_another(open_engine, start_valkey, reached):
+async def test_a_restarted_empty_server_is_another(start_valkey, open_engine, reached):
     server = start_valkey()
     engine = await open_engine(server)
     position = await publish(engine, 1, 2)
@@ -101,7 +101,7 @@ async def test_a_restarted_empty_server_is_another(open_engine, start_valkey, re
 
 
 @pytest.mark.parametrize("is_published_first", [True, False])
-async def test_an_old_snapshot_is_another(open_engine, start_valkey, reached, is_published_first):
+async def test_an_old_snapshot_is_another(start_valkey, open_engine, reached, is_published_first):
     server = start_valkey()
     engine = await open_engine(server)
     await publish(engine, 1, 2)
@@ -117,7 +117,7 @@ async def test_an_old_snapshot_is_another(open_engine, start_valkey, reached, is
     assert kept.top.epoch != position.epoch
 
 
-async def test_a_clean_restart_is_another_too(open_engine, start_valkey, reached):
+async def test_a_clean_restart_is_another_too(start_valkey, open_engine, reached):
     # Nothing was lost, but nobody can tell: the server might have been started from any copy.
     server = start_valkey(save="3600 1")
     engine = await open_engine(server)
@@ -128,7 +128,7 @@ async def test_a_clean_restart_is_another_too(open_engine, start_valkey, reached
     assert (await publish(engine, 3)).offset == 3
 
 
-async def test_a_torn_append_only_file_is_another(open_engine, start_valkey, reached):
+async def test_a_torn_append_only_file_is_another(start_valkey, open_engine, reached):
     server = start_valkey(appendonly="yes", appendfsync="everysec")
     engine = await open_engine(server)
     await publish(engine, *range(5))
@@ -144,7 +144,7 @@ async def test_a_torn_append_only_file_is_another(open_engine, start_valkey, rea
         await missed(engine, position)
 
 
-async def test_a_copy_of_the_data_is_another(open_engine, start_valkey):
+async def test_a_copy_of_the_data_is_another(start_valkey, open_engine):
     first = start_valkey()
     engine = await open_engine(first)
     await publish(engine, 1)
@@ -186,7 +186,7 @@ async def pair(start_valkey, open_link):
     return servers, links
 
 
-async def test_a_promoted_replica_is_another(open_engine, pair):
+async def test_a_promoted_replica_is_another(pair, open_engine):
     servers, links = pair
     engine = await open_engine(servers[0])
     position = await publish(engine, 1, 2)
@@ -198,7 +198,7 @@ async def test_a_promoted_replica_is_another(open_engine, pair):
     assert (await publish(heir, 3)).offset == 3  # what it has can be read, under another epoch
 
 
-async def test_a_server_that_was_a_replica_for_a_while_is_another(open_engine, pair):
+async def test_a_server_that_was_a_replica_for_a_while_is_another(pair, open_engine):
     """It has been given another server's data, though it never stopped and kept its connections."""
     servers, links = pair
     engine = await open_engine(servers[0])
@@ -214,7 +214,7 @@ async def test_a_server_that_was_a_replica_for_a_while_is_another(open_engine, p
     assert (await publish(engine, 3)).offset == 2
 
 
-async def test_a_server_that_became_a_replica_takes_nothing(open_engine, pair):
+async def test_a_server_that_became_a_replica_takes_nothing(pair, open_engine):
     servers, links = pair
     engine = await open_engine(servers[0])
     await publish(engine, 1)
@@ -226,7 +226,7 @@ async def test_a_server_that_became_a_replica_takes_nothing(open_engine, pair):
         await publish(engine, 3)
 
 
-async def test_a_lost_epoch_counts_for_idempotent_repeats_as_it_was_told(open_engine, start_valkey):
+async def test_a_lost_epoch_counts_for_idempotent_repeats_as_it_was_told(start_valkey, open_engine):
     engine = await open_engine(start_valkey())
     once = PublishOptions(history_size=10, history_ttl_s=600, idempotency_key="k")
     first = await engine.pubsub.publish("news", Publication(b"1"), once)
