@@ -6,8 +6,8 @@ the ways to put that together, each client's frame compressed anew costs one com
 costs none, but several frames in a turn are what the JS SDK brings out of order. So the *pieces* of a frame are
 compressed, each once, and joined: a piece begins with an empty window and ends on a byte (a sync flush), hence pieces
 in a row are one valid DEFLATE stream (RFC 1951 §3.2.3). What it costs against compressing the whole: five bytes at each
-joint, and repetitions between pieces. Measured for a client in two busy rooms, 1 KB of publications in each: 5 µs a
-frame instead of 19.
+joint, and repetitions between pieces. Measured for a client in two rooms with eight publications each, 1.8 KB in all:
+2.4 µs and 377 bytes a frame, where compressing it anew takes 22 µs and makes 227.
 """
 
 import functools
@@ -38,7 +38,7 @@ class Deflate(NamedTuple):
     def piece(self, data: bytes) -> bytes:
         """Compress to whole bytes of a DEFLATE stream that refer to nothing before them; never empty data.
 
-        Runs in the loop: at level 1 about 5 µs and 1.5 µs per KB, 2 ms for a message of 1 MB.
+        Runs in the loop: at level 1 it takes about 15 µs and 3 µs per KB, 2 ms for a message of 1 MB.
         """
         size = len(data)
         if size < _STORED_BELOW:

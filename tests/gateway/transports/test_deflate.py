@@ -58,7 +58,7 @@ turns = st.lists(st.tuples(st.booleans(), batches), min_size=1, max_size=5)
 @example("json", [(True, [b"x"]), (True, [b"y"])], 0, 9, 1)
 @example("json", [(False, [b"x"]), (True, [PUBLICATION % 1]), (False, [b"z"]), (True, [PUBLICATION % 2])], 0, 15, 1)
 @example("protobuf", [(True, [b"\x00\x00\xff\xff"]), (False, [b"\x00\x00\xff\xff"])], 0, 15, 1)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_what_is_inflated_is_what_was_to_be_sent(name, turn, min_size, window_bits, level):
     wire = DeflateWire(PLAIN[name], Deflate(level, min_size, window_bits))
     units, messages = [], []
