@@ -49,7 +49,8 @@ class Consumer:
         self.ended = asyncio.Event()
         self._source, self._calls, self._metrics, self._clock = source, calls, metrics, clock
         self._batch, self._rule = batch, rule
-        self._outage = Outage(f"consumer {name}", clock)
+        self._source_outage = Outage(f"source of consumer {name}", clock)
+        self._call_outage = Outage(f"calls of consumer {name}", clock)
         self._stop_asked = asyncio.Event()
         self._measure_at = clock.monotonic()
         metrics.watch(name)
@@ -61,7 +62,7 @@ class Consumer:
                 try:
                     await self._turn()
                 except Unavailable as exc:
-                    await self._pause(self._outage.failed(exc))
+                    await self._pause(self._source_outage.failed(exc))
                 except Exception:  # the edge of a consumer: a bug of ours ends no other part of the process
                     _log.exception("consumer.broke", consumer=self.name)
                     await self._pause(_POLL_S)
@@ -76,14 +77,17 @@ class Consumer:
     async def _turn(self) -> None:
         """Do one batch, or wait for one."""
         items = await self._source.fetch(self._batch)
+        settled = await self._work(items)
         if items:
-            settled = await self._work(items)
             await self._source.settle(settled)
             self._tell(settled)
-            if settled and not any(isinstance(end, Done | Dead) for _, end in settled):
-                await self._pause(self._outage.failed(Unavailable("nothing could be carried out")))
-                return
-        self._outage.ended()
+        self._source_outage.ended()
+        if any(isinstance(end, Done | Dead) for _, end in settled):
+            self._call_outage.ended()
+        elif settled and not any(isinstance(end, Again) and end.counts for _, end in settled):
+            # Something that all calls need is away: trying every key in turn would only write every row.
+            await self._pause(self._call_outage.failed(Unavailable("nothing could be carried out")))
+            return
         if self._clock.monotonic() >= self._measure_at:
             self._measure_at = self._clock.monotonic() + _MEASURE_S
             self._metrics.measured(self.name, await self._source.backlog())
