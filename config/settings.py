@@ -336,6 +336,11 @@ class NodeSettings(_Section):
     shutdown_spread: Duration = Field(
         20.0, description="Then, the longest time over which clients are told to go; up to 500 a second go without delay."
     )
+    shutdown_refuse: bool = Field(
+        False,
+        description="Meanwhile, answer new WebSockets with 503 instead of closing them with 3001: where a balancer then asks "
+        "the next node, as in deploy/nginx.",
+    )
     shutdown_timeout: Duration = Field(
         3.0, description="Then, how long goodbyes, commands and deliveries under way may take until they are cut off."
     )

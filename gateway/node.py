@@ -19,7 +19,7 @@ from broker.engines.engine import Engine
 from broker.model import Join, Leave, Publication
 from config.clock import Clock
 from config.settings import Settings
-from gateway.admission import Admission
+from gateway.admission import DRAINING, Admission, Denial
 from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import TokenVerifier
 from gateway.commands.connect import Connect
@@ -157,6 +157,13 @@ class Node:
             self.hub.touch(room)
         elif taken is Taken.GAP:
             self.positions.heal(room)
+
+    def admit(self) -> Denial | None:
+        """Let a new WebSocket in, or say why not. One that comes during a drain is let in to be told so, unless balancers ask
+        otherwise."""
+        if self.is_draining and self.settings.node.shutdown_refuse:
+            return self.admission.deny(DRAINING)
+        return self.admission.ask()
 
     def open_session(self, transport: Transport) -> Session:
         """Take a new connection whose transport is open."""

@@ -149,7 +149,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _take_handshake(self, request: Request) -> None:
         settings = self._node.settings
-        judged = judge(request.path, request.headers, settings, self._node.admission.ask)
+        judged = judge(request.path, request.headers, settings, self._node.admit)
         if isinstance(judged, Refusal):
             response = self._peer.reject(judged.status, judged.text)
             if judged.retry_after_s:

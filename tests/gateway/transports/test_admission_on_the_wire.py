@@ -63,3 +63,16 @@ def test_streams_are_refused_while_draining(run, serving):
             assert gateway.node.admission.denied_by_reason["draining"] == len(HTTP_PATHS)
 
     run(main())
+
+
+@pytest.mark.parametrize("path", SOCKET_PATHS)
+def test_sockets_are_refused_while_draining_where_a_balancer_asks_for_it(run, serving, path):
+    async def main():
+        async with serving(**ON, node={"shutdown_refuse": True}) as gateway:
+            await gateway.connected()
+            gateway.node.is_draining = True
+            _, response = await gateway.knock(path=path)
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+            assert gateway.node.admission.denied_by_reason["draining"] == 1
+
+    run(main())
