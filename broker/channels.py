@@ -46,6 +46,9 @@ class ChannelRules:
             if options.channel_regex
         }
         self._personal = personal
+        namespace = personal.personal_channel_namespace
+        where = self._by_namespace.get(namespace) if namespace else self._without_namespace
+        self._personal_may_list = where is not None and where.allow_user_limited_channels
 
     def options(self, channel: str) -> ChannelOptions:
         """Find a channel's options.
@@ -70,8 +73,14 @@ class ChannelRules:
         return pattern.search(rest) is not None
 
     def personal(self, user: str) -> str | None:
-        """Name a user's personal channel; None for anonymous users or where personal channels are off."""
+        """Name a user's personal channel; None for anonymous users or where personal channels are off.
+
+        Where channels may be limited to users, an id that holds a comma or `#` has none: its channel's name would read as a
+        list, and let in whoever stands on it.
+        """
         if not user or not self._personal.enabled:
+            return None
+        if self._personal_may_list and ("," in user or "#" in user):
             return None
         namespace = self._personal.personal_channel_namespace
         return f"{namespace}:#{user}" if namespace else f"#{user}"

@@ -169,3 +169,14 @@ def test_without_history_nothing_is_kept(options, skip_history):
 def test_what_the_publisher_says_is_passed_on():
     options = publish_options(ChannelOptions(), idempotency_key="k", version=3, version_epoch="a")
     assert (options.idempotency_key, options.version, options.version_epoch) == ("k", 3, "a")
+
+
+@pytest.mark.parametrize("user", ["a,b", "x#y", "#", ","])
+def test_an_id_that_would_read_as_a_list_has_no_personal_channel_where_lists_count(user):
+    limited = make_rules(allow_user_limited_channels=True)
+    assert limited.personal(user) is None
+    assert limited.personal("plain") == "#plain"
+    assert make_rules().personal(user) == f"#{user}"
+    # The lists of the namespace that personal channels are in are what counts.
+    elsewhere = make_rules(PersonalChannelSettings(personal_channel_namespace="news"), allow_user_limited_channels=True)
+    assert elsewhere.personal(user) == f"news:#{user}"
