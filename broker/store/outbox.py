@@ -8,8 +8,8 @@ keep the order: with SKIP LOCKED on rows, the second row of a key would pass the
 Notifications that arrive during a batch are delivered after it; then the next look is taken at once anyway.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -106,7 +106,6 @@ class OutboxTable:
         self._clock = clock
         self._bell = Bell(clock)
         self._connection: Any = None
-        self._transaction: Any = None
 
     async def open(self) -> None:
         try:
@@ -122,28 +121,26 @@ class OutboxTable:
 
     async def fetch(self, limit: int) -> Sequence[Item]:
         with translated(translate):
-            connection = await self._connected()
-            await self._roll_back()
-            self._bell.silence()  # whoever rings from now on may mean a row that is not seen
-            transaction = connection.transaction()
-            await transaction.start()
-            self._transaction = transaction
-            now = self._clock.now()
-            numbers = [row["number"] for row in await connection.fetch(self._sql(_LOCK), self._table, now)]
-            # A statement sees what was committed before it began: after the locks, all that their last holders did.
-            rows = await connection.fetch(self._sql(_READ), numbers, now, limit) if numbers else ()
-            if not rows:
-                await self._roll_back()
-            return [_item(row) for row in rows]
+            async with self._whole() as connection:
+                if connection.is_in_transaction():  # of a batch that nobody settled
+                    await connection.execute("ROLLBACK")
+                self._bell.silence()  # whoever rings from now on may mean a row that is not seen
+                await connection.execute("BEGIN")
+                now = self._clock.now()
+                numbers = [row["number"] for row in await connection.fetch(self._sql(_LOCK), self._table, now)]
+                # A statement sees what was committed before it began: after the locks, all that their last holders did.
+                rows = await connection.fetch(self._sql(_READ), numbers, now, limit) if numbers else ()
+                if not rows:
+                    await connection.execute("ROLLBACK")
+                return [_item(row) for row in rows]
 
     async def settle(self, settled: Sequence[Settled]) -> None:
-        connection, transaction = self._connection, self._transaction
-        if transaction is None or connection.is_closed():
+        if self._connection is None or self._connection.is_closed() or not self._connection.is_in_transaction():
             raise StoreUnavailable("the connection ended, and with it what was fetched")
         with translated(translate):
-            await self._write(connection, settled)
-            self._transaction = None
-            await transaction.commit()
+            async with self._whole() as connection:
+                await self._write(connection, settled)
+                await connection.execute("COMMIT")
 
     async def wait(self, seconds: float) -> None:
         await self._bell.wait_for(seconds)
@@ -154,7 +151,7 @@ class OutboxTable:
         return Backlog(row["items"], row["oldest_at"])
 
     async def close(self) -> None:
-        connection, self._connection, self._transaction = self._connection, None, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await connection.close(timeout=_CONNECT_TIMEOUT_S)
@@ -178,10 +175,19 @@ class OutboxTable:
         if later:
             await connection.execute(self._sql(_PUT_OFF), *map(list, zip(*later, strict=True)))
 
+    @asynccontextmanager
+    async def _whole(self) -> AsyncIterator[Any]:
+        """Give the connection for steps that belong together; broken off in the middle, it is not trusted any more."""
+        connection = await self._connected()
+        try:
+            yield connection
+        except BaseException:
+            connection.terminate()
+            raise
+
     async def _connected(self) -> Any:
         """Give the connection, a new one where it has ended."""
         if self._connection is None or self._connection.is_closed():
-            self._transaction = None
             self._connection = connection = await asyncpg.connect(
                 **connect_arguments(self._url),
                 timeout=_CONNECT_TIMEOUT_S,
@@ -191,11 +197,6 @@ class OutboxTable:
             connection.add_termination_listener(lambda _: self._bell.ring())
             await connection.add_listener(channel_of(self._table), lambda *_: self._bell.ring())
         return self._connection
-
-    async def _roll_back(self) -> None:
-        transaction, self._transaction = self._transaction, None
-        if transaction is not None:
-            await transaction.rollback()
 
     def _sql(self, text: str) -> str:
         return text.format(table=self._table)

@@ -139,9 +139,10 @@ async def open_source(case: OutboxCase | StreamCase) -> AsyncIterator[Callable[.
     numbers = itertools.count(1)
 
     async def open_one(**how: Any) -> EventSource:
-        opened.append(case.make(f"n{next(numbers)}", **how))
-        await opened[-1].open()
-        return opened[-1]
+        source = case.make(f"n{next(numbers)}", **how)
+        opened.append(source)
+        await source.open()
+        return source
 
     yield open_one
     for source in opened:
