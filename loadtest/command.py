@@ -51,6 +51,7 @@ class _Common(msgspec.Struct, frozen=True):
     pids: tuple[int, ...]
     cpu_client: int | None
     is_quiet: bool
+    nodes: tuple[Target, ...] = ()
 
 
 @click.group()
@@ -75,10 +76,7 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
         quiet: bool,
         **options: Any,
     ) -> None:
-        try:
-            target = parse_target(url)
-        except BadTarget as exc:
-            raise click.BadParameter(str(exc), param_hint="--url") from exc
+        target = _read_target(url, "--url")
         offered = _offered_credentials() if api_key is None or secret is None else None
         if cpu_client is not None and cpu_client >= (os.cpu_count() or 1):
             raise click.BadParameter(
@@ -156,6 +154,11 @@ _COMMON = (
     "--connections", type=click.IntRange(1, 1000), default=4, show_default=True, help="Keep-alive connections that publish."
 )
 @click.option("--channel", default="loadtest", show_default=True, help="Channel to publish in.")
+@click.option(
+    "--subscribe-url",
+    multiple=True,
+    help="Node that subscribers connect to, may be repeated: then they are shared out.  [default: --url]",
+)
 @click.option("--sample", type=click.IntRange(1), default=20, show_default=True, help="Subscribers whose payloads are read.")
 @click.option("--at-once", type=click.IntRange(1), default=200, show_default=True, help="Clients connecting at a time.")
 @click.option(
@@ -176,12 +179,14 @@ def fanout(
     batch: int,
     connections: int,
     channel: str,
+    subscribe_url: tuple[str, ...],
     sample: int,
     at_once: int,
     source_addresses: int,
 ) -> None:
     """Publish to many subscribers of one channel."""
     _need_api_key(common)
+    nodes = tuple(_read_target(url, "--subscribe-url") for url in subscribe_url)
     plan = FanoutPlan(
         subscribers=subscribers,
         rate_per_s=rate,
@@ -195,7 +200,7 @@ def fanout(
         at_once=at_once,
         source_addresses=source_addresses,
     )
-    _execute("fanout", partial(conduct_fanout, plan), common)
+    _execute("fanout", partial(conduct_fanout, plan), msgspec.structs.replace(common, nodes=nodes))
 
 
 @loadtest.command()
@@ -294,6 +299,13 @@ def notify(
     _execute("notify", partial(conduct_notify, plan), common)
 
 
+def _read_target(url: str, option: str) -> Target:
+    try:
+        return parse_target(url)
+    except BadTarget as exc:
+        raise click.BadParameter(str(exc), param_hint=option) from exc
+
+
 def _need_api_key(common: _Common) -> None:
     if not common.api_key:
         raise click.UsageError("an API key is needed: --api-key, HELIOGRAPH_API_KEY, or a ./data of development mode")
@@ -309,7 +321,7 @@ def _execute(scenario: str, conduct: Callable[[Session], Awaitable[Result]], com
     """Run, show, write; leave with the exit code that fits."""
     console = Console()
     folder = common.output or Path("report") / f"{scenario}-{datetime.now():%Y%m%d-%H%M%S}"
-    conditions = Conditions(common.target, common.api_key, common.secret, common.processes, common.cpu_client)
+    conditions = Conditions(common.target, common.api_key, common.secret, common.processes, common.cpu_client, common.nodes)
     options = RunOptions(f"{scenario} {common.target.url}", common.pids, common.is_quiet)
     try:
         result = asyncio.run(run_scenario(conduct, conditions, options, console))

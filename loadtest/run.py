@@ -52,7 +52,7 @@ async def run_scenario(
     """
     server = await ask_server(conditions)
     stop = asyncio.Event()
-    observer = Observer(list(options.pids) or find_server(conditions.target))
+    observer = Observer(list(options.pids) or [pid for target in conditions.targets for pid in find_server(target)])
     session = Session(conditions, observer, stop)
     session.server = server
     with _stopping_on_interrupt(stop):

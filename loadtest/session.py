@@ -43,13 +43,25 @@ class NothingMeasured(Exception):
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """What does not depend on the scenario. `secret` empty: clients send no token."""
+    """What does not depend on the scenario.
+
+    Attributes:
+        target: Where the API is called, and where subscribers connect unless `nodes` are named.
+        secret: Signs the clients' tokens; empty: they send none.
+        nodes: Where subscribers connect, as evenly shared out as processes allow.
+    """
 
     target: Target
     api_key: str
     secret: str
     processes: int = 1
     cpu: int | None = None
+    nodes: tuple[Target, ...] = ()
+
+    @property
+    def targets(self) -> list[Target]:
+        """Every address that is talked to, each once."""
+        return list(dict.fromkeys((self.target, *self.nodes)))
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -125,8 +137,9 @@ def soon_ns() -> int:
     return time.monotonic_ns() + _HEAD_START_NS
 
 
-def share_out(part: SubscriberPart, processes: int) -> list[SubscriberPart]:
-    """Divide a swarm among processes, as evenly as whole clients allow."""
+def share_out(part: SubscriberPart, processes: int, nodes: Sequence[Target] = ()) -> list[SubscriberPart]:
+    """Divide a swarm among processes, as evenly as whole clients allow; with nodes, at least a process for each."""
+    processes = max(processes, len(nodes))
     base, more = divmod(part.count, processes)
     shares: list[SubscriberPart] = []
     first = part.first
@@ -135,6 +148,7 @@ def share_out(part: SubscriberPart, processes: int) -> list[SubscriberPart]:
         shares.append(
             msgspec.structs.replace(
                 part,
+                target=nodes[number % len(nodes)] if nodes else part.target,
                 first=first,
                 count=count,
                 at_once=max(1, part.at_once // processes),

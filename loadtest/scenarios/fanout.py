@@ -61,7 +61,7 @@ def make_parts(plan: FanoutPlan, conditions: Conditions) -> tuple[list[Subscribe
         connections=plan.connections,
         cpu=conditions.cpu,
     )
-    return share_out(swarm, conditions.processes), publisher
+    return share_out(swarm, conditions.processes, conditions.nodes), publisher
 
 
 async def conduct_fanout(plan: FanoutPlan, session: Session) -> Result:
@@ -201,10 +201,12 @@ class _Run:
 
     def _settings(self) -> dict[str, str | int | float | bool | None]:
         conditions = self._session.conditions
+        nodes = {"subscribe_urls": " ".join(node.url for node in conditions.nodes)} if conditions.nodes else {}
         return {
             "url": conditions.target.url,
+            **nodes,
             **msgspec.to_builtins(self._plan),
-            "processes": conditions.processes,
+            "processes": max(conditions.processes, len(self.subscribers)),
             "cpu_client": conditions.cpu,
         }
 

@@ -57,6 +57,15 @@ def test_a_clean_fan_out(run: Run, written: Callable[[], dict[str, Any]], tmp_pa
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_subscribers_may_be_on_other_nodes(run: Run, written: Callable[[], dict[str, Any]], fake_server: Any) -> None:
+    node = f"http://127.0.0.1:{fake_server.port}"
+    ended = run(*FANOUT, "--subscribe-url", node, "--subscribe-url", f"{node}/")
+    assert ended.exit_code == 0, ended.output
+    assert len(fake_server.subscribers) == 5
+    assert written()["settings"]["subscribe_urls"] == f"{node} {node}"
+    assert written()["settings"]["processes"] == 2
+
+
 def test_secrets_are_not_in_the_report(run: Run, credentials: tuple[str, str], tmp_path: Path) -> None:
     ended = run(*FANOUT)
     told = ended.output + "".join(path.read_text() for path in (tmp_path / "out").iterdir())
@@ -200,6 +209,7 @@ def test_a_server_that_is_not_there(free_port: int, tmp_path: Path) -> None:
         (["fanout", "--subscribers", "-1"], "--subscribers"),
         (["fanout", "--size", "10"], "--size"),
         (["fanout", "--url", "ftp://x", "--api-key", "k"], "the scheme must be http"),
+        (["fanout", "--subscribe-url", "http://x:y", "--api-key", "k"], "--subscribe-url"),
         (["connect", "--clients", "0"], "--clients"),
         (["notify", "--api-key", "k", "--notifications", "100", "--per-request", "50", "--users", "10"], "--users (10)"),
         (["notify", "--provider", "pigeon"], "--provider"),

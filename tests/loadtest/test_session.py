@@ -25,6 +25,14 @@ def test_shares_cover_every_client_once_and_evenly(count: int, processes: int) -
     assert not shares or max(share.count for share in shares) - min(share.count for share in shares) <= 1
 
 
+def test_nodes_share_a_swarm_even_if_fewer_processes_were_asked_for() -> None:
+    one, two = Target("one", 1), Target("two", 2)
+    shares = share_out(make_part(101), 1, (one, two))
+    assert [(share.target, share.first, share.count) for share in shares] == [(one, 0, 51), (two, 51, 50)]
+    shares = share_out(make_part(8), 4, (one, two))
+    assert [(share.target, share.count) for share in shares] == [(one, 2), (two, 2)] * 2
+
+
 def test_only_the_asked_stretch_of_samples_counts() -> None:
     samples = [ServerSample(0.5, 10.0, 1.0), ServerSample(1.0, 100.0, 1.0), ServerSample(2.0, 50.0, 1.0)]
     assert cpu_seconds(samples, 0.0, 2.0) == pytest.approx(0.05 + 0.5 + 0.5)
