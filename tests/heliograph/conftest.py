@@ -87,7 +87,7 @@ class Server:
                 stderr=log,
                 text=True,
             )
-        self.url = ""
+        self.url, self.key = "", "k"
 
     def greeted(self) -> Self:
         """Wait for the greeting, which names the address, and for what follows it to answer."""
@@ -132,7 +132,7 @@ class Server:
 
     def call(self, method: str, **body: Any) -> Any:
         """Call an API method over a connection of its own."""
-        request = urllib.request.Request(f"{self.url}/api/{method}", json.dumps(body).encode(), {"X-API-Key": "k"})
+        request = urllib.request.Request(f"{self.url}/api/{method}", json.dumps(body).encode(), {"X-API-Key": self.key})
         with urllib.request.urlopen(request, timeout=GUARD_S) as response:
             return json.load(response)["result"]
 
@@ -157,12 +157,13 @@ class Server:
 
 @pytest.fixture
 def launch(directory: Path) -> Iterator[Callable[..., Server]]:
-    """Start `heliograph` with arguments, `--config` added; whatever still runs is killed at the end."""
+    """Start `heliograph` with arguments, `--config` added without `--dev`; whatever still runs is killed at the end."""
     (directory / "h.toml").write_text(SETTINGS)
     started: list[Server] = []
 
     def make(*arguments: str, **environ: str) -> Server:
-        started.append(Server(directory, *arguments, "--config", "h.toml", **environ))
+        source = () if "--dev" in arguments else ("--config", "h.toml")
+        started.append(Server(directory, *arguments, *source, **environ))
         return started[-1]
 
     yield make

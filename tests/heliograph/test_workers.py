@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import stat
 import threading
 from pathlib import Path
@@ -70,6 +71,15 @@ def children(server) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def two_adjacent_ports() -> int:
+    """Find two free ports; gives the lower one."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as lower:
+            port = lower.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", port + 1)):
+                return port
+
+
 def test_workers_live_die_are_replaced_and_end(launch, directory):
     """One story over one start, because several processes take their time to start."""
     server = launch("serve", "--workers", "2", "--port", "0").greeted()
@@ -126,12 +136,26 @@ def test_workers_live_die_are_replaced_and_end(launch, directory):
     assert "Traceback" not in server.log
 
 
+def test_workers_in_development_share_secrets_and_simulators(launch):
+    server = launch("serve", "--dev", "--workers", "2", "--port", "0").greeted()
+    server.key = server.line_with("API key: ").removeprefix("API key: ").strip()
+    server.until(lambda: len(server.nodes()) == 2)
+    server.call("device_register", user="bob", provider="fcm", token="token-of-bobs-phone")
+    [accepted] = server.call("notify", user="bob", title="Hello Bob")["notifications"]
+    outbox = f"/dev/outbox?notification_id={accepted['id']}"
+    server.until(lambda: json.loads(server.get(outbox)[1])["items"])
+    # Over connections of their own, so that both workers are asked.
+    assert len({server.get(outbox)[1] for _ in range(16)}) == 1
+    assert server.end() == 0
+    assert "Traceback" not in server.log
+
+
 def test_nothing_outlives_a_supervisor_that_is_killed(launch):
     server = launch("gateway", "--workers", "1", "--port", "0").greeted()
     address = server.line_with("embedded Valkey").split()
-    socket = Path(next(word for word in address if word.startswith("redis+unix://")).removeprefix("redis+unix://").rstrip(","))
-    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
+    place = Path(next(word for word in address if word.startswith("redis+unix://")).removeprefix("redis+unix://").rstrip(","))
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
     offspring = children(server)
     assert len(offspring) == 2  # the worker and the Valkey
     with client(server) as peer:
@@ -139,7 +163,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(launch):
         assert closing_of(peer) == (3001, "shutdown"), "the worker ends in order"
     server.process.wait(60)
     server.until(lambda: all(has_ended(pid) for pid in offspring), is_ended=True)
-    assert not socket.exists()
+    assert not place.exists()
 
 
 def test_a_dead_valkey_comes_back(launch):
@@ -162,9 +186,7 @@ def _publishes(server) -> bool:
 
 
 def test_each_worker_has_a_port_for_its_operators(launch):
-    probe = launch("gateway", "--port", "0").greeted()
-    free = probe.port  # and the next one, most likely
-    assert probe.end() == 0
+    free = two_adjacent_ports()
     server = launch("gateway", "--workers", "2", "--port", "0", HELIOGRAPH_PROMETHEUS__WORKER_PORT=str(free)).greeted()
     server.until(lambda: len(server.events("worker.started")) == 2)
     for index in (0, 1):

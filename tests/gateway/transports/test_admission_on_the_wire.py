@@ -15,7 +15,7 @@ def refuse_by_rate(gateway):
 
 
 def refuse_by_lag(gateway):
-    gateway.node.lag.is_overloaded = True
+    gateway.node.lag.note(60, 600)
     return "lag", "5"
 
 
