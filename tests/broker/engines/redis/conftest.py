@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
@@ -25,15 +24,6 @@ from config.settings import BrokerSettings
 # Ends a test that would hang; no test depends on its length.
 GUARD_S = 30
 _LAST = b"the last to be missed"
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[ValkeyServer]:
-    """A server for all tests of this process."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    with ValkeyServer(port=port) as server:
-        yield server
 
 
 class Node:
@@ -129,7 +119,10 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def broker_settings(valkey: ValkeyServer) -> BrokerSettings:
-    return BrokerSettings(url=valkey.connection_url, prefix=f"test-{uuid4().hex}")
+    """Settings with times that a busy machine does not overrun; tests of the times set their own."""
+    return BrokerSettings(
+        url=valkey.connection_url, prefix=f"test-{uuid4().hex}", connect_timeout=GUARD_S, call_timeout=GUARD_S
+    )
 
 
 @pytest.fixture

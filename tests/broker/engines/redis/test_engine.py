@@ -29,7 +29,8 @@ async def start():
     engines = []
 
     async def make(url, **settings):
-        engine = RedisEngine.of(BrokerSettings(url=url, **settings), SystemClock())
+        times = {"connect_timeout": 30, "call_timeout": 30}  # (a busy machine does not overrun them)
+        engine = RedisEngine.of(BrokerSettings(url=url, **{**times, **settings}), SystemClock())
         engine.pubsub.on_message(lambda channel, message: None)
         engines.append(engine)
         await engine.start()

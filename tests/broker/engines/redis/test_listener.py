@@ -179,8 +179,10 @@ async def test_a_silent_connection_is_noticed(start_valkey, open_link, frozen, r
     link = await open_link(url=server.connection_url, call_timeout=0.2, connect_timeout=0.2)
     event = resumed(link)
     await link.listen("t", print)
-    with frozen(server), pytest.raises(EngineUnavailable):
-        await link.listen("u", print)
+    with frozen(server):
+        for call in (link.listen("u", print), link.command("PING"), link.command("PING")):
+            with pytest.raises(EngineUnavailable):
+                await call
     await wait(event)
 
 

@@ -66,7 +66,7 @@ async def join():
     engines = []
 
     async def make(url, *, is_subscribed=True):
-        engine = RedisEngine.of(BrokerSettings(url=url), SystemClock())
+        engine = RedisEngine.of(BrokerSettings(url=url, connect_timeout=5, call_timeout=5), SystemClock())
         engines.append(engine)
         node = Node(engine)
         await engine.start()

@@ -27,7 +27,9 @@ async def open_engine():
     engines = []
 
     async def make(server, **changed):
-        engine = RedisEngine.of(BrokerSettings(url=server.connection_url, **changed), SystemClock())
+        engine = RedisEngine.of(
+            BrokerSettings(url=server.connection_url, connect_timeout=30, call_timeout=30, **changed), SystemClock()
+        )
         engine.pubsub.on_message(lambda channel, message: None)
         engines.append(engine)
         await engine.start()
@@ -139,7 +141,7 @@ async def test_a_torn_append_only_file_is_another(start_valkey, open_engine, rea
         log.write_bytes(log.read_bytes()[:-30])
 
     await again(engine, reached, server, stop=server.terminate, change=tear)
-    assert (await publish(engine, 6)).offset == position.offset
+    assert (await publish(engine, 6)).offset <= position.offset  # the last one at least is gone
     with pytest.raises(PositionLost):
         await missed(engine, position)
 
