@@ -18,7 +18,8 @@ class Deliver(Protocol):
 class PubSub(Protocol):
     """Fan-out between nodes.
 
-    Order holds per channel. Delivery is at most once: an engine may lose messages, and positions tell where. Coroutines of
+    Order holds per channel: calls for one channel are carried out in the order in which they are begun, whether or not those
+    before them are answered. Delivery is at most once: an engine may lose messages, and positions tell where. Coroutines of
     this port may be stepped outside of a task: until its first suspension none may ask for the current task.
     """
 

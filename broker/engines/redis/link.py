@@ -1,6 +1,6 @@
 """The way to Redis for all ports: hides whether it is one server, one behind sentinels, or a cluster.
 
-Calls made in one loop turn leave together; those for one key are carried out in the order of their calls. Every failure is
+Calls made in one loop turn leave together; those for one slot are carried out in the order of their calls. Every failure is
 `EngineUnavailable`, in bounded time: at once where Redis is known to be away, within `broker.call_timeout` where it falls
 silent. No coroutine here asks for the current task before it waits.
 """
@@ -8,10 +8,10 @@ silent. No coroutine here asks for the current task before it waits.
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from zlib import crc32
 
 import msgspec
 from redis.asyncio.connection import AbstractConnection
+from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, ResponseError, TryAgainError
 
 from broker.engines.redis.address import Address
@@ -92,6 +92,13 @@ class Link:
     def on_change(self, call: Callable[[], None]) -> None:
         """Have `call` called, in the loop, whenever servers come, go, are lost or are back."""
         self._watchers.append(call)
+
+    def prepare(self, *scripts: Script) -> None:
+        """Have every server know these scripts from the moment at which it is connected.
+
+        Others are loaded when they are first called. That call is repeated then, and so comes after those begun later.
+        """
+        self._scripts.update((script.sha, script) for script in scripts)
 
     async def start(self) -> None:
         """Connect.
@@ -189,7 +196,7 @@ class Link:
         return EngineUnavailable(explain(cause, self.address, timeout_s=self._settings.connect_timeout))
 
     async def _call(self, key: bytes, packed: bytes, script: Script | None) -> Any:
-        line = crc32(key)
+        line = key_slot(key)  # all of a channel's keys and its topic lie in one slot
         server = self._servers.of(key)
         is_asking = False
         for _ in range(_TURNS):

@@ -47,6 +47,7 @@ class RedisStreams:
         self._link, self._keys, self._clock = link, link.keys, clock
         self._deliver: Deliver | None = None
         self._garbled = 0
+        link.prepare(_PUBLISH, _PUBLISH_ONCE)
 
     # PubSub
 

@@ -1,5 +1,8 @@
 """The port PubSub, sentence by sentence; publishing rules of PROTOCOL §5.1 and §8.2."""
 
+import asyncio
+
+import msgspec
 import pytest
 
 from broker.model import ClientInfo, Join, Leave, Position, Publication, PublishOptions
@@ -63,6 +66,22 @@ async def test_one_channels_messages_come_in_the_order_of_their_offsets(engine, 
     messages = await inbox.wait("news", 20)
     assert [message.offset for message in messages] == list(range(1, 21))
     assert [message.data for message in messages] == [b"%d" % number for number in range(20)]
+
+
+async def test_calls_for_one_channel_are_carried_out_in_the_order_in_which_they_were_begun(engine, inbox, kept):
+    ways = [kept(), NOTHING_KEPT, kept(idempotency_key="a"), PublishOptions(idempotency_key="b", idempotency_ttl_s=60)]
+    channels = [f"news-{number}" for number in range(5)]
+    for channel in channels:
+        await engine.pubsub.subscribe(channel)
+    sent = [(b"%d" % number, way) for number, way in enumerate((*ways, *ways[:2]) * 10)]
+    calls = []
+    for number, (data, way) in enumerate(sent):
+        if way.idempotency_key:
+            way = msgspec.structs.replace(way, idempotency_key=str(number))
+        calls += [engine.pubsub.publish(channel, Publication(data), way) for channel in channels]
+    await asyncio.gather(*calls)
+    for channel in channels:
+        assert [message.data for message in await inbox.wait(channel, len(sent))] == [data for data, _ in sent]
 
 
 async def test_what_is_delivered_carries_the_position_that_the_publisher_got(engine, inbox, kept):
