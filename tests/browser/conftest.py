@@ -1,7 +1,6 @@
 """A development server of its own, a real Chromium, and a page that is watched for whatever should not happen."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,20 +11,9 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 READY_TIMEOUT_S: Final = 30
-CHROMIUM_FLAGS: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 # The journey of a notification takes seven seconds by its own waits; on a busy machine each step may come later.
 expect.set_options(timeout=25_000)
 
@@ -100,16 +88,6 @@ def _wait_for(port: int) -> None:
     transport = httpx.HTTPTransport(retries=8)  # each retry waits longer; together well within the timeout
     with httpx.Client(transport=transport, timeout=READY_TIMEOUT_S) as client:
         client.get(f"http://127.0.0.1:{port}/").raise_for_status()
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable is not None, "Chromium is missing: .ci/run installs it"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
