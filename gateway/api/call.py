@@ -13,6 +13,7 @@ from config.logs import get_logger
 from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, ApiError, api_error_of, bad_request
 from gateway.api.messages import BatchRequest, BatchResult
 from gateway.api.method import Method, Methods
+from gateway.api.overlap import Overlap
 from gateway.api.pace import Pace
 
 __all__ = ["Calls", "Malformed", "explain"]
@@ -80,14 +81,26 @@ class Calls:
         """Make several calls at once; each has its own reply, and one that fails does not keep the others from theirs."""
         if request.parallel:
             return BatchResult([reply for part in _parts(request.commands) for reply in await self._replies(part)])
-        replies, pace = [], Pace()
-        for command in request.commands:
-            replies.append(await self._reply(command))
-            await pace.step(_size_of(command))
-        return BatchResult(replies)
+        pace = Pace()
+        async with Overlap[dict[str, Any]]() as calls:
+            for command in request.commands:
+                may_overlap = self._may_overlap(command)
+                if not may_overlap:
+                    await calls.settle()
+                calls.begin(self._reply(command))
+                if not may_overlap:
+                    await calls.settle()
+                if pace.counts(_size_of(command)):
+                    await calls.settle()
+                    await asyncio.sleep(0)
+        return BatchResult(calls.results)
 
     async def _replies(self, commands: Sequence[_Command]) -> list[dict[str, Any]]:
         return await asyncio.gather(*(self._reply(command) for command in commands))
+
+    def _may_overlap(self, command: _Command) -> bool:
+        method = self._methods.get(next(iter(command), "")) if command else None
+        return method is not None and method.may_overlap
 
     async def _reply(self, command: _Command) -> dict[str, Any]:
         if command is None:

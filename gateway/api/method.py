@@ -14,6 +14,8 @@ class Method(msgspec.Struct, frozen=True):
     """One method. A `strict` one is our own: unknown fields and wrong types are error 107 that names them; the others follow
     Centrifugo, where unknown fields are ignored and a wrong type is HTTP 400.
 
+    One that `may_overlap` is begun, in a batch, without waiting for the answers of those before it that may as well.
+
     The handler's docstring and its annotation of the result are its documentation; `group` is the heading it stands under.
     """
 
@@ -21,6 +23,7 @@ class Method(msgspec.Struct, frozen=True):
     request: type[msgspec.Struct]
     handle: Handler
     is_strict: bool = False
+    may_overlap: bool = False
     group: str = ""
 
 

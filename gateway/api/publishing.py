@@ -1,5 +1,6 @@
 """API methods `publish` and `broadcast`."""
 
+import asyncio
 import base64
 import binascii
 
@@ -15,6 +16,7 @@ from gateway.api.messages import (
     PublishResult,
 )
 from gateway.api.method import Method
+from gateway.api.overlap import Overlap
 from gateway.api.pace import Pace
 from gateway.payloads import payload_fault
 
@@ -36,11 +38,14 @@ class _Publishing:
         if not request.channels:
             raise bad_request("channels must name at least one channel")
         data = _payload(request)
-        responses, pace = [], Pace()
-        for channel in request.channels:
-            responses.append(await self._respond(channel, data, request))
-            await pace.step(len(data))
-        return BroadcastResult(responses)
+        pace = Pace()
+        async with Overlap[BroadcastResponse]() as calls:
+            for channel in request.channels:
+                calls.begin(self._respond(channel, data, request))
+                if pace.counts(len(data)):
+                    await calls.settle()
+                    await asyncio.sleep(0)
+        return BroadcastResult(calls.results)
 
     async def _respond(self, channel: str, data: bytes, request: BroadcastRequest) -> BroadcastResponse:
         try:
@@ -79,6 +84,6 @@ def publishing_methods(rules: ChannelRules, pubsub: PubSub) -> list[Method]:
     """Make the methods of this group."""
     group = _Publishing(rules, pubsub)
     return [
-        Method("publish", PublishRequest, group.publish, group="Publishing"),
+        Method("publish", PublishRequest, group.publish, may_overlap=True, group="Publishing"),
         Method("broadcast", BroadcastRequest, group.broadcast, group="Publishing"),
     ]
