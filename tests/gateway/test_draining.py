@@ -48,7 +48,7 @@ def test_the_last_has_heard_it_within_the_spread_and_none_as_a_crowd(count, spre
         await asyncio.wait_for(running, 30)
         at_once = max([sum(leaver.left_at == moment for leaver in leavers) for moment in {le.left_at for le in leavers}] or [0])
         assert all(leaver.left_at <= began_at + spread_s for leaver in leavers)
-        assert at_once <= pace * 0.1 + 1
+        assert at_once <= pace * 0.1 + 2  # both ends of a step may be rounded
 
     asyncio.run(main())
 
