@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
 from config.durations import Duration
+from config.operation_settings import DeletionGuardSettings
 from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
 from config.section import Section as _Section
 
@@ -377,6 +378,7 @@ class NotificationSettings(_Section):
     retry_cap: Duration = Field(30.0, description="Longest wait between tries.")
     retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
     retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
+    deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
 
 
 class ProviderLimits(_Section):

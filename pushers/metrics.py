@@ -10,6 +10,7 @@ from broker.breaker import BreakerState
 from broker.ledger import PlanDone, SendDone
 from broker.notification import Outcome
 from broker.notification import Provider as ProviderName
+from pushers.deletion_guard import DeletionGuard
 
 __all__ = ["Metrics"]
 
@@ -55,6 +56,12 @@ class Metrics:
         self._under_way = Gauge(
             "heliograph_deliveries_under_way", "Calls to a provider under way.", ("provider",), registry=registry
         )
+        self._guards = Gauge(
+            "heliograph_deletion_guard",
+            "1 while devices are kept because a provider calls too many gone.",
+            ("provider",),
+            registry=registry,
+        )
         self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
         self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
         self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
@@ -64,6 +71,10 @@ class Metrics:
         """Say where a provider's gauges are read, whenever they are asked for."""
         self._breakers.labels(provider).set_function(lambda: _BREAKER_VALUES[state()])
         self._under_way.labels(provider).set_function(under_way)
+
+    def watch_guard(self, guard: DeletionGuard) -> None:
+        """Say where the gauge of a guard is read."""
+        self._guards.labels(guard.carrier).set_function(lambda: guard.is_keeping)
 
     def planned(self, done: PlanDone) -> None:
         """Count a decision: its lines, and an end."""

@@ -28,6 +28,7 @@ from config.logs import get_logger
 from config.settings import NotificationSettings, ProviderLimits
 from pushers import verdict
 from pushers.completion import to_completion, within
+from pushers.deletion_guard import DeletionGuard
 from pushers.gate import Gate
 from pushers.lanes import hungry_lanes, quotas
 from pushers.leases import Held, renew_forever
@@ -92,6 +93,7 @@ class Pipeline:
         self._outage = Outage("store", clock)
         self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written)
         rates = Rates(limits, provider_limits, clock)
+        self.guards: list[DeletionGuard] = []
         self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
         self._planner = Planner(
             LiveRoute(pubsub, rules),
@@ -264,9 +266,12 @@ class Pipeline:
 
     def _make_worker(self, provider: Provider, rates: Rates) -> Worker:
         gate = Gate(provider.name, self._clock)
+        guard = DeletionGuard(provider.name, self._settings.deletion_guard, self._clock)
+        self.guards.append(guard)
         worker = Worker(
             provider,
             gate,
+            guard=guard,
             rates=rates,
             policy=self._policy,
             concurrency=self._settings.concurrency,
@@ -279,6 +284,7 @@ class Pipeline:
             clock=self._clock,
         )
         self.metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
+        self.metrics.watch_guard(guard)
         return worker
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

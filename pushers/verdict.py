@@ -18,7 +18,7 @@ from pushers.outcome import (
 )
 from pushers.retry import Exhausted, RetryPolicy, next_mail_try, next_try
 
-__all__ = ["broken", "expired", "judge", "put_off", "removed", "unconfigured"]
+__all__ = ["broken", "expired", "judge", "kept", "put_off", "removed", "unconfigured"]
 
 
 def judge(
@@ -53,6 +53,13 @@ def judge(
             return SendDone(step, _line(step, device, Outcome.PAUSED, now, reason), now, retry_at=retry_at, counts=False)
         case _ as unknown:
             assert_never(unknown)
+
+
+def kept(outcome: SendOutcome) -> SendOutcome:
+    """Take the consequence from an answer that a device is gone: this message ends there, the device stays."""
+    if not isinstance(outcome, DropDevice):
+        return outcome
+    return DropDevice(f"{outcome.reason}; kept, since too many are called gone at once", outcome.as_of, confident=False)
 
 
 def put_off(step: Step, *, until: datetime, now: datetime) -> SendDone:

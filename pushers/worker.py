@@ -17,6 +17,7 @@ from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
 from pushers import verdict
+from pushers.deletion_guard import DeletionGuard
 from pushers.gate import Gate, Permit
 from pushers.leases import Held
 from pushers.outcome import SendOutcome
@@ -46,6 +47,7 @@ class Worker:
         provider: Provider,
         gate: Gate,
         *,
+        guard: DeletionGuard,
         rates: Rates,
         policy: RetryPolicy,
         concurrency: int,
@@ -58,6 +60,7 @@ class Worker:
         clock: Clock,
     ) -> None:
         self._provider, self._gate, self._rates, self._policy = provider, gate, rates, policy
+        self._guard = guard
         self._concurrency, self._most = concurrency, _QUEUED_PER_PLACE * concurrency
         self._held, self._recorder, self._report = held, recorder, report
         self._is_ended, self._on_room, self._spawn, self._clock = is_ended, on_room, spawn, clock
@@ -207,6 +210,8 @@ class Worker:
         device = step.device
         assert device is not None
         self._gate.leave(permit, outcome)
+        if not self._guard.allows(outcome):
+            outcome = verdict.kept(outcome)
         now = self._clock.now()
         done = verdict.judge(
             step,
