@@ -51,6 +51,12 @@ class NodeCollector(Collector):
 
     def _collect_health(self) -> Iterable[Metric]:
         node = self._node
+        for name, count in node.engine.gauges().items():
+            yield GaugeMetricFamily(f"heliograph_engine_{name}", f"What the real-time engine holds: {name}", count)
+        away = GaugeMetricFamily("heliograph_dependency_away", "1 while it does not answer", labels=["dependency"])
+        for dependency in ("engine", "store"):
+            away.add_metric([dependency], int(dependency in node.readiness.away()))
+        yield away
         info = GaugeMetricFamily("heliograph_node", "Always 1: which node answers", labels=["uid", "name", "version"])
         info.add_metric([node.uid, node.name, node.version], 1)
         yield info

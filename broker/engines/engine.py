@@ -1,5 +1,6 @@
 """What an engine is: all real-time ports, opened and closed as one. Composition roots hand it around under this name."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from broker.control import Control
@@ -35,6 +36,9 @@ class Engine(Protocol):
 
     @property
     def revocation(self) -> Revocation: ...
+
+    def gauges(self) -> Mapping[str, int]:
+        """Tell how much the engine holds, by names that stay the same; cheap, for metrics."""
 
     async def start(self) -> None:
         """Open what the ports need; called once, after `on_message` and `on_command`, before any other use.

@@ -32,7 +32,13 @@ async def test_metrics_tell_the_nodes_counts(world, api):
         REGISTRY.unregister(collector)
     assert response.headers["content-type"].startswith("text/plain")
     lines = response.text.splitlines()
-    for line in ("heliograph_clients 1.0", "heliograph_users 1.0", 'heliograph_disconnects_total{code="3000"} 1.0'):
+    for line in (
+        "heliograph_clients 1.0",
+        "heliograph_users 1.0",
+        'heliograph_disconnects_total{code="3000"} 1.0',
+        "heliograph_engine_topics 1.0",
+        'heliograph_dependency_away{dependency="engine"} 0.0',
+    ):
         assert line in lines
 
 

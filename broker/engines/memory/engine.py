@@ -1,5 +1,7 @@
 """The engine of a single process: the ports, put together."""
 
+from collections.abc import Mapping
+
 from broker.control import Control
 from broker.engines.memory.control import MemoryControl
 from broker.engines.memory.limits import MemoryLimits
@@ -39,6 +41,10 @@ class MemoryEngine:
         self.control = MemoryControl()
         self.limits = self._limits
         self.revocation = self._revocation
+
+    def gauges(self) -> Mapping[str, int]:
+        """Streams, and channels with subscribers."""
+        return {"streams": self._streams.held, "topics": self._streams.subscribed}
 
     async def start(self) -> None:
         """Nothing needs to be opened."""

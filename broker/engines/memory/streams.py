@@ -93,6 +93,16 @@ class Streams:
         self._answers: dict[tuple[str, str], tuple[float, Published]] = {}
         self._answer_ends: Deadlines[tuple[str, str]] = Deadlines()
 
+    @property
+    def held(self) -> int:
+        """How many streams there are."""
+        return len(self._streams)
+
+    @property
+    def subscribed(self) -> int:
+        """How many channels are brought to this node."""
+        return len(self._subscribed)
+
     def statistics(self) -> StreamStatistics:
         """Count what is held; walks all streams."""
         return StreamStatistics(

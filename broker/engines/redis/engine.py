@@ -1,6 +1,9 @@
 """The engine of a fleet: the ports, put together over one link."""
 
+from collections.abc import Mapping
 from typing import Self
+
+import msgspec
 
 from broker.control import Control
 from broker.engines.redis.address import parse_address
@@ -54,6 +57,10 @@ class RedisEngine:
             SettingsError: The address, or what stands beside it, is wrong.
         """
         return cls(Link(parse_address(settings), settings, clock), clock)
+
+    def gauges(self) -> Mapping[str, int]:
+        """Servers and what is listened to, and what the node shares with its fleet (see the two `…Statistics`)."""
+        return {**msgspec.structs.asdict(self.link.statistics()), **msgspec.structs.asdict(self._fleet.statistics())}
 
     async def start(self) -> None:
         """Connect, and try what will be needed, so that a missing right is told now.
