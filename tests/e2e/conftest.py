@@ -1,17 +1,21 @@
 """Started servers, as a user starts them, and short ways to call their API."""
 
 import asyncio
+import contextlib
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -169,6 +173,102 @@ def filtered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = start(tmp_path_factory.mktemp("filtered"), "--config", str(config), api_key="filtered-api-key")
     yield started
     assert started.stop() == 0
+
+
+class Network:
+    """What lies between clients and a server, on a port of its own; it can be cut, and mended."""
+
+    def __init__(self, server: Server) -> None:
+        self._target = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        self._is_cut = False
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Break every connection, and let no new one through."""
+        self._is_cut = True
+        for connection in tuple(self._open):
+            self._end(connection)
+
+    def mend(self) -> None:
+        self._is_cut = False
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # it was closed
+            while True:
+                near, _ = self._listener.accept()
+                self._open.add(near)
+                if self._is_cut:
+                    self._end(near)
+                    continue
+                far = socket.create_connection(self._target)
+                self._open.add(far)
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # either side has gone
+            while data := one.recv(65536):
+                other.sendall(data)
+        self._end(one)
+        self._end(other)
+
+    def _end(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        self._open.discard(connection)
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def pages() -> Iterator[tuple[str, str]]:
+    """The JavaScript client's page, from two origins."""
+    made = []
+    for _ in range(2):
+        serve = functools.partial(QuietPages, directory=str(Path(__file__).parents[1] / "sdk"))
+        made.append(ThreadingHTTPServer(("127.0.0.1", 0), serve))
+        threading.Thread(target=made[-1].serve_forever, daemon=True).start()
+    one, other = (f"http://127.0.0.1:{server.server_port}" for server in made)
+    yield one, other
+    for server in made:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietPages(SimpleHTTPRequestHandler):
+    """Serves files, and does not write about it."""
+
+    def log_message(self, format: str, *values: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def everywhere(tmp_path_factory: pytest.TempPathFactory, pages: tuple[str, str]) -> Iterator[Server]:
+    """A server for all that the JavaScript client can do; pages of the first origin may use it."""
+    config = Path(__file__).with_name("clients.toml")
+    started = start(
+        tmp_path_factory.mktemp("everywhere"),
+        "--config",
+        str(config),
+        api_key="clients-api-key",
+        HELIOGRAPH_CLIENT__ALLOWED_ORIGINS=json.dumps([pages[0]]),
+    )
+    yield started
+    assert started.stop() == 0
+
+
+@pytest.fixture
+def network(everywhere: Server) -> Iterator[Network]:
+    """The way to that server."""
+    made = Network(everywhere)
+    yield made
+    made.close()
 
 
 @pytest.fixture
