@@ -14,7 +14,7 @@ __all__ = ["ConsumerSettings", "OutboxSettings", "StreamSettings"]
 class OutboxSettings(Section):
     dsn: SecretStr = Field(SecretStr(""), description="Database of the outbox table: postgresql://…; empty means store.url.")
     outbox_table_name: str = Field(
-        "heliograph_outbox", min_length=1, description="The table, or schema.table; `heliograph db outbox` prints how to make it."
+        "heliograph_outbox", min_length=1, description="Table, or schema.table; `heliograph db outbox` prints how to make it."
     )
 
 

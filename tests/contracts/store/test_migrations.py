@@ -50,6 +50,16 @@ async def test_an_upgrade_lets_a_start_go_on_that_must_not_migrate(store_url: st
     await store.close()
 
 
+@pytest.mark.skipif(NEEDED == "0001", reason="there is no older revision yet")
+async def test_an_older_database_is_refused_where_a_start_must_not_migrate(store_url: str, clock: ManualClock) -> None:
+    await upgrade_store(store_url)
+    await execute(store_url, "UPDATE alembic_version SET version_num = '0001'")
+    line = f"stands at revision 0001; this version needs {NEEDED}: run `heliograph db upgrade`"
+    with pytest.raises(BadInput, match=line):
+        await open_store(store_url, clock=clock, settings=NEVER)
+    assert await revisions_of(store_url) == Revisions("0001", NEEDED)
+
+
 async def test_upgrades_at_the_same_time_take_turns(
     store_url: str, together: Callable[..., Awaitable[list[Any]]], engine: str
 ) -> None:
