@@ -81,7 +81,8 @@ TRIES = """async (url) => {
         { transport: "http_stream", endpoint: url + "/connection/http_stream" },
         { transport: "sse", endpoint: url + "/connection/sse" },
     ];
-    const client = new clients.json(endpoints, { emulationEndpoint: url + "/emulation", minReconnectDelay: 1, maxReconnectDelay: 9 });
+    const options = { emulationEndpoint: url + "/emulation", minReconnectDelay: 1, maxReconnectDelay: 9 };
+    const client = new clients.json(endpoints, options);
     const seen = [];
     await new Promise((resolve) => {
         client.on("error", (context) => seen.push(`${context.type} ${context.error.code}`) === 6 && resolve());

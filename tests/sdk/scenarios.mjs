@@ -1,4 +1,5 @@
-// What the official JavaScript client does against a started server, one scenario a name. Run by tests/e2e/test_javascript.py:
+// What the official JavaScript client does against a development server with tokens of the command line, one scenario a name
+// (everywhere.mjs has what does not depend on either). Run by tests/e2e/test_javascript.py:
 //   node scenarios.mjs NAME   with URL, TOKEN (user 42), OTHER_TOKEN (user 43) and CHANNEL in the environment
 import assert from 'node:assert/strict';
 import { Centrifuge } from 'centrifuge';
@@ -29,18 +30,6 @@ async function subscribed(centrifuge, name = channel, options = {}) {
 }
 
 const scenarios = {
-  async connect() {
-    const centrifuge = client();
-    const context = once(centrifuge, 'connected');
-    centrifuge.connect();
-    const { client: id, transport } = await context;
-    assert.equal(id.length, 36);
-    assert.equal(transport, 'websocket');
-    const gone = once(centrifuge, 'disconnected');
-    centrifuge.disconnect();
-    assert.equal((await gone).code, 0);
-  },
-
   async publish_and_receive() {
     const [one, two] = [await connected(), await connected({ token: otherToken })];
     const [sender, receiver] = [await subscribed(one), await subscribed(two)];
@@ -72,41 +61,6 @@ const scenarios = {
     while (got.length < 7) await once(receiver, 'publication');
     assert.deepEqual(got, [0, 1, 2, 3, 4, 5, 6]);
     one.disconnect(); two.disconnect();
-  },
-
-  async presence_join_and_leave() {
-    const [one, two] = [await connected(), await connected({ token: otherToken })];
-    const watcher = await subscribed(one, channel, { joinLeave: true });
-    const joined = new Promise((resolve) => watcher.on('join', (c) => c.info.user === '43' && resolve(c)));
-    const left = new Promise((resolve) => watcher.on('leave', (c) => c.info.user === '43' && resolve(c)));
-    await subscribed(two);
-    await joined;
-    const { clients } = await watcher.presence();
-    assert.deepEqual(Object.values(clients).map((info) => info.user).sort(), ['42', '43']);
-    assert.deepEqual(await watcher.presenceStats(), { numClients: 2, numUsers: 2 });
-    two.disconnect();
-    await left;
-    assert.deepEqual(await watcher.presenceStats(), { numClients: 1, numUsers: 1 });
-    one.disconnect();
-  },
-
-  async history() {
-    const centrifuge = await connected();
-    const subscription = await subscribed(centrifuge);
-    for (let n = 1; n <= 4; n++) await subscription.publish({ n });
-    const newest = await subscription.history({ limit: 2, reverse: true });
-    assert.deepEqual(newest.publications.map((entry) => entry.data.n), [4, 3]);
-    const since = await subscription.history({ limit: 10, since: { offset: 2, epoch: newest.epoch } });
-    assert.deepEqual(since.publications.map((entry) => entry.data.n), [3, 4]);
-    const top = await subscription.history();
-    assert.deepEqual([top.publications.length, top.offset], [0, 4]);
-    centrifuge.disconnect();
-  },
-
-  async rpc() {
-    const centrifuge = await connected();
-    await assert.rejects(centrifuge.rpc('unknown', {}), (error) => error.code === 104 || error.code === 108);
-    centrifuge.disconnect();
   },
 
   async notification_and_ack() {
@@ -146,21 +100,6 @@ const scenarios = {
     centrifuge.disconnect();
   },
 
-  async bad_token() {
-    const centrifuge = client({ token: 'garbage' });
-    const gone = once(centrifuge, 'disconnected');
-    centrifuge.connect();
-    assert.equal((await gone).code, 3500);
-  },
-
-  async unknown_namespace() {
-    const centrifuge = await connected();
-    const subscription = centrifuge.newSubscription('nowhere:channel');
-    const unsubscribed = once(subscription, 'unsubscribed');
-    subscription.subscribe();
-    assert.equal((await unsubscribed).code, 102);
-    centrifuge.disconnect();
-  },
 };
 
 const run = scenarios[process.argv[2]];
