@@ -26,7 +26,6 @@ from broker.notification import (
     Notification,
     NotificationStatus,
     Preference,
-    Provider,
     State,
 )
 
@@ -143,11 +142,11 @@ class Ledger(Protocol):
         quotas: Mapping[Lane, int],
         *,
         lease_until: datetime,
-        paused: frozenset[Provider] = frozenset(),
+        paused: frozenset[str] = frozenset(),
     ) -> Sequence[Step]:
         """Take due steps, at most so many per lane, lanes in order of priority, longest due first.
 
-        Also takes over steps whose lease ran out (their attempt counts as begun). Sends of `paused` providers are left alone,
+        Also takes over steps whose lease ran out (their attempt counts as begun). Sends of `paused` carriers are left alone,
         unless their notification has expired. Steps of one claim never overlap those of another.
         """
 
@@ -164,10 +163,10 @@ class Ledger(Protocol):
     async def release(self, worker: str) -> None:
         """Give all steps of a worker back, due now and without counting their attempts: for a clean end."""
 
-    async def next_due(self, *, paused: frozenset[Provider] = frozenset()) -> datetime | None:
+    async def next_due(self, *, paused: frozenset[str] = frozenset()) -> datetime | None:
         """Tell when the next step is due or its lease runs out; None when there is none.
 
-        Sends of `paused` providers are left out, so that a worker which must leave them alone does not wake for them.
+        Sends of `paused` carriers are left out, so that a worker which must leave them alone does not wake for them.
         """
 
     def on_work(self, wake: Callable[[], None]) -> None:

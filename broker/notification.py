@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "DEFAULT_ROUTES",
     "MAX_USERS",
     "NO_JSON",
     "ROUTES",
@@ -24,6 +25,7 @@ __all__ = [
     "Provider",
     "Route",
     "State",
+    "carrier_of",
 ]
 
 MAX_USERS: Final = 1000
@@ -46,9 +48,13 @@ class Route(StrEnum):
     LIVE = "live"
     PUSH = "push"
     EMAIL = "email"
+    SMS = "sms"
+    WEBHOOK = "webhook"
 
 
-ROUTES: Final = (Route.LIVE, Route.PUSH, Route.EMAIL)
+ROUTES: Final = tuple(Route)
+# What a request that names no routes means; the others cost money or reach machines, so they are asked for by name.
+DEFAULT_ROUTES: Final = (Route.LIVE, Route.PUSH, Route.EMAIL)
 
 
 class Provider(StrEnum):
@@ -58,11 +64,28 @@ class Provider(StrEnum):
     FCM = "fcm"
     WEBPUSH = "webpush"
     EMAIL = "email"
+    SMS = "sms"
+    WEBHOOK = "webhook"
 
     @property
     def route(self) -> Route:
         """The route that this provider serves."""
-        return Route.EMAIL if self is Provider.EMAIL else Route.PUSH
+        return _ROUTE_BY_PROVIDER.get(self, Route.PUSH)
+
+
+_ROUTE_BY_PROVIDER: Final[Mapping[Provider, Route]] = {
+    Provider.EMAIL: Route.EMAIL,
+    Provider.SMS: Route.SMS,
+    Provider.WEBHOOK: Route.WEBHOOK,
+}
+
+
+def carrier_of(provider: Provider, app: str) -> str:
+    """Name who carries deliveries: a provider, or one of its apps as "apns:kiosk".
+
+    Each has a queue, a rate and a breaker of its own, so that one that is away or badly set up harms no other.
+    """
+    return f"{provider.value}:{app}" if app else provider.value
 
 
 class State(StrEnum):
@@ -152,7 +175,8 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """An address of a user: an app installation, a browser's subscription (its JSON as the token), or a mailbox."""
+    """An address of a user: an app installation, a browser's subscription (its JSON as the token), a mailbox, a phone number
+    or where a webhook goes. `app` is one of the apps that the settings list for its provider; empty for the provider's own."""
 
     id: str
     user: str
@@ -162,6 +186,12 @@ class Device(msgspec.Struct, frozen=True):
     registered_at: datetime
     locale: str = ""
     timezone: str = ""
+    app: str = ""
+
+    @property
+    def carrier(self) -> str:
+        """Who carries deliveries to it."""
+        return carrier_of(self.provider, self.app)
 
 
 class Preference(msgspec.Struct, frozen=True):

@@ -16,12 +16,15 @@ _decoder = msgspec.json.Decoder(_Subscription)
 
 
 def masked(device: Device) -> str:
-    """Mask a device's address: a mailbox keeps its domain, a browser's subscription the host of its push service."""
-    if device.provider is not Provider.WEBPUSH:
+    """Mask a device's address: a mailbox keeps its domain, what is called by URL its host; paths may be secrets."""
+    if device.provider is Provider.WEBPUSH:
+        try:
+            endpoint = _decoder.decode(device.token).endpoint
+        except msgspec.DecodeError:
+            return "…"
+    elif device.provider is Provider.WEBHOOK and device.token.startswith("https://"):
+        endpoint = device.token
+    else:
         return mask_address(device.token)
-    try:
-        endpoint = _decoder.decode(device.token).endpoint
-    except msgspec.DecodeError:
-        return "…"
     host = endpoint.partition("://")[2].partition("/")[0]
     return f"{host}/…"

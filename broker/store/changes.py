@@ -119,7 +119,7 @@ class _Book:
             self._leases[key] = None
             self._sends.setdefault(notification.id, set()).add(key)
             self.changes.opened.append(
-                (*key, notification.lane, to_micros(send.due_at), 0, send.device.provider, to_micros(notification.expires_at))
+                (*key, notification.lane, to_micros(send.due_at), 0, send.device.carrier, to_micros(notification.expires_at))
             )
 
     def _put_back(self, key: StepKey, due_at: datetime | None, attempt: int) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, select, update
 
 from broker.ledger import Step, StepKind
-from broker.notification import Device, Entry, Lane, Preference, Provider
+from broker.notification import Device, Entry, Lane, Preference
 from broker.store.bulk import Rows, execute_rows
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
@@ -67,7 +67,7 @@ class Lease(msgspec.Struct, frozen=True):
     until: int
 
 
-def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paused: frozenset[Provider]) -> Sequence[Step]:
+def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paused: frozenset[str]) -> Sequence[Step]:
     """Lease due steps, lanes in order of priority, and load what they need in a query per table."""
     due = [row for lane in sorted(quotas) if quotas[lane] > 0 for row in _due(connection, lease, lane, quotas[lane], paused)]
     if not due:
@@ -88,7 +88,7 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
     return [_step(row, lease, context) for row in due]
 
 
-def _due(connection: Connection, lease: Lease, lane: Lane, quota: int, paused: frozenset[Provider]) -> Sequence[Row[Any]]:
+def _due(connection: Connection, lease: Lease, lane: Lane, quota: int, paused: frozenset[str]) -> Sequence[Row[Any]]:
     asked = {"lane": int(lane), "now": lease.now, "quota": quota}
     if not paused:
         return connection.execute(_DUE, asked).all()

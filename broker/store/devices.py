@@ -20,7 +20,7 @@ from config.clock import Clock
 __all__ = ["SqlDevices"]
 
 _D: Final = DEVICES.c
-_RENEWED: Final = ("user", "platform", "locale", "timezone", "registered_at")
+_RENEWED: Final = ("user", "platform", "locale", "timezone", "app", "registered_at")
 _OTHERS: Final = select(func.count()).where(
     _D.user == bindparam("user"),
     not_(and_(_D.provider == bindparam("provider"), _D.token_digest == bindparam("token_digest"))),
@@ -49,6 +49,7 @@ class SqlDevices:
             "locale": registration.locale,
             "timezone": registration.timezone,
             "registered_at": to_micros(now),
+            "app": registration.app,
         }
         device_id = await self._database.write(lambda connection: _register(connection, row))
         return Device(
@@ -60,6 +61,7 @@ class SqlDevices:
             now,
             registration.locale,
             registration.timezone,
+            registration.app,
         )
 
     async def of_user(self, user: str) -> Sequence[Device]:

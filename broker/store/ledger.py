@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from broker.errors import NotFound
 from broker.ledger import PlanDone, SendDone, Step
-from broker.notification import Accepted, Draft, Lane, NotificationStatus, Provider, State
+from broker.notification import Accepted, Draft, Lane, NotificationStatus, State
 from broker.store import accepting, claiming, ending, idempotency, recording
 from broker.store.changes import Changes
 from broker.store.database import Database
@@ -80,7 +80,7 @@ class SqlLedger:
         quotas: Mapping[Lane, int],
         *,
         lease_until: datetime,
-        paused: frozenset[Provider] = frozenset(),
+        paused: frozenset[str] = frozenset(),
     ) -> Sequence[Step]:
         lease = claiming.Lease(str(self._clock.new_id()), worker, self._now(), to_micros(lease_until))
         return await self._database.write(lambda connection: claiming.claim(connection, lease, quotas, paused))
@@ -98,7 +98,7 @@ class SqlLedger:
         now = self._now()
         await self._database.write(lambda connection: recording.release(connection, worker, now), self._released)
 
-    async def next_due(self, *, paused: frozenset[Provider] = frozenset()) -> datetime | None:
+    async def next_due(self, *, paused: frozenset[str] = frozenset()) -> datetime | None:
         due = await self._database.read(lambda connection: recording.earliest_due(connection, paused))
         return None if due is None else from_micros(due)
 

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, func, not_, select, tuple_, update
 
 from broker.ledger import PlanDone, SendDone, Step
-from broker.notification import Lane, Provider
+from broker.notification import Lane
 from broker.store.bulk import Rows, execute_rows, insert_rows
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
@@ -113,7 +113,7 @@ def give_all_back(connection: Connection, now: int) -> None:
     connection.execute(_GIVE_ALL_BACK, {"now": now})
 
 
-def earliest_due(connection: Connection, paused: frozenset[Provider]) -> int | None:
+def earliest_due(connection: Connection, paused: frozenset[str]) -> int | None:
     """Tell when the next step is due or its lease runs out, a look into the index per lane."""
     query = _EARLIEST
     if paused:

@@ -109,6 +109,7 @@ def device_from(row: Row[Any]) -> Device:
         from_micros(row.registered_at),
         row.locale,
         row.timezone,
+        row.app,
     )
 
 

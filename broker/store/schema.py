@@ -6,8 +6,8 @@ timelines. Moments are microseconds since 1970 (`moments.py`).
 A step is known by its notification and its device; the plan step has the empty device. The primary key thus finds all steps
 of a notification, and holds that it has one plan. `due_at` is when a step may be claimed: a claim moves it to the end of the
 lease, so that a lease that runs out and a step that falls due are one and the same condition, on one index. It is NULL while
-a plan rests. `provider` (empty for a plan) and `expires_at` stand here so that a claim need not look elsewhere to pass a row
-over.
+a plan rests. `provider` (the carrier, such as `apns` or `apns:kiosk`; empty for a plan) and `expires_at` stand here so that a
+claim need not look elsewhere to pass a row over.
 """
 
 from typing import Final
@@ -95,6 +95,7 @@ DEVICES: Final = Table(
     Column("locale", _TEXT, nullable=False),
     Column("timezone", _TEXT, nullable=False),
     Column("registered_at", BigInteger, nullable=False),
+    Column("app", _TEXT, nullable=False, server_default=""),
     Index("devices_by_address", "provider", "token_digest", unique=True),
     Index("devices_by_user", "user"),
 )

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from broker.errors import BadInput
-from broker.notification import LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Lane, Route
+from broker.notification import DEFAULT_ROUTES, LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Lane, Route
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
 from gateway.payloads import is_nested_too_deep
@@ -117,7 +117,7 @@ def _data(data: Raw) -> Raw:
 
 def _routes(routes: list[str] | UnsetType) -> tuple[Route, ...]:
     if isinstance(routes, UnsetType):
-        return ROUTES
+        return DEFAULT_ROUTES
     if not routes:
         raise BadInput("routes", "must hold at least one route")
     for index, route in enumerate(routes):

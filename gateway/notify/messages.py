@@ -52,7 +52,8 @@ class NotifyRequest(_Request):
     category: Annotated[str, Meta(description="Kind of notification, which users may switch off; such as `orders`.")] = ""
     priority: Annotated[str, Meta(description="`critical`, `high`, `normal` or `bulk`: the lane it travels in.")] = "normal"
     routes: Annotated[
-        list[str] | UnsetType, Meta(description="Ways to try: `live`, `push`, `email`; all of them if left out.")
+        list[str] | UnsetType,
+        Meta(description="Ways to try, in order: `live`, `push`, `email`, `sms`, `webhook`; the first three if left out."),
     ] = UNSET
     ack_wait_s: Annotated[float | UnsetType, Meta(description="Seconds that a connected user has to ack before a push.")] = (
         UNSET
@@ -144,12 +145,15 @@ class StatusResult(msgspec.Struct):
 class DeviceRegisterRequest(_Request):
     """An address. For webpush the token is the browser's subscription, as an object or as its JSON text."""
 
-    provider: Annotated[str, Meta(description="`apns`, `fcm`, `webpush` or `email`.")]
-    token: Annotated[Any, Meta(description="What the provider knows the device by; a mail address for `email`.")]
+    provider: Annotated[str, Meta(description="`apns`, `fcm`, `webpush`, `email`, `sms` or `webhook`.")]
+    token: Annotated[
+        Any, Meta(description="What the provider knows it by; an address for `email`, a number like `+15005550006` for `sms`.")
+    ]
     user: _User = ""
-    platform: Annotated[str, Meta(description="`ios`, `android`, `web` or `email`; by the provider if left out.")] = ""
+    platform: Annotated[str, Meta(description="Such as `ios`, `android`, `web`; by the provider if left out.")] = ""
     locale: Annotated[str, Meta(description="Language, such as `de` or `pt-BR`.")] = ""
     timezone: Annotated[str, Meta(description="IANA name, such as `Europe/Berlin`.")] = ""
+    app: Annotated[str, Meta(description="Which of the provider's apps in the settings; its own if left out.")] = ""
 
 
 class DeviceRegisterResult(msgspec.Struct):
@@ -163,7 +167,7 @@ class DeviceFilterItem(_Request):
 
     ids: _DeviceIds = []
     users: _Users = []
-    providers: Annotated[list[str], Meta(description="Providers: `apns`, `fcm`, `webpush`, `email`.")] = []
+    providers: Annotated[list[str], Meta(description="Providers: `apns`, `fcm`, `webpush`, `email`, `sms`, `webhook`.")] = []
     platforms: Annotated[list[str], Meta(description="Platforms, such as `ios`.")] = []
 
 
@@ -188,6 +192,7 @@ class DeviceItem(msgspec.Struct):
     timezone: str
     token: str
     registered_at: float
+    app: str | UnsetType = UNSET
 
 
 class DeviceListResult(msgspec.Struct, omit_defaults=True):
@@ -211,7 +216,7 @@ class PreferenceItem(_Request):
     """One word on a category and a route, "*" for all."""
 
     category: _Category
-    route: Annotated[str, Meta(description="`live`, `push`, `email`; `*` for all.")]
+    route: Annotated[str, Meta(description="`live`, `push`, `email`, `sms`, `webhook`; `*` for all.")]
     enabled: bool
 
 

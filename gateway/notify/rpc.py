@@ -1,11 +1,12 @@
 """The notification methods over RPC: for the connected user, and for nobody else."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from broker.errors import BadInput
+from broker.notification import Provider
 from gateway.api.call import explain
 from gateway.commands.rpc import RpcMethod
 from gateway.notify.messages import (
@@ -21,6 +22,9 @@ from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
 
 __all__ = ["rpc_methods"]
+
+# Every message to a number costs money, and a webhook goes wherever its address says: a client's word is not enough.
+_OF_BACKENDS: Final = frozenset({Provider.SMS, Provider.WEBHOOK})
 
 
 def rpc_methods(service: NotificationService) -> Mapping[str, RpcMethod]:
@@ -49,6 +53,8 @@ def _method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awaitabl
             raise ClientError(errors.BAD_REQUEST, "data must be a JSON object") from None
         if request.user:  # type: ignore[attr-defined]  # every request here has it
             raise BadInput("user", "must not be given: it is the connected one")
+        if isinstance(request, DeviceRegisterRequest) and request.provider in _OF_BACKENDS:
+            raise BadInput("provider", f"{request.provider} must be registered by the backend, over the API")
         return msgspec.json.encode(await handle(msgspec.structs.replace(request, user=user)))
 
     return call

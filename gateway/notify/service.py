@@ -76,7 +76,7 @@ class NotificationService:
     async def device_register(self, request: DeviceRegisterRequest) -> DeviceRegisterResult:
         """Keep an address."""
         registration = check_registration(
-            request.user, request.provider, request.token, request.platform, request.locale, request.timezone
+            request.user, request.provider, request.token, request.platform, request.locale, request.timezone, request.app
         )
         device = await self._devices.register(registration)
         return DeviceRegisterResult(device.id)
@@ -162,6 +162,7 @@ def _device(device: Device) -> DeviceItem:
         timezone=device.timezone,
         token=mask_address(token),
         registered_at=device.registered_at.timestamp(),
+        app=device.app or UNSET,
     )
 
 

@@ -47,6 +47,9 @@ def refusal(provider: str, token: object, **more: Any) -> BadInput:
         ("fcm", FCM_TOKEN, "android"),
         ("webpush", subscription(), "web"),
         ("email", "ann@example.org", "email"),
+        ("sms", "+4915112345678", "phone"),
+        ("webhook", "https://hooks.example.org/T1/secret", "webhook"),
+        ("webhook", "pager-of-ann", "webhook"),
     ],
 )
 def test_the_platform_follows_from_the_provider_unless_told(provider, token, platform):
@@ -55,8 +58,8 @@ def test_the_platform_follows_from_the_provider_unless_told(provider, token, pla
 
 
 def test_everything_said_is_in_the_registration():
-    registration = check_registration("42", "fcm", FCM_TOKEN, "tablet", "de-DE", "Europe/Berlin")
-    assert registration == Registration("42", Provider.FCM, FCM_TOKEN, "tablet", "de-DE", "Europe/Berlin")
+    registration = check_registration("42", "fcm", FCM_TOKEN, "tablet", "de-DE", "Europe/Berlin", "kiosk")
+    assert registration == Registration("42", Provider.FCM, FCM_TOKEN, "tablet", "de-DE", "Europe/Berlin", "kiosk")
 
 
 def test_a_device_has_a_user():
@@ -65,11 +68,11 @@ def test_a_device_has_a_user():
     assert raised.value.field == "user"
 
 
-@pytest.mark.parametrize("provider", ["", "APNS", "sms", "fcm "])
+@pytest.mark.parametrize("provider", ["", "APNS", "fax", "fcm "])
 def test_an_unknown_provider_is_refused_with_the_known_ones(provider):
     error = refusal(provider, "x")
     assert error.field == "provider"
-    assert "apns, fcm, webpush, email" in error.rule
+    assert "apns, fcm, webpush, email, sms, webhook" in error.rule
 
 
 @pytest.mark.parametrize(("field", "limit"), [("platform", 32), ("locale", 35), ("timezone", 64)])
@@ -326,3 +329,54 @@ def test_garbage_is_taken_or_refused_and_nothing_else(user, provider, token, pla
         assert registration.provider == provider
         assert registration.platform
         assert registration.token.isascii()
+
+
+# Phones, webhooks, apps
+
+
+@pytest.mark.parametrize("number", ["+1234567", "+4915112345678", "+123456789012345"])
+def test_numbers_in_e164_pass(number):
+    assert check_registration("42", "sms", number).token == number
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "",
+        "4915112345678",
+        "+0915112345678",
+        "+123456",
+        "+1234567890123456",
+        "+49 151 12345678",
+        "+49151\n12345678",
+        "+٤٩١٥١١٢٣",
+        "0049151123456",
+    ],
+)
+def test_whatever_else_is_no_number(number):
+    assert refusal("sms", number).field == "token"
+    assert "E.164" in refusal("sms", number).rule
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://hooks.example.org/a",
+        "https://",
+        "https://ann@hooks.example.org/",
+        "https://hooks.example.org/#a",
+        "https://hooks.example.org:port/",
+        "https://hooks.example.org/\nHost: x",
+        "ftp://hooks.example.org/",
+        "pager of ann",
+        "",
+        "x" * 256,
+    ],
+)
+def test_a_webhook_is_a_name_or_a_plain_https_address(address):
+    assert refusal("webhook", address).field == "token"
+
+
+@pytest.mark.parametrize("app", ["x" * 65, "a b", "a:b", "a/b", "\n"])
+def test_the_name_of_an_app_is_plain(app):
+    assert refusal("fcm", FCM_TOKEN, app=app).field == "app"

@@ -29,10 +29,10 @@ def test_at_least_one_is_needed():
     [
         (Preference("", "push", enabled=True), "category", "1 to 64 characters"),
         (Preference("x" * 65, "push", enabled=True), "category", "1 to 64 characters"),
-        (Preference("news", "", enabled=True), "route", "live, push, email"),
-        (Preference("news", "sms", enabled=True), "route", "live, push, email"),
-        (Preference("news", "PUSH", enabled=True), "route", "live, push, email"),
-        (Preference("news", "apns", enabled=True), "route", "live, push, email"),
+        (Preference("news", "", enabled=True), "route", "live, push, email, sms, webhook"),
+        (Preference("news", "fax", enabled=True), "route", "live, push, email, sms, webhook"),
+        (Preference("news", "PUSH", enabled=True), "route", "live, push, email, sms, webhook"),
+        (Preference("news", "apns", enabled=True), "route", "live, push, email, sms, webhook"),
     ],
 )
 @pytest.mark.parametrize("index", [0, 2])

@@ -41,6 +41,8 @@ TOKENS = {
     Provider.FCM: "fcm-token-0123456789",
     Provider.WEBPUSH: '{"endpoint":"https://updates.push.services.mozilla.com/wpush/v2/secret","keys":{}}',
     Provider.EMAIL: "ann@example.org",
+    Provider.SMS: "+4915112345678",
+    Provider.WEBHOOK: "https://hooks.example.org/T1/secret",
 }
 
 

@@ -14,6 +14,9 @@ from pushers.addresses import masked
         (Provider.WEBPUSH, '{"endpoint":"https://push.example/x/secret","keys":{"auth":"k"}}', "push.example/…"),
         (Provider.WEBPUSH, '{"endpoint":"https://push.example:444/x"}', "push.example:444/…"),
         (Provider.WEBPUSH, "no json", "…"),
+        (Provider.WEBHOOK, "https://hooks.example/T1/secret", "hooks.example/…"),
+        (Provider.WEBHOOK, "pager-of-ann", "page…"),
+        (Provider.SMS, "+4915112345678", "+491…"),
     ],
 )
 def test_enough_to_recognise_too_little_to_use(device, provider, token, shown):

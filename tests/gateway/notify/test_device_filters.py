@@ -104,7 +104,7 @@ async def test_ids_and_users_both_have_to_fit(desk, ids):
         ("device_list", {}, "user"),
         ("device_list", {"user": "42", "filter": {"users": ["42"]}}, "filter.users"),
         ("device_list", {"filter": {"users": [""]}}, "filter.users"),
-        ("device_list", {"filter": {"providers": ["sms"]}}, "filter.providers"),
+        ("device_list", {"filter": {"providers": ["fax"]}}, "filter.providers"),
         ("device_list", {"filter": {"topics": ["a"]}}, "filter.topics"),
         ("device_list", {**ALL, "limit": -1}, "limit"),
         ("device_list", {**ALL, "limit": 1001}, "limit"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from broker.errors import BadInput
-from broker.notification import ROUTES, Lane, Route
+from broker.notification import DEFAULT_ROUTES, Lane, Route
 from config.settings import NotificationSettings
 from gateway.notify.draft import draft_of
 from gateway.notify.messages import NotifyRequest
@@ -26,7 +26,7 @@ def test_defaults_are_filled_in():
     made = draft()
     assert made.users == ("42",)
     assert made.lane is Lane.NORMAL
-    assert made.routes == ROUTES
+    assert made.routes == DEFAULT_ROUTES
     assert (made.ack_wait_s, made.push_wait_s, made.ttl_s) == (5, 30, 86400)
     assert made.correlation_id == "trace"
     assert msgspec.json.encode(made.content) == b'{"title":"Hello"}'
@@ -99,8 +99,8 @@ REFUSED = [
     ({"data": Raw(b'{"a":"\xff"}')}, "data", "must be UTF-8"),
     ({"data": Raw(b'{"a":' + b"[" * 900 + b"]" * 900 + b"}")}, "data", "is nested too deep"),
     ({"routes": []}, "routes", "must hold at least one route"),
-    ({"routes": ["live", "sms"]}, "routes[1]", "must be one of live, push, email"),
-    ({"routes": ["*"]}, "routes[0]", "must be one of live, push, email"),
+    ({"routes": ["live", "fax"]}, "routes[1]", "must be one of live, push, email, sms, webhook"),
+    ({"routes": ["*"]}, "routes[0]", "must be one of live, push, email, sms, webhook"),
     ({"routes": ["push", "push"]}, "routes", "must not name a route twice"),
     *(
         ({field: value}, field, f"must be from 0 to {MONTH_S} seconds")

@@ -42,7 +42,7 @@ WRONG = [
     (b'{"user":"42","title":"x","ttl_s":-1}', "ttl_s: must be from 0 to 2592000 seconds"),
     (b'{"user":"42","title":"x","priority":"urgent"}', "priority: must be one of critical, high, normal, bulk"),
     (b'{"user":"42","title":"x","routes":"live"}', "routes: must be a list"),
-    (b'{"user":"42","title":"x","routes":["sms"]}', "routes[0]: must be one of live, push, email"),
+    (b'{"user":"42","title":"x","routes":["fax"]}', "routes[0]: must be one of live, push, email, sms, webhook"),
     (b'{"user":"42","title":"x","data":[1]}', "data: must be a JSON object"),
     (b'{"user":"42"}', "title: one of title, body and data must not be empty"),
     (b'{"title":"x"}', "user: exactly one of user and users must be given"),
@@ -233,7 +233,7 @@ REGISTER = {"user": "42", "provider": "fcm", "token": FCM}
     ("request_", "field"),
     [
         ({"provider": "fcm", "token": FCM}, "user"),
-        ({**REGISTER, "provider": "sms"}, "provider"),
+        ({**REGISTER, "provider": "fax"}, "provider"),
         ({**REGISTER, "token": "two words"}, "token"),
         ({**REGISTER, "token": ""}, "token"),
         ({**REGISTER, "token": 5}, "token"),
@@ -301,8 +301,8 @@ WORD = {"category": "chat", "route": "push", "enabled": True}
 @pytest.mark.parametrize(
     ("preferences", "message"),
     [
-        ([WORD, {**WORD, "route": "sms"}], "preferences[1].route: must be one of live, push, email or * for all"),
-        ([{**WORD, "route": ""}], "preferences[0].route: must be one of live, push, email or * for all"),
+        ([WORD, {**WORD, "route": "fax"}], "preferences[1].route: must be one of live, push, email, sms, webhook or * for all"),
+        ([{**WORD, "route": ""}], "preferences[0].route: must be one of live, push, email, sms, webhook or * for all"),
         ([{**WORD, "category": ""}], 'preferences[0].category: must be 1 to 64 characters, or "*" for all'),
         ([{**WORD, "category": "x" * 65}], 'preferences[0].category: must be 1 to 64 characters, or "*" for all'),
         ([{**WORD, "enabled": 1}], "preferences[0].enabled: must be true or false"),

@@ -116,8 +116,9 @@ async def test_wrong_values_name_field_and_rule(desk):
     reply = await desk.rpc(client, "devices.register", provider="email", token="nobody")
     message = "bad request: token: must be one mail address, ASCII, at most 254 characters"
     assert reply == {"error": {"code": 107, "message": message}}
-    reply = await desk.rpc(client, "preferences.set", preferences=[{"category": "*", "route": "sms", "enabled": True}])
-    assert reply["error"]["message"] == "bad request: preferences[0].route: must be one of live, push, email or * for all"
+    reply = await desk.rpc(client, "preferences.set", preferences=[{"category": "*", "route": "fax", "enabled": True}])
+    rule = "must be one of live, push, email, sms, webhook or * for all"
+    assert reply["error"]["message"] == f"bad request: preferences[0].route: {rule}"
 
 
 async def test_anonymous_clients_have_no_notifications(desk):
