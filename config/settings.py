@@ -106,7 +106,7 @@ class SubscriptionTokenSettings(TokenSettings):
 class PersonalChannelSettings(_Section):
     enabled: bool = Field(True, description="Subscribe every known user to `#user`, where notifications arrive live.")
     personal_channel_namespace: str = Field("", description="Namespace of the personal channel.")
-    single_connection: bool = Field(False, description="Keep only the newest connection of a user.")
+    single_connection: bool = Field(False, description="Keep only the newest connection of a user, on all nodes.")
 
 
 class ClientProxySettings(_Section):

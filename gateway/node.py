@@ -118,7 +118,9 @@ class Node:
         self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self._withdrawal, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
         self.entrances.heal_with(self.positions.heal)
-        self._arrival = Arrival(client, self.hub, engine.users, self.entrances, self.expiry, self._pings, self.tasks, clock)
+        self._arrival = Arrival(
+            client, self.hub, engine.users, engine.control, self.entrances, self.expiry, self._pings, self.tasks, clock
+        )
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._terms = Terms(
             handlers=self._make_handlers(),

@@ -1,5 +1,6 @@
 """What a client's coming and going means for the node: its limits, its indexes, its duties."""
 
+from broker.control import Control, Disconnect, Selector
 from broker.presence import UserPresence
 from config.clock import Clock
 from config.settings import ClientSettings
@@ -26,13 +27,14 @@ class Arrival:
         settings: ClientSettings,
         hub: Hub,
         users: UserPresence,
+        control: Control,
         entrances: Entrances,
         expiry: Expiry,
         pings: PingRing | None,
         tasks: Tasks,
         clock: Clock,
     ) -> None:
-        self._settings, self._hub, self._users = settings, hub, users
+        self._settings, self._hub, self._users, self._control = settings, hub, users, control
         self._entrances, self._expiry, self._pings = entrances, expiry, pings
         self._tasks, self._clock = tasks, clock
         self._best_effort = BestEffort()
@@ -48,9 +50,18 @@ class Arrival:
             raise DisconnectClient(disconnects.CONNECTION_LIMIT)
 
     async def register(self, client: Client) -> None:
-        """Tell the fleet that the user is connected; before the reply, so that whoever has it can be found."""
-        if client.user:
-            await self._users.connected(client.user, client.id)
+        """Tell the fleet that the user is connected; before the reply, so that whoever has it can be found.
+
+        Raises:
+            EngineUnavailable: It is unknown whether the fleet knows.
+        """
+        if not client.user:
+            return
+        await self._users.connected(client.user, client.id)
+        if self._keeps_newest_only:
+            # Before it is let in, so that two that come to different nodes at once hardly ever drive each other out.
+            reason = disconnects.CONNECTION_LIMIT
+            await self._control.send(Disconnect(Selector(client.user), reason.code, reason.reason, (client.id,)))
 
     async def unregister(self, client: Client) -> None:
         """Take that back."""
@@ -61,11 +72,10 @@ class Arrival:
         """Make it one of the node's clients. Synchronous, right before its reply."""
         client.move(Event.ACCEPTED)
         client.connected_at = self._clock.monotonic()
-        older = self._hub.find(client.user) if client.user else []
+        older = self._hub.find(client.user) if client.user and self._keeps_newest_only else []
         self._hub.add(client)
-        if self._settings.subscribe_to_user_personal_channel.single_connection:
-            for other in older:
-                other.disconnect(disconnects.CONNECTION_LIMIT)
+        for other in older:
+            other.disconnect(disconnects.CONNECTION_LIMIT)
 
     def watch(self, client: Client) -> None:
         """Begin its periodic duties, after its reply."""
@@ -83,6 +93,11 @@ class Arrival:
         held = self._entrances.leave_all(client)
         if held or (was_in and client.user):
             self._tasks.run(self._clean_up(client, held, was_in), "client.clean_up")
+
+    @property
+    def _keeps_newest_only(self) -> bool:
+        """Whether only the newest connection of a user stays."""
+        return self._settings.subscribe_to_user_personal_channel.single_connection
 
     async def _clean_up(self, client: Client, held: list[Subscription], was_in: bool) -> None:
         if was_in:

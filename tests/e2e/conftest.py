@@ -289,13 +289,16 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @dataclass
 class Fleet:
-    """Two gateways, a pusher and simulators of the providers, over a real Valkey and a real PostgreSQL."""
+    """Two gateways, a pusher and simulators of the providers, over a real Valkey and a real PostgreSQL.
+
+    `start` adds a process: "gateway-…" or "pusher-…" after its role, and settings of its own from the environment.
+    """
 
     one: Server
     two: Server
     pusher: Server
     control_url: str
-    start_pusher: Callable[[], Server]
+    start: Callable[..., Server]
 
     def token(self, user: str, **claims: Any) -> str:
         now = int(time.time())
@@ -329,14 +332,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer, postgr
         config = directory / "fleet.toml"
         config.write_text(Path(__file__).with_name("fleet.toml").read_text() + providers)
 
-        def start_one(name: str) -> Server:
-            role = "pusher" if name.startswith("pusher") else "gateway"
-            started.append(start(directory / name, "--config", str(config), role=role, api_key=FLEET_KEY, **environ))
+        def start_one(name: str, **more: str) -> Server:
+            arguments = ("--config", str(config))
+            role = name.partition("-")[0]
+            started.append(start(directory / name, *arguments, role=role, api_key=FLEET_KEY, **{**environ, **more}))
             return started[-1]
 
         try:
-            one, two, pusher = pool.map(start_one, ("one", "two", "pusher"))
-            yield Fleet(one, two, pusher, control_url, lambda: start_one("pusher-two"))
+            one, two, pusher = pool.map(start_one, ("gateway-one", "gateway-two", "pusher-one"))
+            yield Fleet(one, two, pusher, control_url, start_one)
         finally:
             list(pool.map(end, started))
 

@@ -50,6 +50,14 @@ async def test_disconnect_keeps_whom_it_is_told_to(fleet, on_two, wire, user):
     assert "history" in await other.ask(history={"channel": fresh("still-here")})
 
 
+async def test_only_the_newest_connection_stays_where_that_is_wanted(fleet, on_two, wire, user):
+    setting = "HELIOGRAPH_CLIENT__SUBSCRIBE_TO_USER_PERSONAL_CHANNEL__SINGLE_CONNECTION"
+    three = fleet.start("gateway-three", **{setting: "true"})
+    newest = await wire(three, token=fleet.token(user))
+    assert await on_two.closed() == 3504
+    assert list(fleet.one.call("connections", user=user)["connections"]) == [newest.id]
+
+
 async def test_subscribe_and_unsubscribe(fleet, on_two, user):
     channel = fresh("given")
     fleet.one.call("subscribe", user=user, channel=channel, data={"k": 1})

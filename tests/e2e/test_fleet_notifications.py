@@ -96,7 +96,7 @@ async def test_a_rate_holds_for_all_pushers_together(fleet, user):
         assert (await fleet.one.settled(entry))["state"] == "exhausted"
     fleet.pusher.process.send_signal(signal.SIGSTOP)
     try:
-        fleet.start_pusher()
+        fleet.start("pusher-two")
         late = fleet.one.notify(user, title="Tide", push_wait_s=0, ttl_s=1)
         assert (await fleet.one.settled(late))["state"] == "expired"
     finally:
