@@ -111,14 +111,11 @@ async def test_presence_joins_and_leaves_are_seen_across_nodes(fleet, join):
 
 async def test_info_lists_both_nodes_with_what_each_holds(fleet, join):
     await join(fleet.two, "ann", fresh())
-    listed = [fleet.one.call("info")["nodes"], fleet.two.call("info")["nodes"]]
-    names = {node.url.rpartition("/")[2] for node in (fleet.one, fleet.two)}
-    for nodes in listed:
-        assert {node["name"] for node in nodes} == names
-    assert {node["uid"] for node in listed[0]} == {node["uid"] for node in listed[1]}
-    assert {node["process"]["pid"] for node in listed[0]} == {fleet.one.process.pid, fleet.two.process.pid}
-    clients = {node["process"]["pid"]: node["num_clients"] for node in listed[0]}
-    assert clients[fleet.two.process.pid] >= 1
+    both = {node.url.rpartition("/")[2]: node.process.pid for node in (fleet.one, fleet.two)}
+    for asked in (fleet.one, fleet.two):
+        nodes = {node["name"]: node for node in asked.call("info")["nodes"]}
+        assert {name: nodes[name]["process"]["pid"] for name in both} == both
+        assert nodes[fleet.two.url.rpartition("/")[2]]["num_clients"] >= 1
 
 
 async def test_channels_and_connections_count_both_nodes(fleet, join):

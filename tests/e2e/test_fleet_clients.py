@@ -107,7 +107,6 @@ async def test_python_publishes_to_the_other_node_and_recovers_there(fleet, subs
     assert (await received.until("subscribed")).recovered is True
     assert [(await received.until("publication")).pub.data["n"] for _ in range(3)] == [1, 2, 3]
     (presence,) = [info for info in (await sender.presence()).clients.values() if info.user == "bob"]
-    assert fleet.one.call("info")["nodes"]
     assert presence.client in fleet.one.call("presence", channel=sender.channel)["presence"]
 
 
@@ -124,4 +123,5 @@ async def test_cent_calls_one_node_about_the_other(fleet, subscribe, channel):
     assert [entry.data for entry in history.publications] == [{"n": 1}, {"n": 2}]
     assert api.presence_stats(cent.PresenceStatsRequest(channel=channel)).num_clients == 1
     assert api.channels(cent.ChannelsRequest(pattern=channel)).channels[channel].num_clients == 1
-    assert len(api.info(cent.InfoRequest()).nodes) == 2
+    names = {node.name for node in api.info(cent.InfoRequest()).nodes}
+    assert names >= {node.url.rpartition("/")[2] for node in (fleet.one, fleet.two)}
