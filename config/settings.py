@@ -14,6 +14,16 @@ from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSetti
 from config.consumer_settings import ConsumerSettings
 from config.durations import Duration
 from config.operation_settings import DeletionGuardSettings
+from config.provider_settings import (
+    ApnsSettings,
+    EmailSettings,
+    FcmSettings,
+    ProviderLimits,
+    ProvidersSettings,
+    SmsSettings,
+    WebhookSettings,
+    WebPushSettings,
+)
 from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
 from config.section import Section as _Section
 
@@ -27,11 +37,14 @@ __all__ = [
     "NamespaceSettings",
     "NotificationSettings",
     "ProviderLimits",
+    "ProvidersSettings",
     "RpcSettings",
     "Settings",
+    "SmsSettings",
     "StoreSettings",
     "TokenSettings",
     "WebPushSettings",
+    "WebhookSettings",
 ]
 
 
@@ -379,80 +392,6 @@ class NotificationSettings(_Section):
     retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
     retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
-
-
-class ProviderLimits(_Section):
-    """Limits that every provider has; one lane per provider."""
-
-    rate_per_s: float = Field(0.0, ge=0, description="Most calls per second; 0 sets no limit.")
-    burst: int = Field(100, ge=1, description="Calls that may come at once under rate_per_s.")
-    timeout: Duration = Field(10.0, description="Longest time for one call.")
-
-
-class ApnsSettings(ProviderLimits):
-    url: str = Field("https://api.push.apple.com", description="Apple's host, its sandbox or a simulator.")
-    team_id: str = Field("", description="Apple developer team.")
-    key_id: str = Field("", description="Id of the .p8 key.")
-    private_key: SecretStr = Field(SecretStr(""), description="PEM of the .p8 key.")
-    topic: str = Field("", description="Bundle id of the app.")
-    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
-
-    @property
-    def is_configured(self) -> bool:
-        return bool(self.team_id and self.key_id and self.private_key.get_secret_value() and self.topic)
-
-
-class FcmSettings(ProviderLimits):
-    url: str = Field("https://fcm.googleapis.com", description="Google's host or a simulator.")
-    service_account: SecretStr = Field(SecretStr(""), description="The service account's JSON, or a path to it.")
-    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
-
-    @property
-    def is_configured(self) -> bool:
-        return bool(self.service_account.get_secret_value())
-
-
-class WebPushSettings(ProviderLimits):
-    vapid_private_key: SecretStr = Field(SecretStr(""), description="PEM of the P-256 key; its public half is shared.")
-    subject: str = Field("", description="mailto: or https: address of whoever is responsible.")
-    allowed_hosts: tuple[str, ...] = Field(
-        (
-            "fcm.googleapis.com",
-            "jmt17.google.com",
-            "updates.push.services.mozilla.com",
-            "push.services.mozilla.com",
-            "push.apple.com",
-            "notify.windows.com",
-        ),
-        description='Push services that subscriptions may name, with their subdomains; "*" allows any public host.',
-    )
-    connect_to: str = Field("", description="host:port that stands for every push service: simulators only.")
-    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
-
-    @property
-    def is_configured(self) -> bool:
-        return bool(self.vapid_private_key.get_secret_value() and self.subject)
-
-
-class EmailSettings(ProviderLimits):
-    url: str = Field("", description="smtp://host:587 (STARTTLS), smtps://host:465, or smtp+plain:// for a simulator.")
-    username: str = Field("", description="Login at the relay; empty for none.")
-    password: SecretStr = Field(SecretStr(""), description="Password at the relay.")
-    sender: str = Field("", description="Address that mail comes from.")
-    sender_name: str = Field("", description="Name that mail comes from.")
-    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
-    connections: int = Field(8, ge=1, le=100, description="Connections to the relay at once.")
-
-    @property
-    def is_configured(self) -> bool:
-        return bool(self.url and self.sender)
-
-
-class ProvidersSettings(_Section):
-    apns: ApnsSettings = ApnsSettings()
-    fcm: FcmSettings = FcmSettings()
-    webpush: WebPushSettings = WebPushSettings()
-    email: EmailSettings = EmailSettings()
 
 
 class Settings(_Section):
