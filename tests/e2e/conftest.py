@@ -166,15 +166,6 @@ def conformance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert started.stop() == 0
 
 
-@pytest.fixture(scope="session")
-def filtered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose channels know filters by tags and deltas, over every transport of the official clients."""
-    config = Path(__file__).with_name("filtered.toml")
-    started = start(tmp_path_factory.mktemp("filtered"), "--config", str(config), api_key="filtered-api-key")
-    yield started
-    assert started.stop() == 0
-
-
 class Network:
     """What lies between clients and a server, on a port of its own; it can be cut, and mended."""
 
@@ -250,7 +241,7 @@ class QuietPages(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def everywhere(tmp_path_factory: pytest.TempPathFactory, pages: tuple[str, str]) -> Iterator[Server]:
-    """A server for all that the JavaScript client can do; pages of the first origin may use it."""
+    """A server for all that the official clients can do; pages of the first origin may use it."""
     config = Path(__file__).with_name("clients.toml")
     started = start(
         tmp_path_factory.mktemp("everywhere"),

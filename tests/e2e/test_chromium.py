@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 TRANSPORTS = ("websocket", "protobuf_websocket", "http_stream", "protobuf_http_stream", "sse")
-SECRET = "secret of the tests of the JavaScript client"
+SECRET = "secret of the tests of the official clients"
 
 pytestmark = [pytest.mark.sdk, pytest.mark.browser]
 

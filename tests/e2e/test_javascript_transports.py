@@ -22,7 +22,7 @@ def test_all_scenarios(everywhere, network, transport):
         **os.environ,
         "URL": network.url,
         "SERVER": everywhere.url,
-        "SECRET": "secret of the tests of the JavaScript client",
+        "SECRET": "secret of the tests of the official clients",
         "API_KEY": everywhere.api_key,
         "CHANNEL": f"js-{uuid.uuid4().hex[:8]}",
     }
