@@ -25,6 +25,8 @@ __all__ = [
     "Provider",
     "Route",
     "State",
+    "TemplateUse",
+    "Variant",
     "carrier_of",
 ]
 
@@ -122,8 +124,20 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
 
 
+class TemplateUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whose texts are told, as they stood when the request was accepted; `variables` is a JSON object as raw text, or empty."""
+
+    name: str
+    version: int
+    variables: msgspec.Raw = NO_JSON
+
+
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is told, the same for every user of a request. `data` is a JSON object as raw text, or empty."""
+    """What is told, the same for every user of a request. `data` is a JSON object as raw text, or empty.
+
+    With a `template` the texts are made when it is told, in the language of whom it is told to; `html` is made with them, and
+    `unsubscribe` is the address that a mail names for being left alone.
+    """
 
     title: str = ""
     body: str = ""
@@ -132,6 +146,23 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     link: str = ""
     image: str = ""
     collapse_key: str = ""
+    html: str = ""
+    template: TemplateUse | None = None
+    unsubscribe: str = ""
+
+
+class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the wordings that an experiment compares; every user gets one, and always the same."""
+
+    name: str
+    weight: float
+    title: str = ""
+    body: str = ""
+    template: TemplateUse | None = None
+
+    def of(self, content: Content) -> Content:
+        """Put this wording into a request's content."""
+        return msgspec.structs.replace(content, title=self.title, body=self.body, template=self.template)
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -145,6 +176,8 @@ class Draft(msgspec.Struct, frozen=True):
     push_wait_s: float
     ttl_s: float
     correlation_id: str = ""
+    experiment: str = ""
+    variants: tuple[Variant, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -168,6 +201,8 @@ class Notification(msgspec.Struct, frozen=True):
     expires_at: datetime
     state: State = State.PENDING
     correlation_id: str = ""
+    experiment: str = ""
+    variant: str = ""
 
     def remaining(self, now: datetime) -> timedelta:
         """How long it is still worth telling; negative once it has expired."""

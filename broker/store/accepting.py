@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, insert
 
+from broker.experiments import assign
 from broker.notification import Accepted, Draft, State
 from broker.store.bulk import execute_rows, insert_rows
 from broker.store.idempotency import Key, take_key
@@ -22,6 +23,13 @@ _INSERT_DRAFT: Final = insert(DRAFTS)
 _INSERT_NOTIFICATIONS: Final = insert_rows(
     NOTIFICATIONS, NOTIFICATIONS.c.id, NOTIFICATIONS.c.user, same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state)
 )
+_INSERT_VARIANTS: Final = insert_rows(
+    NOTIFICATIONS,
+    NOTIFICATIONS.c.id,
+    NOTIFICATIONS.c.user,
+    NOTIFICATIONS.c.variant,
+    same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.experiment),
+)
 _INSERT_PLANS: Final = insert_rows(
     STEPS,
     STEPS.c.notification_id,
@@ -34,6 +42,8 @@ class NewNotifications(msgspec.Struct, frozen=True):
 
     answer: tuple[Accepted, ...]
     draft: Mapping[str, Any]
+    experiment: str = ""
+    variants: tuple[str, ...] = ()
 
 
 def prepare(draft: Draft, clock: Clock) -> NewNotifications:
@@ -46,7 +56,9 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
         "expires_at": to_micros(now + timedelta(seconds=draft.ttl_s)),
         "body": encode_body(draft),
     }
-    return NewNotifications(tuple(Accepted(user, str(clock.new_id())) for user in draft.users), row)
+    answer = tuple(Accepted(user, str(clock.new_id())) for user in draft.users)
+    variants = tuple(assign(draft.experiment, user, draft.variants).name for user in draft.users) if draft.variants else ()
+    return NewNotifications(answer, row, draft.experiment, variants)
 
 
 def store_new(connection: Connection, new: NewNotifications, key: Key | None) -> tuple[Accepted, ...]:
@@ -61,13 +73,12 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
         return first
     draft = new.draft
     connection.execute(_INSERT_DRAFT, draft)
-    execute_rows(
-        connection,
-        _INSERT_NOTIFICATIONS,
-        [(one.id, one.user) for one in new.answer],
-        same_draft_id=draft["id"],
-        same_state=State.PENDING.value,
-    )
+    same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value}
+    if new.variants:
+        rows = [(one.id, one.user, variant) for one, variant in zip(new.answer, new.variants, strict=True)]
+        execute_rows(connection, _INSERT_VARIANTS, rows, **same, same_experiment=new.experiment)
+    else:
+        execute_rows(connection, _INSERT_NOTIFICATIONS, [(one.id, one.user) for one in new.answer], **same)
     execute_rows(
         connection,
         _INSERT_PLANS,

@@ -28,6 +28,8 @@ _DUE: Final = (
         NOTIFICATIONS.c.draft_id,
         NOTIFICATIONS.c.user.label("owner"),
         NOTIFICATIONS.c.state,
+        NOTIFICATIONS.c.experiment,
+        NOTIFICATIONS.c.variant,
         DEVICES,
     )
     .join_from(STEPS, NOTIFICATIONS, NOTIFICATIONS.c.id == _S.notification_id)
@@ -125,7 +127,8 @@ def _grouped(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, tuple[Any, ...]]:
 
 
 def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
-    notification = notification_from(row.notification_id, row.owner, row.state, context.drafts[row.draft_id])
+    draft = context.drafts[row.draft_id]
+    notification = notification_from(row.notification_id, row.owner, row.state, draft, row.experiment, row.variant)
     key = StepKey(row.notification_id, row.device_id)
     if not key.is_plan:
         device = None if row.id is None else device_from(row)

@@ -25,7 +25,7 @@ _END: Final = update(NOTIFICATIONS).where(_N.id == bindparam("of_notification"))
 _REMOVE_STEPS: Final = delete(STEPS).where(STEPS.c.notification_id == _ID)
 _WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 _STATUS: Final = (
-    select(_N.id.label("notification_id"), _N.user, _N.state, DRAFTS)
+    select(_N.id.label("notification_id"), _N.user, _N.state, _N.experiment, _N.variant, DRAFTS)
     .join_from(NOTIFICATIONS, DRAFTS, DRAFTS.c.id == _N.draft_id)
     .where(_N.id == _ID)
 )
@@ -67,7 +67,8 @@ def read_status(connection: Connection, notification_id: str) -> NotificationSta
     row = connection.execute(_STATUS, {"notification_id": notification_id}).one_or_none()
     if row is None:
         raise NotFound("notification")
-    notification = notification_from(row.notification_id, row.user, row.state, decode_draft(row))
+    draft = decode_draft(row)
+    notification = notification_from(row.notification_id, row.user, row.state, draft, row.experiment, row.variant)
     entries = connection.execute(_ENTRIES, {"notification_id": notification_id})
     return NotificationStatus(notification, tuple(entry_from(entry) for entry in entries))
 

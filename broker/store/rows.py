@@ -18,6 +18,7 @@ from broker.notification import (
     Provider,
     Route,
     State,
+    Variant,
 )
 from broker.store.moments import from_micros, to_micros
 from broker.store.schema import ENTRIES
@@ -50,6 +51,7 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     ack_wait_s: float
     push_wait_s: float
     correlation_id: str = ""
+    variants: tuple[Variant, ...] = ()
 
 
 class StoredDraft(msgspec.Struct, frozen=True):
@@ -72,7 +74,8 @@ _DECODER: Final = msgspec.json.Decoder(Body)
 
 def encode_body(draft: Draft) -> bytes:
     """Encode what the notifications of a draft share."""
-    return _ENCODER.encode(Body(draft.content, draft.routes, draft.ack_wait_s, draft.push_wait_s, draft.correlation_id))
+    body = Body(draft.content, draft.routes, draft.ack_wait_s, draft.push_wait_s, draft.correlation_id, draft.variants)
+    return _ENCODER.encode(body)
 
 
 def decode_draft(row: Row[Any]) -> StoredDraft:
@@ -80,13 +83,18 @@ def decode_draft(row: Row[Any]) -> StoredDraft:
     return StoredDraft(Lane(row.lane), from_micros(row.created_at), from_micros(row.expires_at), _DECODER.decode(row.body))
 
 
-def notification_from(notification_id: str, user: str, state: str, draft: StoredDraft) -> Notification:
-    """Put one user's notification together."""
+def notification_from(
+    notification_id: str, user: str, state: str, draft: StoredDraft, experiment: str = "", variant: str = ""
+) -> Notification:
+    """Put one user's notification together, in the wording of their variant."""
     body = draft.body
+    content = body.content
+    if variant:
+        content = next((one.of(content) for one in body.variants if one.name == variant), content)
     return Notification(
         notification_id,
         user,
-        body.content,
+        content,
         draft.lane,
         body.routes,
         body.ack_wait_s,
@@ -95,6 +103,8 @@ def notification_from(notification_id: str, user: str, state: str, draft: Stored
         draft.expires_at,
         _STATES[state],
         body.correlation_id,
+        experiment,
+        variant,
     )
 
 

@@ -12,7 +12,20 @@ claim need not look elsewhere to pass a row over.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 
 __all__ = ["DEVICES", "DRAFTS", "ENTRIES", "IDEMPOTENCY_KEYS", "METADATA", "NOTIFICATIONS", "PREFERENCES", "STEPS"]
 
@@ -38,6 +51,16 @@ NOTIFICATIONS: Final = Table(
     Column("draft_id", _TEXT, ForeignKey("drafts.id"), nullable=False),
     Column("user", _TEXT, nullable=False),
     Column("state", _TEXT, nullable=False),
+    Column("experiment", _TEXT, nullable=False, server_default=""),
+    Column("variant", _TEXT, nullable=False, server_default=""),
+    # Costs nothing for the others: only notifications of experiments are in it.
+    Index(
+        "notifications_by_experiment",
+        "experiment",
+        "variant",
+        sqlite_where=text("experiment <> ''"),
+        postgresql_where=text("experiment <> ''"),
+    ),
     sqlite_with_rowid=False,
 )
 

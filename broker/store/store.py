@@ -10,11 +10,13 @@ from sqlalchemy import Connection
 
 from broker.devices import Devices
 from broker.errors import BadInput
+from broker.experiments import Experiments
 from broker.ledger import Ledger
 from broker.preferences import Preferences
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
 from broker.store.devices import SqlDevices
+from broker.store.experiments import SqlExperiments
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
 from broker.store.moments import to_micros
@@ -25,6 +27,8 @@ from broker.store.recording import give_all_back
 from broker.store.signals import Signals, Silence
 from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
+from broker.store.templates import SqlTemplates
+from broker.templates import Templates
 from config.clock import Clock
 from config.settings import StoreSettings
 
@@ -39,6 +43,8 @@ class Store:
     ledger: Ledger
     devices: Devices
     preferences: Preferences
+    templates: Templates
+    experiments: Experiments
 
     def __init__(
         self, database: Database, signals: Signals, clock: Clock, resources: AsyncExitStack, *, idempotency_ttl_s: float
@@ -47,6 +53,8 @@ class Store:
         self.ledger = SqlLedger(database, signals, clock, idempotency_ttl_s=idempotency_ttl_s)
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)
+        self.templates = SqlTemplates(database, clock)
+        self.experiments = SqlExperiments(database)
 
     async def close(self) -> None:
         """Finish the commits under way and let go of the database; may come twice. The ports are not used after it."""

@@ -1,0 +1,81 @@
+"""Experiments on every database: who got which variant, and what they came to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from broker.experiments import VariantResult, assign
+from broker.ledger import PlanDone, StepKind
+from broker.notification import Draft, Entry, Outcome, State, Variant
+from broker.store.store import Store
+
+BLUE = Variant("blue", 1.0, title="Blue", body="sea")
+RED = Variant("red", 1.0, title="Red")
+USERS = tuple(f"user-{number}" for number in range(40))
+
+
+@pytest.fixture
+def compared(make_draft: Callable[..., Draft]) -> Draft:
+    """A request that compares two wordings over forty users."""
+    return msgspec.structs.replace(make_draft(*USERS), experiment="colours", variants=(BLUE, RED))
+
+
+async def test_every_user_gets_their_variant_and_keeps_it_on_the_way(store: Store, pipeline: Any, compared: Draft) -> None:
+    accepted = await store.ledger.accept(compared)
+    meant = {user: assign("colours", user, (BLUE, RED)) for user in USERS}
+    assert {one.name for one in meant.values()} == {"blue", "red"}
+    steps = await pipeline.claim()
+    assert len(steps) == len(USERS)
+    for step in steps:
+        notification = step.notification
+        assert (notification.experiment, notification.variant) == ("colours", meant[notification.user].name)
+        assert notification.content.title == meant[notification.user].title
+        assert notification.content.body == meant[notification.user].body
+        assert notification.content.category == compared.content.category
+    status = await store.ledger.status(accepted[0].id)
+    assert status.notification.variant == meant[USERS[0]].name
+
+
+async def test_without_an_experiment_nobody_has_a_variant(store: Store, pipeline: Any, make_draft: Any) -> None:
+    (accepted,) = await store.ledger.accept(make_draft())
+    step = await pipeline.claim_one(StepKind.PLAN)
+    assert (step.notification.experiment, step.notification.variant, step.notification.content.title) == ("", "", "Tide")
+    assert (await store.ledger.status(accepted.id)).notification.variant == ""
+    assert await store.experiments.results("") == []
+
+
+async def test_results_are_counted_by_variant(store: Store, pipeline: Any, compared: Draft, make_draft: Any) -> None:
+    await store.ledger.accept(compared)
+    await store.ledger.accept(msgspec.structs.replace(compared, experiment="colours2"))
+    await store.ledger.accept(make_draft())
+    steps = [step for step in await pipeline.claim(quota=200) if step.notification.experiment == "colours"]
+    by_variant = {name: [step for step in steps if step.notification.variant == name] for name in ("blue", "red")}
+    told = [*by_variant["blue"][:5], *by_variant["red"][:3]]
+    for outcome in (Outcome.PUBLISHED, Outcome.ACCEPTED, Outcome.OFFLINE):
+        now = pipeline.clock.now()
+        done = [PlanDone(step, (Entry("live", outcome, now),), next_plan_at=pipeline.after(9)) for step in told]
+        await store.ledger.record(done, [])
+        told = told[:-1] if outcome is Outcome.PUBLISHED else told
+    await store.ledger.acknowledge(by_variant["blue"][0].notification.id, by_variant["blue"][0].notification.user)
+    untold = by_variant["red"][-1]
+    await store.ledger.record([PlanDone(untold, (Entry("live", Outcome.OFFLINE, pipeline.clock.now()),), State.FAILED)], [])
+    assert await store.experiments.results("colours") == [
+        VariantResult("blue", len(by_variant["blue"]), 5, 1),
+        VariantResult("red", len(by_variant["red"]), 3, 0),
+    ]
+    assert await store.experiments.results("unknown") == []
+    assert await store.experiments.results("\0") == ()
+
+
+async def test_results_are_found_by_an_index(store: Store, engine: str, store_url: str) -> None:
+    if engine != "sqlite":
+        pytest.skip("PostgreSQL plans by the sizes of tables, and these are empty")
+    database = create_engine(make_url(store_url))
+    with database.connect() as connection:
+        asked = "SELECT variant, count(*) FROM notifications WHERE experiment = 'x' AND experiment <> '' GROUP BY variant"
+        plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {asked}"))]
+    database.dispose()
+    assert plan == ["SEARCH notifications USING COVERING INDEX notifications_by_experiment (experiment=?)"]
