@@ -30,6 +30,7 @@ _MIB: Final = 2**20
 SETTINGS: Final[dict[str, Any]] = {
     "client": {"insecure": True, "queue_max_size": 256 * _MIB, "stale_close_delay": "1h"},
     "websocket": {"message_size_limit": 32 * _MIB, "compression": True},
+    "admission": {"lag_limit": "0s"},  # a busy machine is no reason to turn cases away
 }
 
 

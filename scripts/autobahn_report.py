@@ -76,7 +76,8 @@ def main(paths: list[str]) -> int:
     print("# Autobahn\n")
     print(
         "The fuzzing client of the Autobahn test suite (0.8.2) against the WebSocket transport of the gateway, under a\n"
-        "session that echoes (`scripts/autobahn_echo.py`), with permessage-deflate on. Written by `scripts/autobahn`.\n"
+        "session that echoes (`scripts/autobahn_echo.py`), with permessage-deflate on. Run by `scripts/autobahn`, summed up\n"
+        "by `scripts/autobahn_report.py`; several runs may have gone into it.\n"
     )
     print(
         f"heliograph {version('heliograph')}, websockets {version('websockets')}, CPython {platform.python_version()}, "
