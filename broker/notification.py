@@ -119,6 +119,8 @@ class Outcome(StrEnum):
     GAVE_UP = "gave_up"  # the last retry failed
     UNKNOWN = "unknown"  # no answer, and a repeat could double
     MUTED = "muted"  # a preference switches this route off
+    SUPPRESSED = "suppressed"  # the address bounced or complained before: it is left alone
+    REPLAYED = "replayed"  # somebody had it tried anew after it had failed
     ACKNOWLEDGED = "acknowledged"
     CANCELLED = "cancelled"
     EXPIRED = "expired"

@@ -6,22 +6,28 @@ stays for a retry, or is gone; the last one to go wakes the plan.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from broker.ledger import NewSend, PlanDone, SendDone, Step
-from broker.notification import State
+from broker.notification import Entry, Outcome, State
 from broker.store.keys import PLAN, StepKey
 from broker.store.moments import to_micros
 from broker.store.rows import EntryRow, entry_row
 
-__all__ = ["Changes", "Opened", "PutBack", "decide"]
+__all__ = ["Changes", "Dead", "Opened", "PutBack", "decide"]
 
 
 # Of `steps`: notification, device, due_at (microseconds; None: it rests), and how many attempts count.
 PutBack = tuple[str, str, int | None, int]
 # Of `steps`: notification, device, lane, due_at, attempt, provider, expires_at.
 Opened = tuple[str, str, int, int, int, str, int]
+# Of `dead_letters`: notification, device, at, route, provider, address, reason, detail.
+Dead = tuple[str, str, int, str, str, str, str, str]
+
+# How a delivery ends that an operator may want to have tried again.
+_FRUITLESS: Final = frozenset({Outcome.REFUSED, Outcome.GAVE_UP, Outcome.UNKNOWN, Outcome.PAUSED})
 
 
 class Changes(msgspec.Struct):
@@ -33,6 +39,7 @@ class Changes(msgspec.Struct):
     gone: list[StepKey] = []
     ended: dict[str, State] = {}
     dropped: dict[str, int] = {}
+    dead: list[Dead] = []
 
     def makes_due(self, now: int) -> bool:
         """Whether something can be claimed at `now` that could not before."""
@@ -76,6 +83,8 @@ class _Book:
             return
         if done.finish is not None:
             self.changes.ended[notification_id] = done.finish
+            if done.finish is State.FAILED:
+                self.changes.dead.append(_dead_notification(done))
         elif done.sends:
             self._put_back(key, None, 0)
             self._open(done.step, done.sends)
@@ -97,6 +106,8 @@ class _Book:
             return
         self._leases.pop(key)
         self.changes.gone.append(key)
+        if done.entry is not None and done.entry.outcome in _FRUITLESS:
+            self.changes.dead.append(_dead_delivery(key, done.entry))
         self._sends[notification_id].discard(key)
         plan = StepKey(notification_id, PLAN)
         if not self._sends[notification_id] and plan in self._leases:
@@ -124,3 +135,16 @@ class _Book:
 
     def _put_back(self, key: StepKey, due_at: datetime | None, attempt: int) -> None:
         self.changes.put_back.append((*key, None if due_at is None else to_micros(due_at), attempt))
+
+
+def _dead_delivery(key: StepKey, entry: Entry) -> Dead:
+    row = entry_row(key.notification_id, entry)
+    return (*key, row[1], entry.route, entry.provider, row[5], entry.outcome, row[8])
+
+
+def _dead_notification(done: PlanDone) -> Dead:
+    """Say by the end of each route why a notification failed."""
+    outcome_by_route = {entry.route: entry.outcome for entry in (*done.step.entries, *done.entries) if entry.route}
+    detail = ", ".join(f"{route} {outcome}" for route, outcome in outcome_by_route.items()) or "no device and no address"
+    at = max((entry.at for entry in (*done.step.entries, *done.entries)), default=done.step.notification.created_at)
+    return (done.step.notification.id, PLAN, to_micros(at), "", "", "", State.FAILED, detail)

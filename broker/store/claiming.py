@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, select, update
 
 from broker.ledger import Step, StepKind
-from broker.notification import Device, Entry, Lane, Preference
+from broker.notification import Device, Entry, Lane, Outcome, Preference
 from broker.store.bulk import Rows, execute_rows
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
@@ -141,5 +141,13 @@ def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
         notification,
         devices=context.devices.get(row.owner, ()),
         preferences=context.preferences.get(row.owner, ()),
-        entries=context.entries.get(row.notification_id, ()),
+        entries=_since_replay(context.entries.get(row.notification_id, ())),
     )
+
+
+def _since_replay(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Leave out what came before a notification was begun anew as a whole: its routes are all ahead again."""
+    for index in range(len(entries) - 1, -1, -1):
+        if entries[index].outcome is Outcome.REPLAYED and not entries[index].route:
+            return entries[index + 1 :]
+    return entries

@@ -33,7 +33,8 @@ class SqlLedger:
         self._clock = clock
         self._idempotency_ttl_us = int(idempotency_ttl_s * 1_000_000)
         self._purge_deadline = clock.monotonic()
-        self._ended = RecentlyEnded()
+        self._ended = RecentlyEnded()  # by somebody: for good
+        self._finished = RecentlyEnded()  # by the pipeline: it may be replayed
         self._wakes: list[Callable[[], None]] = []
         signals.hear(self._wake, self._ended.add)
 
@@ -48,7 +49,7 @@ class SqlLedger:
             key = idempotency.Key(idempotency_key, fingerprint, now, now - self._idempotency_ttl_us)
             await self._purge(key.dead_before)
         return await self._database.write(
-            lambda connection: accepting.store_new(connection, new, key), lambda _: self._made_due()
+            lambda connection: accepting.store_new(connection, new, key), lambda _: self.made_due()
         )
 
     async def acknowledge(self, notification_id: str, user: str) -> State:
@@ -57,7 +58,7 @@ class SqlLedger:
         now = self._now()
         return await self._database.write(
             lambda connection: ending.acknowledge(connection, notification_id, user, now),
-            lambda _: self._was_ended(notification_id),
+            lambda _: self.was_ended(notification_id),
         )
 
     async def cancel(self, notification_id: str) -> State:
@@ -66,7 +67,7 @@ class SqlLedger:
         now = self._now()
         return await self._database.write(
             lambda connection: ending.cancel(connection, notification_id, now),
-            lambda _: self._was_ended(notification_id),
+            lambda _: self.was_ended(notification_id),
         )
 
     async def status(self, notification_id: str) -> NotificationStatus:
@@ -83,7 +84,7 @@ class SqlLedger:
         paused: frozenset[str] = frozenset(),
     ) -> Sequence[Step]:
         lease = claiming.Lease(str(self._clock.new_id()), worker, self._now(), to_micros(lease_until))
-        return await self._database.write(lambda connection: claiming.claim(connection, lease, quotas, paused))
+        return await self._database.write(lambda connection: claiming.claim(connection, lease, quotas, paused), self._claimed)
 
     async def renew(self, steps: Sequence[Step], *, lease_until: datetime) -> None:
         until = to_micros(lease_until)
@@ -106,7 +107,17 @@ class SqlLedger:
         self._wakes.append(wake)
 
     def is_ended(self, notification_id: str) -> bool:
-        return notification_id in self._ended
+        return notification_id in self._ended or notification_id in self._finished
+
+    def made_due(self) -> None:
+        """Something is due now: wake whoever does it here, and elsewhere."""
+        self._wake()
+        self._signals.tell_work()
+
+    def was_ended(self, notification_id: str) -> None:
+        """Somebody else than the pipeline ended it, so that a send may be waiting, here or elsewhere."""
+        self._ended.add(notification_id)
+        self._signals.tell_ended(notification_id)
 
     def _now(self) -> int:
         return to_micros(self._clock.now())
@@ -115,25 +126,20 @@ class SqlLedger:
         for wake in self._wakes:
             wake()
 
-    def _made_due(self) -> None:
-        """Something is due now: wake whoever does it here, and elsewhere."""
-        self._wake()
-        self._signals.tell_work()
-
-    def _was_ended(self, notification_id: str) -> None:
-        """Somebody else than the pipeline ended it, so that a send may be waiting, here or elsewhere."""
-        self._ended.add(notification_id)
-        self._signals.tell_ended(notification_id)
+    def _claimed(self, steps: Sequence[Step]) -> None:
+        if self._finished:  # what is claimed lives: it was replayed
+            for step in steps:
+                self._finished.discard(step.notification.id)
 
     def _recorded(self, changes: Changes) -> None:
         for notification_id in changes.ended:
-            self._ended.add(notification_id)
+            self._finished.add(notification_id)
         if changes.makes_due(self._now()):
-            self._made_due()
+            self.made_due()
 
     def _released(self, any_given_back: bool) -> None:
         if any_given_back:
-            self._made_due()
+            self.made_due()
 
     async def _purge(self, dead_before: int) -> None:
         """Remove dead keys now and then; as long as there are many, with every request that brings a key."""

@@ -1,12 +1,18 @@
 """Moments as the store keeps them: whole microseconds since 1970, the same on every database, and exact."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["from_micros", "to_micros"]
+__all__ = ["first_id_at", "from_micros", "to_micros"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def first_id_at(moment: datetime) -> str:
+    """Write the least id (UUID version 7, RFC 9562 §5.7) that is made at a moment or later, by the millisecond."""
+    return str(uuid.UUID(int=(to_micros(moment) // 1000) << 80 | 0x7 << 76 | 0b10 << 62))
 
 
 def to_micros(moment: datetime) -> int:

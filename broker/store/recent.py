@@ -20,6 +20,10 @@ class RecentlyEnded:
         if len(self._ids) > self._limit:
             del self._ids[next(iter(self._ids))]
 
+    def discard(self, notification_id: str) -> None:
+        """Forget an id: it has begun anew."""
+        self._ids.pop(notification_id, None)
+
     def __contains__(self, notification_id: str) -> bool:
         return notification_id in self._ids
 

@@ -11,12 +11,14 @@ from broker.store.bulk import Rows, execute_rows, insert_rows
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
+from broker.store.operation_tables import DEAD_LETTERS
 from broker.store.rows import ENTRY_COLUMNS
 from broker.store.schema import DEVICES, ENTRIES, NOTIFICATIONS, STEPS
 
 __all__ = ["earliest_due", "give_all_back", "hold_longer", "record", "release"]
 
 _S: Final = STEPS.c
+_L: Final = DEAD_LETTERS.c
 
 # Taken in one order by all who take more than one, so that two transactions never wait for each other.
 _LEASES: Final = (
@@ -45,6 +47,18 @@ _END: Final = (
     update(NOTIFICATIONS).where(NOTIFICATIONS.c.id == _ENDED[NOTIFICATIONS.c.id]).values(state=_ENDED[NOTIFICATIONS.c.state])
 )
 _DROP: Final = delete(DEVICES).where(DEVICES.c.id == bindparam("of_device"), DEVICES.c.registered_at <= bindparam("known_at"))
+_BURY: Final = insert_rows(
+    DEAD_LETTERS,
+    _L.notification_id,
+    _L.device_id,
+    _L.at,
+    _L.route,
+    _L.provider,
+    _L.address,
+    _L.reason,
+    _L.detail,
+)
+_KNOWN: Final = select(NOTIFICATIONS.c.id).where(Among(NOTIFICATIONS.c.id, bindparam("among", type_=TextList())))
 _HELD: Final = Rows(_S.notification_id, _S.device_id, _S.lease)
 _HOLD: Final = (
     update(STEPS)
@@ -75,8 +89,17 @@ def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[Se
     concerned = {plan.step.notification.id for plan in plans} | {send.step.notification.id for send in sends}
     rows = connection.execute(_LEASES, {"among": sorted(concerned)}).all()
     changes = decide({StepKey(row.notification_id, row.device_id): row.lease for row in rows}, plans, sends)
+    if stale := concerned - {row.notification_id for row in rows}:
+        _forget_erased(connection, changes, stale)
     _write(connection, changes)
     return changes
+
+
+def _forget_erased(connection: Connection, changes: Changes, stale: set[str]) -> None:
+    """Write no line for a notification that is gone, its user erased while a delivery was under way."""
+    erased = stale - set(connection.execute(_KNOWN, {"among": sorted(stale)}).scalars())
+    if erased:
+        changes.entries = [row for row in changes.entries if row[0] not in erased]
 
 
 def _write(connection: Connection, changes: Changes) -> None:
@@ -84,6 +107,7 @@ def _write(connection: Connection, changes: Changes) -> None:
     execute_rows(connection, _REMOVE, changes.gone)
     execute_rows(connection, _OPEN, changes.opened)
     execute_rows(connection, _WRITE, changes.entries)
+    execute_rows(connection, _BURY, changes.dead)
     if changes.ended:
         execute_rows(connection, _END, list(changes.ended.items()))
         connection.execute(_REMOVE_ALL, {"among": list(changes.ended)})

@@ -61,6 +61,7 @@ NOTIFICATIONS: Final = Table(
         sqlite_where=text("experiment <> ''"),
         postgresql_where=text("experiment <> ''"),
     ),
+    Index("notifications_by_draft", "draft_id"),  # retention asks what is left of a draft
     sqlite_with_rowid=False,
 )
 

@@ -8,14 +8,19 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from broker.dead_letters import DeadLetters
 from broker.devices import Devices
+from broker.erasure import Erasure
 from broker.errors import BadInput
 from broker.experiments import Experiments
 from broker.ledger import Ledger
 from broker.preferences import Preferences
+from broker.retention import Retention
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
+from broker.store.dead_letters import SqlDeadLetters
 from broker.store.devices import SqlDevices
+from broker.store.erasure import SqlErasure
 from broker.store.experiments import SqlExperiments
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
@@ -24,6 +29,7 @@ from broker.store.postgresql import PostgresDatabase, connect_arguments
 from broker.store.postgresql_signals import PostgresSignals
 from broker.store.preferences import SqlPreferences
 from broker.store.recording import give_all_back
+from broker.store.retention import SqlRetention
 from broker.store.signals import Signals, Silence
 from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
@@ -43,6 +49,9 @@ class Store:
     ledger: Ledger
     devices: Devices
     preferences: Preferences
+    dead_letters: DeadLetters
+    retention: Retention
+    erasure: Erasure
     templates: Templates
     experiments: Experiments
 
@@ -50,9 +59,12 @@ class Store:
         self, database: Database, signals: Signals, clock: Clock, resources: AsyncExitStack, *, idempotency_ttl_s: float
     ) -> None:
         self._resources = resources
-        self.ledger = SqlLedger(database, signals, clock, idempotency_ttl_s=idempotency_ttl_s)
+        self.ledger = ledger = SqlLedger(database, signals, clock, idempotency_ttl_s=idempotency_ttl_s)
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)
+        self.dead_letters = SqlDeadLetters(database, clock, made_due=ledger.made_due)
+        self.retention = SqlRetention(database, clock, idempotency_ttl_s=idempotency_ttl_s)
+        self.erasure = SqlErasure(database, ended=ledger.was_ended)
         self.templates = SqlTemplates(database, clock)
         self.experiments = SqlExperiments(database)
 

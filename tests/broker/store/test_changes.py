@@ -23,7 +23,8 @@ def sends_key(device: str) -> StepKey:
 
 def test_finishing_ends_and_puts_nothing_back(make_step: MakeStep) -> None:
     changes = decide({PLAN_KEY: "lease"}, [PlanDone(make_step(), finish=State.FAILED)], [])
-    assert changes == Changes(ended={"n1": State.FAILED})
+    assert changes.ended == {"n1": State.FAILED}
+    assert (changes.put_back, changes.opened, changes.gone) == ([], [], [])
 
 
 def test_asking_again_later_puts_the_plan_back(make_step: MakeStep, clock: ManualClock) -> None:

@@ -1,0 +1,67 @@
+"""Erasure on SQL: a bounded number of notifications per transaction, so that nobody else waits for long."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
+
+from broker.notification import State
+from broker.store.belongings import remove_notifications, remove_of_user
+from broker.store.database import Database
+from broker.store.schema import NOTIFICATIONS, STEPS
+from broker.store.texts import is_name
+
+__all__ = ["SqlErasure"]
+
+_PIECE: Final = 500
+_N: Final = NOTIFICATIONS.c
+_OF_USER: Final = select(_N.id).where(_N.user == bindparam("of_user")).order_by(_N.id).limit(_PIECE)
+# Steps before notifications, as all who take both.
+_HOLD_STEPS: Final = (
+    select(STEPS.c.device_id)
+    .where(STEPS.c.notification_id == bindparam("of_notification"))
+    .order_by(STEPS.c.device_id)
+    .with_for_update()
+)
+_HOLD: Final = select(_N.draft_id, _N.state).where(_N.id == bindparam("of_notification")).with_for_update()
+
+
+class SqlErasure:
+    """Implements `broker.erasure.Erasure`.
+
+    Args:
+        ended: Told of each notification that was pending, so that nobody begins a send from memory.
+    """
+
+    def __init__(self, database: Database, *, ended: Callable[[str], None]) -> None:
+        self._database, self._ended = database, ended
+
+    async def erase(self, user: str) -> Mapping[str, int]:
+        if not is_name(user):
+            return {}
+        counts: Counter[str] = Counter()
+        counts += Counter(await self._database.write(lambda connection: remove_of_user(connection, user)))
+        while ids := await self._database.read(lambda connection: _ids(connection, user)):
+            removed, pending = await self._database.write(partial(_remove, ids=ids))
+            for notification_id in pending:
+                self._ended(notification_id)
+            counts += Counter(removed)
+        return {name: count for name, count in sorted(counts.items()) if count}
+
+
+def _ids(connection: Connection, user: str) -> list[str]:
+    return list(connection.execute(_OF_USER, {"of_user": user}).scalars())
+
+
+def _remove(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Remove notifications whatever their state; tells how many rows went, and which ones were pending."""
+    drafts_by_id, pending = {}, []
+    for notification_id in ids:
+        connection.execute(_HOLD_STEPS, {"of_notification": notification_id})
+        row = connection.execute(_HOLD, {"of_notification": notification_id}).one_or_none()
+        if row is not None:
+            drafts_by_id[notification_id] = row.draft_id
+            pending += [notification_id] if row.state == State.PENDING.value else []
+    return remove_notifications(connection, drafts_by_id), pending
