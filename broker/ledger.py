@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from broker.confirmations import Mark
 from broker.notification import (
     Accepted,
     Device,
@@ -111,9 +112,12 @@ class Ledger(Protocol):
             BadInput: Naming `idempotency_key`, when it was used with another fingerprint.
         """
 
-    async def acknowledge(self, notification_id: str, user: str) -> State:
-        """Record that the user saw it and end all steps, in one transaction; again is no error.
+    async def acknowledge(self, notification_id: str, user: str, mark: Mark = Mark.SEEN) -> State:
+        """Record that the user saw it, or what else they did about it, and end all steps, in one transaction; again is no
+        error.
 
+        Args:
+            mark: Any but `unread`; it is recorded and moves the notification in the inbox also where the state stays.
         Returns:
             The state after: acknowledged, or cancelled/expired which an ack no longer changes.
         Raises:

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from broker.confirmations import Marked
+
 __all__ = [
     "DEFAULT_ROUTES",
     "MAX_USERS",
@@ -178,6 +180,7 @@ class Draft(msgspec.Struct, frozen=True):
     push_wait_s: float
     ttl_s: float
     correlation_id: str = ""
+    inbox: bool = True
     experiment: str = ""
     variants: tuple[Variant, ...] = ()
 
@@ -253,10 +256,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class NotificationStatus(msgspec.Struct, frozen=True):
-    """A notification and its timeline, oldest line first."""
+    """A notification, its timeline, oldest line first, and the marks that its user left."""
 
     notification: Notification
     entries: tuple[Entry, ...]
+    marks: tuple[Marked, ...] = ()
 
 
 LANE_BY_PRIORITY: Final[Mapping[str, Lane]] = {lane.name.lower(): lane for lane in Lane}

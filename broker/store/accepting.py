@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, insert
 
+from broker.confirmations import Place
 from broker.experiments import assign
 from broker.notification import Accepted, Draft, State
 from broker.store.bulk import execute_rows, insert_rows
@@ -21,14 +22,17 @@ __all__ = ["NewNotifications", "prepare", "store_new"]
 
 _INSERT_DRAFT: Final = insert(DRAFTS)
 _INSERT_NOTIFICATIONS: Final = insert_rows(
-    NOTIFICATIONS, NOTIFICATIONS.c.id, NOTIFICATIONS.c.user, same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state)
+    NOTIFICATIONS,
+    NOTIFICATIONS.c.id,
+    NOTIFICATIONS.c.user,
+    same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.inbox),
 )
 _INSERT_VARIANTS: Final = insert_rows(
     NOTIFICATIONS,
     NOTIFICATIONS.c.id,
     NOTIFICATIONS.c.user,
     NOTIFICATIONS.c.variant,
-    same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.experiment),
+    same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.inbox, NOTIFICATIONS.c.experiment),
 )
 _INSERT_PLANS: Final = insert_rows(
     STEPS,
@@ -42,6 +46,7 @@ class NewNotifications(msgspec.Struct, frozen=True):
 
     answer: tuple[Accepted, ...]
     draft: Mapping[str, Any]
+    place: Place
     experiment: str = ""
     variants: tuple[str, ...] = ()
 
@@ -58,7 +63,8 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
     }
     answer = tuple(Accepted(user, str(clock.new_id())) for user in draft.users)
     variants = tuple(assign(draft.experiment, user, draft.variants).name for user in draft.users) if draft.variants else ()
-    return NewNotifications(answer, row, draft.experiment, variants)
+    place = Place.UNSEEN if draft.inbox else Place.LEFT_OUT
+    return NewNotifications(answer, row, place, draft.experiment, variants)
 
 
 def store_new(connection: Connection, new: NewNotifications, key: Key | None) -> tuple[Accepted, ...]:
@@ -73,7 +79,7 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
         return first
     draft = new.draft
     connection.execute(_INSERT_DRAFT, draft)
-    same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value}
+    same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value, "same_inbox": int(new.place)}
     if new.variants:
         rows = [(one.id, one.user, variant) for one, variant in zip(new.answer, new.variants, strict=True)]
         execute_rows(connection, _INSERT_VARIANTS, rows, **same, same_experiment=new.experiment)

@@ -1,17 +1,19 @@
-"""Notifications that somebody ends, and how one stands."""
+"""Notifications that are called off, and how one stands. What users end by marks stands in `marking.py`."""
 
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
+from broker.confirmations import Mark, Marked, Place
 from broker.errors import NotFound
 from broker.notification import Entry, NotificationStatus, Outcome, State
 from broker.store.bulk import execute_rows, insert_rows
+from broker.store.marks_table import MARKS
 from broker.store.moments import from_micros
 from broker.store.rows import ENTRY_COLUMNS, decode_draft, entry_from, entry_row, notification_from
 from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 
-__all__ = ["acknowledge", "cancel", "read_status"]
+__all__ = ["cancel", "read_status"]
 
 _N: Final = NOTIFICATIONS.c
 _ID: Final[BindParameter[str]] = bindparam("notification_id")
@@ -20,8 +22,13 @@ _ID: Final[BindParameter[str]] = bindparam("notification_id")
 _HOLD_STEPS: Final = (
     select(STEPS.c.device_id).where(STEPS.c.notification_id == _ID).order_by(STEPS.c.device_id).with_for_update()
 )
-_STANDING: Final = select(_N.user, _N.state).where(_N.id == _ID).with_for_update(key_share=True)
-_END: Final = update(NOTIFICATIONS).where(_N.id == bindparam("of_notification")).values(state=bindparam("new_state"))
+_STANDING: Final = select(_N.state).where(_N.id == _ID).with_for_update(key_share=True)
+# What was called off has no place in an inbox any more.
+_CANCEL: Final = (
+    update(NOTIFICATIONS)
+    .where(_N.id == bindparam("of_notification"))
+    .values(state=State.CANCELLED.value, inbox=int(Place.LEFT_OUT))
+)
 _REMOVE_STEPS: Final = delete(STEPS).where(STEPS.c.notification_id == _ID)
 _WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 _STATUS: Final = (
@@ -30,19 +37,7 @@ _STATUS: Final = (
     .where(_N.id == _ID)
 )
 _ENTRIES: Final = select(ENTRIES).where(ENTRIES.c.notification_id == _ID).order_by(ENTRIES.c.at, ENTRIES.c.number)
-
-
-def acknowledge(connection: Connection, notification_id: str, user: str, now: int) -> State:
-    """Record that the user saw it; tell the state after.
-
-    Raises:
-        NotFound: No such notification, or another user's.
-    """
-    state = _standing(connection, notification_id, user)
-    if not state.accepts_ack:
-        return state
-    _end(connection, notification_id, State.ACKNOWLEDGED, Outcome.ACKNOWLEDGED, now)
-    return State.ACKNOWLEDGED
+_MARKS: Final = select(MARKS.c.mark, MARKS.c.at).where(MARKS.c.notification_id == _ID).order_by(MARKS.c.at, MARKS.c.mark)
 
 
 def cancel(connection: Connection, notification_id: str, now: int) -> State:
@@ -51,10 +46,16 @@ def cancel(connection: Connection, notification_id: str, now: int) -> State:
     Raises:
         NotFound: No such notification.
     """
-    state = _standing(connection, notification_id, None)
-    if state is not State.PENDING:
-        return state
-    _end(connection, notification_id, State.CANCELLED, Outcome.CANCELLED, now)
+    named: dict[str, Any] = {"notification_id": notification_id}
+    connection.execute(_HOLD_STEPS, named)
+    row = connection.execute(_STANDING, named).one_or_none()
+    if row is None:
+        raise NotFound("notification")
+    if row.state != State.PENDING.value:
+        return State(row.state)
+    connection.execute(_CANCEL, {"of_notification": notification_id})
+    connection.execute(_REMOVE_STEPS, named)
+    execute_rows(connection, _WRITE, [entry_row(notification_id, Entry("", Outcome.CANCELLED, from_micros(now)))])
     return State.CANCELLED
 
 
@@ -70,20 +71,9 @@ def read_status(connection: Connection, notification_id: str) -> NotificationSta
     draft = decode_draft(row)
     notification = notification_from(row.notification_id, row.user, row.state, draft, row.experiment, row.variant)
     entries = connection.execute(_ENTRIES, {"notification_id": notification_id})
-    return NotificationStatus(notification, tuple(entry_from(entry) for entry in entries))
-
-
-def _standing(connection: Connection, notification_id: str, user: str | None) -> State:
-    named: dict[str, Any] = {"notification_id": notification_id}
-    connection.execute(_HOLD_STEPS, named)
-    row = connection.execute(_STANDING, named).one_or_none()
-    if row is None or (user is not None and row.user != user):
-        raise NotFound("notification")
-    return State(row.state)
-
-
-def _end(connection: Connection, notification_id: str, state: State, outcome: Outcome, now: int) -> None:
-    connection.execute(_END, {"of_notification": notification_id, "new_state": state.value})
-    connection.execute(_REMOVE_STEPS, {"notification_id": notification_id})
-    # No route: who acknowledges says that the user saw it, not where.
-    execute_rows(connection, _WRITE, [entry_row(notification_id, Entry("", outcome, from_micros(now)))])
+    marks = connection.execute(_MARKS, {"notification_id": notification_id})
+    return NotificationStatus(
+        notification,
+        tuple(entry_from(entry) for entry in entries),
+        tuple(Marked(Mark(row.mark), from_micros(row.at)) for row in marks),
+    )

@@ -7,10 +7,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from broker.confirmations import Mark
 from broker.errors import NotFound
 from broker.ledger import PlanDone, SendDone, Step
 from broker.notification import Accepted, Draft, Lane, NotificationStatus, State
-from broker.store import accepting, claiming, ending, idempotency, recording
+from broker.store import accepting, claiming, ending, idempotency, marking, recording
 from broker.store.changes import Changes
 from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
@@ -52,12 +53,12 @@ class SqlLedger:
             lambda connection: accepting.store_new(connection, new, key), lambda _: self.made_due()
         )
 
-    async def acknowledge(self, notification_id: str, user: str) -> State:
+    async def acknowledge(self, notification_id: str, user: str, mark: Mark = Mark.SEEN) -> State:
         if not (is_name(notification_id) and is_name(user)):
             raise NotFound("notification")
         now = self._now()
         return await self._database.write(
-            lambda connection: ending.acknowledge(connection, notification_id, user, now),
+            lambda connection: marking.acknowledge(connection, notification_id, user, mark, now),
             lambda _: self.was_ended(notification_id),
         )
 

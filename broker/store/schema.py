@@ -51,6 +51,9 @@ NOTIFICATIONS: Final = Table(
     Column("draft_id", _TEXT, ForeignKey("drafts.id"), nullable=False),
     Column("user", _TEXT, nullable=False),
     Column("state", _TEXT, nullable=False),
+    # Where it lies in its user's inbox (`broker.confirmations.Place`); what was there before inboxes counts as read.
+    Column("inbox", SmallInteger, nullable=False, server_default="3"),
+    Index("notifications_by_user", "user", "inbox", "id"),
     Column("experiment", _TEXT, nullable=False, server_default=""),
     Column("variant", _TEXT, nullable=False, server_default=""),
     # Costs nothing for the others: only notifications of experiments are in it.

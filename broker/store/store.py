@@ -13,6 +13,7 @@ from broker.devices import Devices
 from broker.erasure import Erasure
 from broker.errors import BadInput
 from broker.experiments import Experiments
+from broker.inbox import Inbox
 from broker.ledger import Ledger
 from broker.preferences import Preferences
 from broker.retention import Retention
@@ -22,6 +23,7 @@ from broker.store.dead_letters import SqlDeadLetters
 from broker.store.devices import SqlDevices
 from broker.store.erasure import SqlErasure
 from broker.store.experiments import SqlExperiments
+from broker.store.inbox import SqlInbox
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
 from broker.store.moments import to_micros
@@ -47,6 +49,7 @@ class Store:
     """An open store. Several processes may have the same one open."""
 
     ledger: Ledger
+    inbox: Inbox
     devices: Devices
     preferences: Preferences
     dead_letters: DeadLetters
@@ -60,6 +63,7 @@ class Store:
     ) -> None:
         self._resources = resources
         self.ledger = ledger = SqlLedger(database, signals, clock, idempotency_ttl_s=idempotency_ttl_s)
+        self.inbox = SqlInbox(database, clock, ledger.was_ended)
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)
         self.dead_letters = SqlDeadLetters(database, clock, made_due=ledger.made_due)
