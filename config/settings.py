@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
+from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.durations import Duration
 from config.operation_settings import DeletionGuardSettings
 from config.provider_settings import (
@@ -391,6 +392,8 @@ class NotificationSettings(_Section):
     retry_cap: Duration = Field(30.0, description="Longest wait between tries.")
     retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
     retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
+    templates: TemplateSettings = TemplateSettings()
+    unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
 
 
