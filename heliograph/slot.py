@@ -22,6 +22,8 @@ _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
 # A worker that has lived so long does not pay for the deaths before it.
 _FORGIVEN_S: Final = 60.0
+# A worker that is not ready by then hangs: whatever it waits for at its start has a shorter limit of its own.
+_START_LIMIT_S: Final = 120.0
 
 
 def restart_delay(failures: int, spread: float) -> float:
@@ -39,6 +41,8 @@ class Slot:
         operations: socket.socket | None,
         ending: Ending,
         clock: Clock,
+        *,
+        start_limit_s: float = _START_LIMIT_S,
     ) -> None:
         """Make a place of bound sockets, which belong to it from now on.
 
@@ -48,8 +52,9 @@ class Slot:
             operations: This place's own.
             ending: Ends it with the supervisor.
             clock: Times restarts.
+            start_limit_s: How long a worker may take until its port answers.
         """
-        self._assignment, self._ending, self._clock = assignment, ending, clock
+        self._assignment, self._ending, self._clock, self._start_limit_s = assignment, ending, clock, start_limit_s
         self._clients, self._operations = clients, operations
         self._worker: WorkerProcess | None = None
         self._living: dict[WorkerProcess, asyncio.Task[int]] = {}
@@ -62,13 +67,18 @@ class Slot:
     def number(self) -> int:
         return self._assignment.number
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The process that has the place; None while nobody has."""
+        return None if self._worker is None else self._worker.pid
+
     async def start(self, opened: Callable[[], None] = lambda: None) -> None:
         """Start a worker and wait until its port answers; it is the place's from then on.
 
         Args:
             opened: Called right before the port answers.
         Raises:
-            WorkerFailed: It has ended instead; whoever had the place before still has it.
+            WorkerFailed: It has ended instead, or hung and was ended; whoever had the place before still has it.
         """
         operations = None if self._operations is None else self._operations.fileno()
         assignment = replace(self._assignment, clients=self._clients.fileno(), operations=operations)
@@ -76,9 +86,13 @@ class Slot:
         life = self._living[worker] = asyncio.create_task(worker.wait(), name=f"worker:{self.number}")
         life.add_done_callback(lambda _life: self._wake.set())
         try:
-            await worker.open()
-            opened()
-            await worker.listen()
+            async with asyncio.timeout(self._start_limit_s):
+                await worker.open()
+                opened()
+                await worker.listen()
+        except TimeoutError:
+            worker.kill()
+            raise WorkerFailed(await life, [f"a worker was not ready within {self._start_limit_s:g} s"]) from None
         except asyncio.CancelledError:
             worker.say("stop")
             raise
@@ -105,7 +119,9 @@ class Slot:
         self._wake.set()
         if not await self._replacement:
             return False
-        await asyncio.gather(*predecessors)
+        # Not gathered: whoever is cancelled here, when the end comes, must not cancel lives that the end still waits for.
+        if predecessors:
+            await asyncio.wait(predecessors)
         return True
 
     async def stop(self, timeout_s: float) -> int:
