@@ -45,6 +45,8 @@ class Leases:
         self._link, self._places, self._clock = link, places, clock
         self.node_id = node_id
         self._number = 0
+        # A new one may have been taken without our hearing of it: the loss is told with the first beat that is answered.
+        self._was_lost = False
         self._ends: dict[str, float] = {}
         self._ended: set[str] = set()
 
@@ -66,12 +68,14 @@ class Leases:
             EngineUnavailable: It is unknown whether it was renewed.
         """
         was_taken = self._number > 0
-        if was_taken and (held := await self._beat(is_new=False)) is not None:
-            return Beat(False, held)
-        self._number += 1
-        ended = await self._beat(is_new=True)
-        assert ended is not None
-        return Beat(was_taken, ended)
+        ended = await self._beat(is_new=False) if was_taken else None
+        if ended is None:
+            self._was_lost = self._was_lost or was_taken
+            self._number += 1
+            ended = await self._beat(is_new=True)
+            assert ended is not None
+        was_lost, self._was_lost = self._was_lost, False
+        return Beat(was_lost, ended)
 
     async def look(self) -> None:
         """Learn who lives, without renewing anything.

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
@@ -57,6 +58,7 @@ class Gate(Link):
     is_shut = is_deaf = False
     last_missed = b""
     runs = 0
+    answered_up_to = math.inf
 
     async def listen(self, topic: str, receive: Receive) -> None:
         def hear(payload: bytes) -> None:
@@ -70,7 +72,10 @@ class Gate(Link):
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         self._pass()
         self.runs += 1
-        return await super().run(script, keys, args)
+        answer = await super().run(script, keys, args)
+        if self.runs > self.answered_up_to:
+            raise EngineUnavailable("the answer was lost")
+        return answer
 
     async def command(self, *args: Argument, key: str = "") -> Any:
         self._pass()
@@ -166,6 +171,19 @@ def cut_off() -> Callable[[Member], AbstractContextManager[None]]:
         member.link.is_shut = False
 
     return away
+
+
+@pytest.fixture
+def unanswered() -> Callable[..., AbstractContextManager[None]]:
+    """Have a node's scripts run and their answers be lost, from the one with this number on."""
+
+    @contextmanager
+    def lost(member: Member, *, runs: int) -> Iterator[None]:
+        member.link.answered_up_to = member.link.runs + runs - 1
+        yield
+        member.link.answered_up_to = math.inf
+
+    return lost
 
 
 @pytest.fixture

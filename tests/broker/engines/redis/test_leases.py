@@ -1,6 +1,9 @@
 """Leases: who lives is seen by all, the dead are forgotten, and a lease that was lost never comes back."""
 
+import pytest
+
 from broker.engines.redis.leases import LEASE_S
+from broker.errors import EngineUnavailable
 
 
 async def test_each_sees_the_other_at_its_next_look(join):
@@ -54,6 +57,17 @@ async def test_a_lease_that_the_server_forgot_is_taken_anew(join, empty):
     await empty()
     assert (await one.fleet.leases.renew()).was_lost
     assert one.fleet.leases.lease != before
+
+
+async def test_a_loss_is_told_also_when_the_answer_to_the_new_lease_was_lost(join, unanswered):
+    one = await join()
+    await one.die()
+    with unanswered(one, runs=2), pytest.raises(EngineUnavailable):
+        await one.fleet.leases.renew()
+    taken = one.fleet.leases.lease
+    assert (await one.fleet.leases.renew()).was_lost
+    assert one.fleet.leases.lease == taken
+    assert not (await one.fleet.leases.renew()).was_lost
 
 
 async def test_one_node_at_a_time_is_to_clear_up(join):
