@@ -8,13 +8,14 @@ import msgspec
 
 from broker.engines.engine import Engine
 from broker.limits import Rate
+from broker.rendering.renderer import Renderer
 from broker.store.store import Store
 from config.clock import Clock
 from config.settings import Settings
 from gateway.health import Probe
 from heliograph.ending import Ending
 
-__all__ = ["Ground", "Part", "probes_of"]
+__all__ = ["Ground", "Part", "make_renderer", "probes_of"]
 
 _PROBE_RATE = Rate(1000.0, 1000)
 
@@ -45,6 +46,12 @@ class Part(Protocol):
 
     async def stop(self, ending: Ending) -> None:
         """Finish what is under way; when it returns, the engine and the store are needed no more."""
+
+
+def make_renderer(ground: Ground) -> Renderer:
+    """Make what renders templates; each part of a process has its own, for each renders other things."""
+    default_locale = ground.settings.notifications.templates.default_locale
+    return Renderer(ground.store.templates, ground.clock, default_locale=default_locale)
 
 
 def probes_of(ground: Ground) -> list[Probe]:

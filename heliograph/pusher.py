@@ -3,10 +3,12 @@
 from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
+from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
-from heliograph.ground import Ground
+from heliograph.ground import Ground, make_renderer
 from pushers.pipeline import Pipeline
 from pushers.providers.configured import build_providers
+from pushers.templates.telling import Telling
 
 __all__ = ["PusherPart"]
 
@@ -31,6 +33,7 @@ class PusherPart:
             clock=ground.clock,
             worker_id=ground.process_id,
             stop_timeout_s=settings.node.shutdown_timeout,
+            telling=Telling(make_renderer(ground), UnsubscribeLinks.of(settings.notifications.unsubscribe)),
         )
         self.started = pipeline.started
 

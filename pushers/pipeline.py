@@ -40,6 +40,7 @@ from pushers.rates import Rates
 from pushers.recorder import Recorder
 from pushers.report import Report
 from pushers.retry import RetryPolicy
+from pushers.templates.telling import Telling
 from pushers.worker import Worker
 
 __all__ = ["Pipeline", "PipelineStatistics"]
@@ -81,7 +82,9 @@ class Pipeline:
         worker_id: str,
         metrics: Metrics | None = None,
         stop_timeout_s: float = 3.0,
+        telling: Telling | None = None,
     ) -> None:
+        self._telling = telling
         self.started = asyncio.Event()
         self._ledger, self._settings, self._clock, self._id = ledger, settings, clock, worker_id
         self._stop_timeout_s = stop_timeout_s
@@ -103,6 +106,7 @@ class Pipeline:
             held=self._held,
             is_ended=ledger.is_ended,
             clock=clock,
+            telling=telling,
         )
         self._group: asyncio.TaskGroup | None = None
         self._sleeps_until: datetime | None = None
@@ -282,6 +286,7 @@ class Pipeline:
             on_room=self._work.ring,
             spawn=self._spawn,
             clock=self._clock,
+            telling=self._telling,
         )
         self.metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
         self.metrics.watch_guard(guard)

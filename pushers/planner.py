@@ -5,17 +5,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from broker.errors import EngineUnavailable
 from broker.ledger import PlanDone, Step
-from broker.notification import Entry, Outcome, Provider, State
+from broker.notification import Entry, Outcome, Provider, Route, State
 from broker.outage import Outage
 from broker.presence import UserPresence
+from broker.rendering.errors import Unrenderable
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.leases import Held
 from pushers.live import LiveRoute
 from pushers.retry import RetryAt, RetryPolicy, next_try
 from pushers.router import Plan, asks_presence, plan, plan_without_live
+from pushers.templates.telling import Telling
 
 __all__ = ["Planner"]
 
@@ -38,7 +42,9 @@ class Planner:
         held: Held,
         is_ended: Callable[[str], bool],
         clock: Clock,
+        telling: Telling | None = None,
     ) -> None:
+        self._telling = telling
         self._live, self._users, self._reachable, self._policy = live, users, reachable, policy
         self._held, self._is_ended, self._clock = held, is_ended, clock
         self._outage = Outage("engine", clock)
@@ -88,14 +94,26 @@ class Planner:
         if self._is_ended(step.notification.id):
             self._held.drop(step)
             return None
+        notification = step.notification
         try:
-            await self._live.publish(step.notification)
+            if self._telling is not None:
+                notification = await self._telling.to_user(notification, step.devices)
+            await self._live.publish(notification)
+        except Unrenderable as exc:
+            return self._refused(step, str(exc), now)
         except EngineUnavailable as exc:
             self._outage.failed(exc)
             return plan_without_live(step, now=now, reachable=self._reachable)
         except Exception:  # the edge of a decision
             return self._broken(step, now)
         return planned.done
+
+    def _refused(self, step: Step, reason: str, now: datetime) -> PlanDone:
+        """Decide again without the live route, on which it can never be told."""
+        entry = Entry(Route.LIVE, Outcome.REFUSED, now, detail=reason)
+        after = replace(step, entries=(*step.entries, entry))
+        done = plan(after, online=False, now=now, reachable=self._reachable).done
+        return replace(done, step=step, entries=(entry, *done.entries))
 
     def _broken(self, step: Step, now: datetime) -> PlanDone:
         """Put a decision back that failed through an error of ours; in the end, end the notification. Called while handling."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from broker.errors import EngineUnavailable
 from broker.ledger import SendDone, Step
-from broker.notification import Lane
+from broker.notification import Device, Lane, Notification
 from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
@@ -26,6 +26,7 @@ from pushers.rates import Rates
 from pushers.recorder import Recorder
 from pushers.report import Report
 from pushers.retry import RetryPolicy
+from pushers.templates.telling import Telling
 
 __all__ = ["Spawn", "Worker"]
 
@@ -58,7 +59,9 @@ class Worker:
         on_room: Callable[[], None],
         spawn: Spawn,
         clock: Clock,
+        telling: Telling | None = None,
     ) -> None:
+        self._telling = telling
         self._provider, self._gate, self._rates, self._policy = provider, gate, rates, policy
         self._guard = guard
         self._concurrency, self._most = concurrency, _QUEUED_PER_PLACE * concurrency
@@ -194,7 +197,7 @@ class Worker:
         device = step.device
         assert device is not None
         try:
-            outcome = await self._provider.send(step.notification, device, now=self._clock.now())
+            outcome = await self._tell(step.notification, device)
         except asyncio.CancelledError:
             self._gate.abandon(permit)
             raise
@@ -205,6 +208,14 @@ class Worker:
             self._record(verdict.broken(step, device, policy=self._policy, now=now, spread=spread))
             return
         self._conclude(step, permit, outcome)
+
+    async def _tell(self, notification: Notification, device: Device) -> SendOutcome:
+        if self._telling is not None:
+            told = await self._telling.to_device(notification, device)
+            if not isinstance(told, Notification):
+                return told
+            notification = told
+        return await self._provider.send(notification, device, now=self._clock.now())
 
     def _conclude(self, step: Step, permit: Permit, outcome: SendOutcome) -> None:
         device = step.device

@@ -23,6 +23,7 @@ __all__ = ["MAX_ADDRESS", "compose_email", "is_mail_address"]
 MAX_ADDRESS: Final = 254
 _SUBJECT_CHARS: Final = 200
 _UNFOLDED_CHARS: Final = 66
+_MOST_UNFOLDED_CHARS: Final = 970  # RFC 5322 §2.1.1: 998 in a line
 # One addr-spec, ASCII, no quoted local part: what every relay takes, and nothing that could start a second recipient.
 _ADDRESS: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
@@ -45,7 +46,7 @@ def compose_email(notification: Notification, device: Device, *, sender: str, se
     content = notification.content
     if not is_mail_address(device.token):
         return DropMessage("not a plain mail address")
-    if not (content.title or content.body):
+    if not (content.title or content.body or content.html):
         return DropMessage("nothing to show in a mail")
     boundary = f"=_{notification.id}"  # "=_" is no base64
     lines = (
@@ -57,6 +58,7 @@ def compose_email(notification: Notification, device: Device, *, sender: str, se
         "Auto-Submitted: auto-generated",  # RFC 3834 §5: no out-of-office answers
         "X-Auto-Response-Suppress: All",
         f"X-Notification-Id: {notification.id}",
+        *_unsubscribe_lines(content),
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative; boundary="{boundary}"',
         "",
@@ -66,6 +68,13 @@ def compose_email(notification: Notification, device: Device, *, sender: str, se
         "",
     )
     return "\r\n".join(lines).encode("ascii")
+
+
+def _unsubscribe_lines(content: Content) -> tuple[str, ...]:
+    """Offer a way out in one click (RFC 8058 §3.1). An address cannot be folded: one that makes too long a line is left out."""
+    if not content.unsubscribe or len(content.unsubscribe) > _MOST_UNFOLDED_CHARS:
+        return ()
+    return (f"List-Unsubscribe: <{content.unsubscribe}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click")
 
 
 def _part_lines(boundary: str, subtype: str, text: str) -> tuple[str, ...]:
@@ -118,6 +127,8 @@ def _text(content: Content) -> str:
 
 
 def _html(content: Content) -> str:
+    if content.html:
+        return content.html
     paragraphs = [part.splitlines() for part in re.split(r"\n{2,}", content.body) if part.strip()]
     return _template().render(
         title=content.title,

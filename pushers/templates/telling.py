@@ -1,0 +1,65 @@
+"""Puts a notification into the words of one reader, right before it is told.
+
+It happens here and not when the notification is accepted, because only now the device is known, and with it the language; what
+is told was pinned then, by name and version. Most notifications bring their texts with them and pass untouched.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from broker.errors import StoreUnavailable
+from broker.notification import Device, Lane, Notification, Provider, Route
+from broker.rendering.errors import Unrenderable
+from broker.rendering.renderer import Renderer
+from broker.unsubscribe import OptOut, UnsubscribeLinks
+from pushers.outcome import DropMessage, Retry
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """Knows languages, templates and links."""
+
+    def __init__(self, renderer: Renderer, links: UnsubscribeLinks | None = None) -> None:
+        self._renderer, self._links = renderer, links
+
+    async def to_device(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
+        """Make what a device is told, or say what becomes of the delivery instead."""
+        is_mail = device.provider is Provider.EMAIL
+        if notification.content.template is None and not is_mail:
+            return notification
+        unsubscribe = self._way_out(notification) if is_mail else ""
+        try:
+            told = await self._worded(notification, device.provider.route, device.locale, unsubscribe)
+        except Unrenderable as exc:
+            return DropMessage(str(exc))
+        except StoreUnavailable as exc:
+            return Retry(str(exc), exc.retry_after_s, is_failure=False)
+        return replace(told, content=replace(told.content, unsubscribe=unsubscribe)) if unsubscribe else told
+
+    async def to_user(self, notification: Notification, devices: Sequence[Device]) -> Notification:
+        """Make what a user's connections are told: a connection names no language, so that of the newest device that names
+        one is taken.
+
+        Raises:
+            Unrenderable: It cannot be told live.
+            StoreUnavailable: Nothing is known; try again.
+        """
+        if notification.content.template is None:
+            return notification
+        locale = next((device.locale for device in reversed(devices) if device.locale), "")
+        return await self._worded(notification, Route.LIVE, locale, "")
+
+    async def _worded(self, notification: Notification, route: Route, locale: str, unsubscribe: str) -> Notification:
+        if notification.content.template is None:
+            return notification
+        own: Mapping[str, str] = {"unsubscribe_url": unsubscribe}
+        content = await self._renderer.render(notification.content, route, locale, own)
+        return replace(notification, content=content)
+
+    def _way_out(self, notification: Notification) -> str:
+        """Tell the link that ends such mails. Critical ones have none: what must reach somebody is no list to be left."""
+        if self._links is None or notification.lane is Lane.CRITICAL:
+            return ""
+        return self._links.address(OptOut(notification.user, notification.content.category, Route.EMAIL))
