@@ -20,6 +20,9 @@ _COMMANDS: Final = {
     "gateway": LateCommand("heliograph.commands.gateway:gateway", "Serve clients and the HTTP API, without the pipeline."),
     "pusher": LateCommand("heliograph.commands.pusher:pusher", "Run the notification pipeline alone."),
     "shed": LateCommand("heliograph.commands.shed:shed", "Send a share of a node's clients elsewhere."),
+    "dead-letters": LateCommand(
+        "heliograph.commands.dead_letters:dead_letters", "Look at what could not be delivered, and have it tried anew."
+    ),
     "init": LateCommand("heliograph.commands.init:init", "Write a settings file with fresh secrets."),
     "config": LateCommand("heliograph.commands.config:config", "Check, show and describe settings."),
     "db": LateCommand("heliograph.commands.db:db", "Bring the store's tables up to date, or look how they stand."),

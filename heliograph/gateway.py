@@ -21,6 +21,7 @@ from gateway.app import GatewayApp, GatewayServer
 from gateway.metrics import NodeCollector
 from gateway.node import Node
 from gateway.notify.methods import notification_methods
+from gateway.notify.operations import operation_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
 from gateway.openapi.routes import openapi_routes
@@ -90,6 +91,7 @@ def _calls(ground: Ground, node: Node, service: NotificationService) -> Calls:
                 *channel_methods(node.rules, engine.history, engine.presence, engine.control),
                 *connection_methods(node.rules, engine.control),
                 *trust_methods(engine.revocation, engine.control, ground.clock),
+                *operation_methods(ground.store),
                 *rpc_api_methods(node.call_rpc),
                 *notification_methods(service),
             ]

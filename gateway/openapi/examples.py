@@ -150,6 +150,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "device_remove": Example({"user": "alice", "id": _DEVICE}, {}),
     "preferences_set": Example({"user": "alice", "preferences": [_MUTED]}, {"preferences": [_MUTED]}),
     "preferences_get": Example({"user": "alice"}, {"preferences": [_MUTED]}),
+    "dead_letter_list": Example({"reason": "refused", "limit": 100}, {"items": [], "next_cursor": ""}),
+    "dead_letter_replay": Example({"ids": ["4711"]}, {"items": [{"id": "4711", "result": "not_found"}]}),
+    "user_erase": Example({"user": "carol"}, {"removed": {}}),
     "batch": Example(
         {"commands": [{"publish": {"channel": "chat:lobby", "data": 1}}, {"presence_stats": {"channel": "unknown:lobby"}}]},
         {

@@ -13,6 +13,7 @@ from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
 from gateway.notify.methods import notification_methods
+from gateway.notify.operations import operation_methods
 from gateway.notify.service import NotificationService
 from gateway.openapi.routes import openapi_routes
 
@@ -56,5 +57,5 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
     client = made.client()
     client.connect(token=made.token("alice", jti="token-1", iat=1767225000), name="web", version="2.1.0")
     client.send({"id": 2, "subscribe": {"channel": "chat:lobby"}})
-    yield Described(made, api(made, notification_methods(service)))
+    yield Described(made, api(made, [*notification_methods(service), *operation_methods(store)]))
     await store.close()

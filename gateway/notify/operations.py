@@ -1,0 +1,23 @@
+"""API methods for whoever operates the pipeline."""
+
+from typing import Protocol
+
+from broker.dead_letters import DeadLetters
+from broker.erasure import Erasure
+from gateway.api.method import Method
+from gateway.notify.dead_letters import dead_letter_methods
+from gateway.notify.erasure import erasure_methods
+
+__all__ = ["OperationPorts", "operation_methods"]
+
+
+class OperationPorts(Protocol):
+    """What these methods stand on; a store has it all."""
+
+    dead_letters: DeadLetters
+    erasure: Erasure
+
+
+def operation_methods(ports: OperationPorts) -> list[Method]:
+    """Make the methods of all groups."""
+    return [*dead_letter_methods(ports.dead_letters), *erasure_methods(ports.erasure)]
