@@ -140,7 +140,7 @@ class EmulationEndpoint:
             status = 503
         except _TooLarge:
             status = 413
-        except (msgspec.DecodeError, UnicodeDecodeError, CodecError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CodecError):
             status = 400
         await _answer(send, status, cors)
 
