@@ -77,11 +77,6 @@ class StreamEndpoint:
         if scope["method"] not in self._methods:
             await _answer(send, 405, [*cors, (b"allow", ", ".join(self._methods).encode())])
             return
-        admission = self._node.admission
-        denial = admission.deny(DRAINING) if self._node.is_draining else admission.ask()
-        if denial is not None:
-            await _answer(send, 503, [*cors, (b"retry-after", b"%d" % denial.retry_after_s), _TEXT], denial.text.encode())
-            return
         try:
             frame = await self._first_frame(scope, receive)
         except _TooLarge:
@@ -90,6 +85,12 @@ class StreamEndpoint:
         wire = self._wire_of(headers)
         if frame is None or (wire.kind is Kind.UNIDIRECTIONAL and not _is_readable(wire, frame)):
             await _answer(send, 400, [*cors, _TEXT], b"a connect request is missing or cannot be read\n")
+            return
+        # Not before the body has come: whoever is let in must count, and be seen by a drain, from then on.
+        admission = self._node.admission
+        denial = admission.deny(DRAINING) if self._node.is_draining else admission.ask()
+        if denial is not None:
+            await _answer(send, 503, [*cors, (b"retry-after", b"%d" % denial.retry_after_s), _TEXT], denial.text.encode())
             return
         await self._stream(scope, wire, frame, cors, receive, send)
 

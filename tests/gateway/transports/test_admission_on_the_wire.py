@@ -1,5 +1,8 @@
 """503 with Retry-After before anything is upgraded, on every path of connections."""
 
+import asyncio
+import contextlib
+
 import pytest
 
 TRANSPORTS = ("sse", "http_stream", "uni_sse", "uni_http_stream", "uni_websocket")
@@ -74,5 +77,43 @@ def test_sockets_are_refused_while_draining_where_a_balancer_asks_for_it(run, se
             _, response = await gateway.knock(path=path)
             assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
             assert gateway.node.admission.denied_by_reason["draining"] == 1
+
+    run(main())
+
+
+@contextlib.asynccontextmanager
+async def begun(gateway, count):
+    """Streams that were asked for, but for the end of their bodies; gives functions that say it and read the status."""
+    async with contextlib.AsyncExitStack() as stack:
+        finishes = []
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            stack.callback(writer.close)
+            writer.write(
+                b"POST /connection/http_stream HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 21\r\n\r\n"
+            )
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the body is asked for
+
+            async def finish(reader=reader, writer=writer):
+                writer.write(b'{"id":1,"connect":{}}')
+                return int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+
+            finishes.append(finish)
+        yield finishes
+
+
+def test_streams_that_are_still_asked_for_do_not_pass_the_limit_together(run, serving):
+    async def main():
+        async with serving(**ON, client={"connection_limit": 1, "insecure": True}) as gateway, begun(gateway, 3) as finishes:
+            assert [await finish() for finish in finishes] == [200, 503, 503]
+
+    run(main())
+
+
+def test_a_stream_whose_body_comes_during_a_drain_is_refused(run, serving):
+    async def main():
+        async with serving(**ON) as gateway, begun(gateway, 1) as [finish]:
+            gateway.node.is_draining = True
+            assert await finish() == 503
 
     run(main())
