@@ -1,12 +1,8 @@
 """The HTTP side of a gateway process: one ASGI application, and the server that carries it and the WebSockets on one port."""
 
-import asyncio
-import contextlib
 import functools
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -17,6 +13,7 @@ from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
 from gateway.health import health_routes
 from gateway.metrics import metrics_route
 from gateway.node import Node
+from gateway.server import HttpServer
 from gateway.transports.handshake import PATH
 from gateway.transports.http_bounds import BoundedHttp
 from gateway.transports.routes import transport_routes
@@ -48,39 +45,16 @@ class GatewayApp:
             await self._pages(scope, receive, send)
 
 
-class GatewayServer(uvicorn.Server):
-    """uvicorn on a socket that is bound already, with our WebSocket class in place of its own. Signals stay with the caller."""
+class GatewayServer(HttpServer):
+    """The server of clients and the API, with our WebSocket class in place of uvicorn's own."""
 
     def __init__(self, app: GatewayApp, node: Node) -> None:
-        config = uvicorn.Config(
+        super().__init__(
             app,
-            ws=functools.partial(WebSocketConnection.of_uvicorn, node),  # type: ignore[arg-type]  # any callable serves
-            http=functools.partial(BoundedHttp, node.wheel),  # type: ignore[arg-type]  # likewise
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=2,
+            goodbye_s=2,
+            ws=functools.partial(WebSocketConnection.of_uvicorn, node),
+            http=functools.partial(BoundedHttp, node.wheel),
         )
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def run_on(self, listener: socket.socket) -> None:
-        """Serve until `should_exit` is set."""
-        await self.serve(sockets=[listener])
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    def stop_accepting(self) -> None:
-        """Leave new connections to whoever else listens on the port, and serve those that there are."""
-        for server in self.servers:
-            server.close()
 
 
 async def _upgrade_required(_request: Request) -> Response:
