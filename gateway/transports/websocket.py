@@ -234,8 +234,9 @@ class WebSocketConnection(asyncio.Protocol):
         try:
             self._peer.send_close(disconnect.code, reason)
         except InvalidState:
-            self.abort()  # the peer has begun to close
-            return
+            if self._peer.parser_exc is None:
+                self.abort()  # the peer has begun to close
+            return  # else it has broken the protocol since, and is about to be told so
         self._send_pending()
 
     def _end_slow(self) -> None:

@@ -7,7 +7,7 @@ import logging
 import weakref
 
 import pytest
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 
 
 def test_empty_continuations_are_not_kept(run, serving):
@@ -25,6 +25,20 @@ def test_empty_continuations_are_not_kept(run, serving):
             assert len(connection._fragments) == 2
             peer.frame(Opcode.CONT, b"}}")
             assert "connect" in await peer.message()
+
+    run(main())
+
+
+def test_two_faults_in_one_piece_still_get_a_close_frame(run, serving):
+    """The protocol is broken already when the session answers what came before; the peer is told so, and not cut off."""
+
+    async def main():
+        async with serving() as gateway:
+            peer = await gateway.open()
+            faults = Frame(Opcode.TEXT, b""), Frame(Opcode.CONT, b"stray")
+            peer.raw(b"".join(frame.serialize(mask=True) for frame in faults))
+            assert (await peer.closed())[0] == 1002
+            await gateway.until(lambda: gateway.node.statistics().transports == 0)
 
     run(main())
 
