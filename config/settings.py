@@ -394,6 +394,9 @@ class NotificationSettings(_Section):
     retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
     templates: TemplateSettings = TemplateSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
+    retention: Duration = Field(
+        2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."
+    )
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
 
 

@@ -1,11 +1,16 @@
 """The part of a process that brings notifications to whoever is not there."""
 
+import asyncio
+
 from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from pushers.duties import Duties
+from pushers.guard_reports import guard_reports
+from pushers.housekeeping import housekeeping
 from pushers.pipeline import Pipeline
 from pushers.providers.configured import build_providers
 from pushers.templates.telling import Telling
@@ -35,12 +40,22 @@ class PusherPart:
             stop_timeout_s=settings.node.shutdown_timeout,
             telling=Telling(make_renderer(ground), UnsubscribeLinks.of(settings.notifications.unsubscribe)),
         )
+        self._duties = Duties(
+            [
+                housekeeping(ground.store.retention, ground.clock, retention_s=settings.notifications.retention),
+                guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
+            ],
+            ground.clock,
+        )
         self.started = pipeline.started
 
     async def run(self) -> None:
         REGISTRY.register(self._pipeline.metrics.registry)
         try:
-            await self._pipeline.run()
+            async with asyncio.TaskGroup() as group:
+                duties = group.create_task(self._duties.run(), name="duties")
+                await self._pipeline.run()
+                duties.cancel()
         finally:
             REGISTRY.unregister(self._pipeline.metrics.registry)
 

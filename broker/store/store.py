@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from broker.dead_letters import DeadLetters
+from broker.deletion_guards import DeletionGuards
 from broker.devices import Devices
 from broker.erasure import Erasure
 from broker.errors import BadInput
@@ -20,6 +21,7 @@ from broker.retention import Retention
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
+from broker.store.deletion_guards import SqlDeletionGuards
 from broker.store.devices import SqlDevices
 from broker.store.erasure import SqlErasure
 from broker.store.experiments import SqlExperiments
@@ -53,6 +55,7 @@ class Store:
     devices: Devices
     preferences: Preferences
     dead_letters: DeadLetters
+    deletion_guards: DeletionGuards
     retention: Retention
     erasure: Erasure
     templates: Templates
@@ -67,6 +70,7 @@ class Store:
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)
         self.dead_letters = SqlDeadLetters(database, clock, made_due=ledger.made_due)
+        self.deletion_guards = SqlDeletionGuards(database, clock)
         self.retention = SqlRetention(database, clock, idempotency_ttl_s=idempotency_ttl_s)
         self.erasure = SqlErasure(database, ended=ledger.was_ended)
         self.templates = SqlTemplates(database, clock)

@@ -3,9 +3,11 @@
 from typing import Protocol
 
 from broker.dead_letters import DeadLetters
+from broker.deletion_guards import DeletionGuards
 from broker.erasure import Erasure
 from gateway.api.method import Method
 from gateway.notify.dead_letters import dead_letter_methods
+from gateway.notify.deletion_guards import deletion_guard_methods
 from gateway.notify.erasure import erasure_methods
 
 __all__ = ["OperationPorts", "operation_methods"]
@@ -15,9 +17,14 @@ class OperationPorts(Protocol):
     """What these methods stand on; a store has it all."""
 
     dead_letters: DeadLetters
+    deletion_guards: DeletionGuards
     erasure: Erasure
 
 
 def operation_methods(ports: OperationPorts) -> list[Method]:
     """Make the methods of all groups."""
-    return [*dead_letter_methods(ports.dead_letters), *erasure_methods(ports.erasure)]
+    return [
+        *dead_letter_methods(ports.dead_letters),
+        *deletion_guard_methods(ports.deletion_guards),
+        *erasure_methods(ports.erasure),
+    ]

@@ -152,6 +152,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "preferences_get": Example({"user": "alice"}, {"preferences": [_MUTED]}),
     "dead_letter_list": Example({"reason": "refused", "limit": 100}, {"items": [], "next_cursor": ""}),
     "dead_letter_replay": Example({"ids": ["4711"]}, {"items": [{"id": "4711", "result": "not_found"}]}),
+    "deletion_guard_list": Example({}, {"items": []}),
+    "deletion_guard_open": Example({"provider": "apns"}, {"num_guards": 0}),
     "user_erase": Example({"user": "carol"}, {"removed": {}}),
     "batch": Example(
         {"commands": [{"publish": {"channel": "chat:lobby", "data": 1}}, {"presence_stats": {"channel": "unknown:lobby"}}]},

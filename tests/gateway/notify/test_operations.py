@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from broker.deletion_guards import ClosedGuard
 from broker.ledger import PlanDone
 from broker.notification import Lane, State
 from broker.store.store import open_store
@@ -105,6 +106,7 @@ async def test_a_replay_begins_it_again_once(office):
         ("dead_letter_replay", {"ids": []}, "ids: must hold 1 to 1000 ids"),
         ("dead_letter_replay", {"ids": ["1"] * 1001}, "ids: must hold 1 to 1000 ids"),
         ("dead_letter_replay", {"ids": ["1"], "extend_ttl_s": -1}, "extend_ttl_s: must be from 0 to 2592000 seconds"),
+        ("deletion_guard_open", {"provider": ""}, "provider: must not be empty"),
         ("user_erase", {"user": ""}, "user: must not be empty"),
         ("user_erase", {}, "user: must be given"),
     ],
@@ -125,3 +127,12 @@ async def test_a_user_is_erased_and_only_counts_are_told(office):
     assert (await office.result("device_list", user="ann"))["items"] == []
     assert [item["user"] for item in (await office.result("dead_letter_list"))["items"]] == ["ben"]
     assert await office.result("user_erase", user="ann") == {"removed": {}}
+
+
+async def test_closed_guards_are_listed_and_opened(office):  # N-24
+    now = office.clock.now()
+    await office.store.deletion_guards.report("worker-1", [ClosedGuard("apns", "worker-1", now, 12)])
+    item = {"provider": "apns", "worker": "worker-1", "closed_at": now.timestamp(), "kept": 12}
+    assert await office.result("deletion_guard_list") == {"items": [item]}
+    assert await office.result("deletion_guard_open", provider="apns") == {"num_guards": 1}
+    assert await office.store.deletion_guards.report("worker-1", []) == {"apns"}
