@@ -29,6 +29,7 @@ from broker.notification import (
     Preference,
     State,
 )
+from broker.preferences import UserRules
 
 __all__ = ["Ledger", "NewSend", "PlanDone", "SendDone", "Step", "StepKind"]
 
@@ -45,7 +46,7 @@ class Step(msgspec.Struct, frozen=True):
 
     `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest
     first), preferences and the timeline so far; a send step brings its device, or None if that was removed meanwhile or has
-    moved to another user.
+    moved to another user. Both bring the rules of their user.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Step(msgspec.Struct, frozen=True):
     devices: tuple[Device, ...] = ()
     preferences: tuple[Preference, ...] = ()
     entries: tuple[Entry, ...] = ()
+    rules: UserRules = UserRules()
 
 
 class NewSend(msgspec.Struct, frozen=True):
@@ -70,6 +72,13 @@ class PlanDone(msgspec.Struct, frozen=True):
     """What a decision came to: lines for the timeline, and exactly one of `finish`, `sends` or `next_plan_at`.
 
     `finish` ends the notification; `sends` opens deliveries and lets the plan rest; `next_plan_at` asks again then.
+
+    Attributes:
+        arrives: It enters its user's inbox.
+        closes: It is a digest and takes in no more: whatever it has collected ends as digested, and its texts are made. Where
+            nothing is left to tell it is cancelled instead.
+        counts_for: The category under which it counts against the user's cap, once however often it is said; empty for none.
+        tells: A line for the timeline of another notification.
     """
 
     step: Step
@@ -77,6 +86,10 @@ class PlanDone(msgspec.Struct, frozen=True):
     finish: State | None = None
     sends: tuple[NewSend, ...] = ()
     next_plan_at: datetime | None = None
+    arrives: bool = False
+    closes: bool = False
+    counts_for: str = ""
+    tells: tuple[str, Entry] | None = None
 
 
 class SendDone(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from broker.confirmations import Marked
+from broker.routing import DEFAULT_ROUTES, ROUTES, Route, RoutePolicy
 
 __all__ = [
     "DEFAULT_ROUTES",
@@ -17,8 +18,10 @@ __all__ = [
     "Accepted",
     "Content",
     "Device",
+    "Digest",
     "Draft",
     "Entry",
+    "Escalation",
     "Lane",
     "Notification",
     "NotificationStatus",
@@ -28,6 +31,7 @@ __all__ = [
     "Route",
     "State",
     "TemplateUse",
+    "Terms",
     "Variant",
     "carrier_of",
 ]
@@ -44,21 +48,6 @@ class Lane(IntEnum):
     HIGH = 1
     NORMAL = 2
     BULK = 3
-
-
-class Route(StrEnum):
-    """A way to reach a user."""
-
-    LIVE = "live"
-    PUSH = "push"
-    EMAIL = "email"
-    SMS = "sms"
-    WEBHOOK = "webhook"
-
-
-ROUTES: Final = tuple(Route)
-# What a request that names no routes means; the others cost money or reach machines, so they are asked for by name.
-DEFAULT_ROUTES: Final = (Route.LIVE, Route.PUSH, Route.EMAIL)
 
 
 class Provider(StrEnum):
@@ -101,11 +90,12 @@ class State(StrEnum):
     FAILED = "failed"  # no route could take it
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    DIGESTED = "digested"  # told in one message with others, which goes the routes in its place
 
     @property
     def accepts_ack(self) -> bool:
         """Whether an ack changes this state; after cancelled and expired it is taken without effect."""
-        return self in (State.PENDING, State.EXHAUSTED, State.FAILED)
+        return self in (State.PENDING, State.EXHAUSTED, State.FAILED, State.DIGESTED)
 
 
 class Outcome(StrEnum):
@@ -121,6 +111,10 @@ class Outcome(StrEnum):
     GAVE_UP = "gave_up"  # the last retry failed
     UNKNOWN = "unknown"  # no answer, and a repeat could double
     MUTED = "muted"  # a preference switches this route off
+    DEFERRED = "deferred"  # put off: the user has quiet hours, or has asked for peace until then
+    CAPPED = "capped"  # the user has got as many of this category as they are to get: it stays in the inbox
+    DIGESTED = "digested"  # collected with others, which are told in one message
+    ESCALATED = "escalated"  # nobody saw it in time, so that another user is told
     SUPPRESSED = "suppressed"  # the address bounced or complained before: it is left alone
     REPLAYED = "replayed"  # somebody had it tried anew after it had failed
     ACKNOWLEDGED = "acknowledged"
@@ -169,6 +163,42 @@ class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(content, title=self.title, body=self.body, template=self.template)
 
 
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Under which conditions a notification goes its ways.
+
+    Attributes:
+        routing: What the request says about routes; None leaves nothing to others: `routes` are walked in turn.
+        send_at: Nothing is told before; its time to live counts from then.
+        send_at_local: "HH:MM" by the user's clock, the next time after the request; nothing is told before.
+        arrives: It enters the inbox with its first decision only.
+        collects: It is a digest that still waits for what it is to tell; "{count}" in this headline becomes how many.
+        escalates: The notification that nobody saw, whose escalation this is.
+    """
+
+    routing: RoutePolicy | None = None
+    send_at: datetime | None = None
+    send_at_local: str = ""
+    arrives: bool = False
+    collects: str = ""
+    escalates: str = ""
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """Collects notifications of one user under a key, for so long from the first one; `title` as `Terms.collects`."""
+
+    key: str
+    window_s: float
+    title: str
+
+
+class Escalation(msgspec.Struct, frozen=True):
+    """Tells another user where nobody has seen a notification so long after it was to be told; by `stages`, if any."""
+
+    to_user: str
+    after_s: float
+    routing: RoutePolicy
+
+
 class Draft(msgspec.Struct, frozen=True):
     """A valid request to notify, before it has ids."""
 
@@ -183,6 +213,9 @@ class Draft(msgspec.Struct, frozen=True):
     inbox: bool = True
     experiment: str = ""
     variants: tuple[Variant, ...] = ()
+    terms: Terms = Terms()
+    digest: Digest | None = None
+    escalation: Escalation | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -208,6 +241,7 @@ class Notification(msgspec.Struct, frozen=True):
     correlation_id: str = ""
     experiment: str = ""
     variant: str = ""
+    terms: Terms = Terms()
 
     def remaining(self, now: datetime) -> timedelta:
         """How long it is still worth telling; negative once it has expired."""
@@ -235,11 +269,12 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class Preference(msgspec.Struct, frozen=True):
-    """A user's word on a category (or "*") and a route (or "*")."""
+    """A user's word on a category (or "*") and a route (or "*"); with `until` it counts up to that moment only."""
 
     category: str
     route: str
     enabled: bool
+    until: datetime | None = None
 
 
 class Entry(msgspec.Struct, frozen=True):

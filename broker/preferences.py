@@ -1,24 +1,44 @@
-"""Port: what users want to be told, and how; and the rules that a preference must meet."""
+"""Port: what users want to be told, how and when; and the rules that a preference must meet."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from broker.errors import BadInput
 from broker.notification import ROUTES, Preference
+from broker.quiet_hours import QuietHours
+from broker.routing import RoutePolicy
 
-__all__ = ["ANY", "Preferences", "check_preferences", "is_enabled"]
+__all__ = ["ANY", "Preferences", "UserRules", "check_preferences", "is_enabled", "word_on"]
 
 ANY = "*"
 
 
+class UserRules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a user says beside single preferences: when to be left in peace, where on earth they live, and which way to go."""
+
+    quiet_hours: QuietHours | None = None
+    snoozed_until: datetime | None = None
+    timezone: str = ""
+    routing: RoutePolicy | None = None
+
+
 class Preferences(Protocol):
-    """A user's words, one per (category, route)."""
+    """A user's words, one per (category, route), and their rules."""
 
     async def of_user(self, user: str) -> Sequence[Preference]:
         """List a user's preferences by category and route."""
 
     async def set(self, user: str, preferences: Sequence[Preference]) -> None:
         """Replace the named (category, route) pairs, all or none; others stay."""
+
+    async def rules_of(self, user: str) -> UserRules:
+        """Read a user's rules; without any they are empty."""
+
+    async def change(self, user: str, preferences: Sequence[Preference], rules: UserRules) -> None:
+        """Replace the named pairs and all rules, both or neither."""
 
 
 def check_preferences(preferences: Iterable[Preference]) -> tuple[Preference, ...]:
@@ -39,12 +59,15 @@ def check_preferences(preferences: Iterable[Preference]) -> tuple[Preference, ..
 
 
 def is_enabled(preferences: Iterable[Preference], category: str, route: str) -> bool:
-    """Judge whether a route is open for a category: the most exact preference decides, the category before the route.
+    """Judge whether a route is open for a category; without any word on it a route is open."""
+    word = word_on(preferences, category, route)
+    return word is None or word.enabled
 
-    Without any word on it a route is open.
-    """
-    words = {(word.category, word.route): word.enabled for word in preferences}
+
+def word_on(preferences: Iterable[Preference], category: str, route: str, now: datetime | None = None) -> Preference | None:
+    """Find the preference that decides: the most exact one, the category before the route, of those that count at `now`."""
+    words = {(word.category, word.route): word for word in preferences if word.until is None or now is None or now < word.until}
     for key in ((category, route), (category, ANY), (ANY, route), (ANY, ANY)):
         if key in words:
             return words[key]
-    return True
+    return None

@@ -7,9 +7,11 @@ the Centrifugo settings that teams already have, so that moving over is a matter
 import re
 from collections.abc import Iterable
 from typing import Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from config.category_settings import CapSettings, CategorySettings, QuietHoursSettings, RoutingSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
@@ -392,12 +394,33 @@ class NotificationSettings(_Section):
     retry_cap: Duration = Field(30.0, description="Longest wait between tries.")
     retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
     retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
+    timezone: str = Field("UTC", description="IANA zone of users of whom none is known, neither by preference nor by device.")
+    digest_title: str = Field("{count} notifications", description="Headline of digests that name none; {count} is how many.")
+    categories: tuple[CategorySettings, ...] = Field((), description="Kinds of notifications that need rules of their own.")
+    cap: CapSettings = CapSettings()
+    quiet_hours: QuietHoursSettings = QuietHoursSettings()
+    routing: RoutingSettings = RoutingSettings()
     templates: TemplateSettings = TemplateSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
     retention: Duration = Field(
         2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."
     )
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
+
+    @field_validator("categories")
+    @classmethod
+    def _category_names_differ(cls, value: tuple[CategorySettings, ...]) -> tuple[CategorySettings, ...]:
+        _check_names(category.name for category in value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError('must be an IANA zone such as "Europe/Berlin"') from None
+        return value
 
 
 class Settings(_Section):
