@@ -85,6 +85,17 @@ class ChannelRules:
         namespace = self._personal.personal_channel_namespace
         return f"{namespace}:#{user}" if namespace else f"#{user}"
 
+    def personal_options(self, user: str) -> tuple[str, ChannelOptions] | None:
+        """Name a user's personal channel, with its options; None also where it is to be in a namespace that nobody configured:
+        nobody is subscribed there."""
+        name = self.personal(user)
+        if name is None:
+            return None
+        try:
+            return name, self.options(name)
+        except UnknownNamespace:
+            return None
+
     def is_personal_of_another(self, channel: str, user: str) -> bool:
         """Whether a channel is the personal one of somebody else than this user."""
         owner = channel.partition("#")[2]  # namespaces have no #, users may

@@ -8,18 +8,23 @@ from importlib.metadata import version
 from prometheus_client import REGISTRY
 from starlette.routing import BaseRoute
 
+from broker.channels import ChannelRules
+from broker.inbox_news import InboxNews
 from config.logs import get_logger
 from gateway.api.call import Calls
 from gateway.api.channels import channel_methods
 from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
-from gateway.api.method import table_of
+from gateway.api.method import Method, table_of
 from gateway.api.publishing import publishing_methods
 from gateway.api.rpc import rpc_api_methods
 from gateway.api.trust import trust_methods
 from gateway.app import GatewayApp, GatewayServer
+from gateway.commands.rpc import RpcMethod
 from gateway.metrics import NodeCollector
 from gateway.node import Node
+from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
+from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
 from gateway.notify.methods import notification_methods
 from gateway.notify.operations import operation_methods
 from gateway.notify.rpc import rpc_methods
@@ -39,12 +44,21 @@ class GatewayPart:
     def __init__(self, ground: Ground, listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
         self._settings, self._listener = ground.settings, listener
         store = ground.store
-        service = NotificationService(store.ledger, store.devices, store.preferences, ground.settings.notifications)
-        self.node = Node(
-            ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc_methods(service)
+        self._news = news = _inbox_news(ground)
+        service = NotificationService(
+            store.ledger, store.devices, store.preferences, ground.settings.notifications, inbox_changed=news.changed
         )
+        confirmations = ConfirmationService(store.ledger, news.changed)
+        inbox = InboxService(store.inbox, news.changed)
+        rpc: dict[str, RpcMethod] = {
+            **rpc_methods(service),
+            **confirmation_rpc_methods(confirmations),
+            **inbox_rpc_methods(inbox),
+        }
+        self.node = Node(ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc)
         ground.resources.push_async_callback(self.node.proxies.close)
-        self.calls = calls = _calls(ground, self.node, service)
+        own_methods = [*notification_methods(service), *confirmation_methods(confirmations), *inbox_methods(inbox)]
+        self.calls = calls = _calls(ground, self.node, own_methods)
         app = GatewayApp(
             ground.settings,
             self.node,
@@ -59,9 +73,12 @@ class GatewayPart:
         collector = NodeCollector(self.node)
         REGISTRY.register(collector)
         self.node.start()
+        telling = asyncio.create_task(self._news.run(), name="inbox:news")  # owned here: ended below
         try:
             await self._server.run_on(self._listener)
         finally:
+            telling.cancel()
+            await asyncio.wait({telling})
             self.node.stop()
             REGISTRY.unregister(collector)
             self._ended.set()
@@ -82,7 +99,13 @@ class GatewayPart:
         _log.info("node.stopped")
 
 
-def _calls(ground: Ground, node: Node, service: NotificationService) -> Calls:
+def _inbox_news(ground: Ground) -> InboxNews:
+    settings, engine = ground.settings, ground.engine
+    rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
+    return InboxNews(ground.store.inbox, engine.users, engine.pubsub, rules, ground.clock)
+
+
+def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
     engine = ground.engine
     return Calls(
         table_of(
@@ -93,7 +116,7 @@ def _calls(ground: Ground, node: Node, service: NotificationService) -> Calls:
                 *trust_methods(engine.revocation, engine.control, ground.clock),
                 *operation_methods(ground.store),
                 *rpc_api_methods(node.call_rpc),
-                *notification_methods(service),
+                *own_methods,
             ]
         )
     )

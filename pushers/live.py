@@ -5,7 +5,7 @@ The notification's id is the idempotency key, so that a step that is taken over 
 
 import msgspec
 
-from broker.channels import ChannelRules, UnknownNamespace, publish_options
+from broker.channels import ChannelRules, publish_options
 from broker.model import Publication
 from broker.notification import Notification
 from broker.pubsub import PubSub
@@ -77,10 +77,4 @@ class LiveRoute:
         await self._pubsub.publish(name, Publication(encode(notification)), how)
 
     def _channel(self, user: str) -> tuple[str, ChannelOptions] | None:
-        name = self._rules.personal(user)
-        if name is None:
-            return None
-        try:
-            return name, self._rules.options(name)
-        except UnknownNamespace:
-            return None  # personal channels are to be in a namespace that is not configured: nobody is subscribed there
+        return self._rules.personal_options(user)

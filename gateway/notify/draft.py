@@ -68,6 +68,7 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
         push_wait_s=_seconds("push_wait_s", request.push_wait_s, defaults.push_wait),
         ttl_s=_seconds("ttl_s", request.ttl_s, defaults.ttl),
         correlation_id=correlation_id,
+        inbox=request.inbox,
     )
 
 

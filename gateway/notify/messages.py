@@ -63,6 +63,7 @@ class NotifyRequest(_Request):
     collapse_key: Annotated[str, Meta(description="A later notification with the same one replaces it on devices.")] = ""
     link: Annotated[str, Meta(description="What opens when it is tapped.")] = ""
     image: Annotated[str, Meta(description="https address of a picture.")] = ""
+    inbox: Annotated[bool, Meta(description="Whether it lies in the user's inbox.")] = True
     idempotency_key: Annotated[
         str, Meta(description="A repeat with the same key and body stores nothing and answers with the same ids.")
     ] = ""
@@ -124,7 +125,7 @@ class StepItem(msgspec.Struct, omit_defaults=True):
 
 
 class NotificationItem(msgspec.Struct):
-    """A notification with its timeline; times in Unix seconds."""
+    """A notification with its timeline; times in Unix seconds. `marks` says when its user first saw, read, … it."""
 
     id: str
     user: str
@@ -134,6 +135,7 @@ class NotificationItem(msgspec.Struct):
     created_at: float
     expires_at: float
     steps: list[StepItem]
+    marks: dict[str, float] | UnsetType = UNSET
 
 
 class StatusResult(msgspec.Struct):

@@ -21,7 +21,7 @@ from gateway.notify.service import NotificationService
 from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
 
-__all__ = ["rpc_methods"]
+__all__ = ["rpc_methods", "user_method"]
 
 # Every message to a number costs money, and a webhook goes wherever its address says: a client's word is not enough.
 _OF_BACKENDS: Final = frozenset({Provider.SMS, Provider.WEBHOOK})
@@ -30,16 +30,17 @@ _OF_BACKENDS: Final = frozenset({Provider.SMS, Provider.WEBHOOK})
 def rpc_methods(service: NotificationService) -> Mapping[str, RpcMethod]:
     """Make the built-in RPC methods."""
     return {
-        "notification.ack": _method(AckRequest, service.ack),
-        "devices.register": _method(DeviceRegisterRequest, service.device_register),
-        "devices.list": _method(DeviceListRequest, service.device_list),
-        "devices.remove": _method(DeviceRemoveRequest, service.device_remove),
-        "preferences.get": _method(PreferencesGetRequest, service.preferences_get),
-        "preferences.set": _method(PreferencesSetRequest, service.preferences_set),
+        "notification.ack": user_method(AckRequest, service.ack),
+        "devices.register": user_method(DeviceRegisterRequest, service.device_register),
+        "devices.list": user_method(DeviceListRequest, service.device_list),
+        "devices.remove": user_method(DeviceRemoveRequest, service.device_remove),
+        "preferences.get": user_method(PreferencesGetRequest, service.preferences_get),
+        "preferences.set": user_method(PreferencesSetRequest, service.preferences_set),
     }
 
 
-def _method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awaitable[msgspec.Struct]]) -> RpcMethod:
+def user_method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awaitable[msgspec.Struct]]) -> RpcMethod:
+    """Make a method for the connected user of one that has a field `user`."""
     decoder = msgspec.json.Decoder(request_type)
 
     async def call(user: str, data: bytes) -> bytes:

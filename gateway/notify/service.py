@@ -9,8 +9,9 @@ from msgspec import UNSET
 
 from broker.devices import Devices, check_registration
 from broker.errors import BadInput, NotFound
+from broker.inbox_news import InboxChanged, nobody_asks
 from broker.ledger import Ledger
-from broker.notification import Device, Entry, NotificationStatus, Preference, Provider
+from broker.notification import Device, Entry, NotificationStatus, Preference, Provider, State
 from broker.preferences import Preferences, check_preferences
 from config.logs import mask_address
 from config.settings import NotificationSettings
@@ -46,8 +47,17 @@ __all__ = ["NotificationService"]
 class NotificationService:
     """Every method that is our own."""
 
-    def __init__(self, ledger: Ledger, devices: Devices, preferences: Preferences, settings: NotificationSettings) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        devices: Devices,
+        preferences: Preferences,
+        settings: NotificationSettings,
+        *,
+        inbox_changed: InboxChanged = nobody_asks,
+    ) -> None:
         self._ledger, self._devices, self._preferences, self._settings = ledger, devices, preferences, settings
+        self._inbox_changed = inbox_changed
 
     async def notify(self, request: NotifyRequest) -> NotifyResult:
         """Store a notification for each user; the answer means that it is stored."""
@@ -57,17 +67,23 @@ class NotificationService:
         if request.idempotency_key:
             fingerprint = hashlib.sha256(msgspec.json.encode(request)).digest()
         accepted = await self._ledger.accept(draft, idempotency_key=request.idempotency_key, fingerprint=fingerprint)
+        if draft.inbox:
+            self._inbox_changed(draft.users)
         return NotifyResult([AcceptedItem(entry.user, entry.id) for entry in accepted])
 
     async def ack(self, request: AckRequest) -> Done:
         """Record that the user saw it; every later step is off."""
         _require_user(request.user)
         await self._ledger.acknowledge(request.id, request.user)
+        self._inbox_changed((request.user,))
         return Done()
 
     async def cancel(self, request: CancelRequest) -> StateResult:
         """Call it off; what has ended already stays as it is."""
-        return StateResult(await self._ledger.cancel(request.id))
+        state = await self._ledger.cancel(request.id)
+        if state is State.CANCELLED:
+            self._inbox_changed(((await self._ledger.status(request.id)).notification.user,))
+        return StateResult(state)
 
     async def status(self, request: StatusRequest) -> StatusResult:
         """Tell how it stands, with its timeline."""
@@ -132,6 +148,7 @@ def _status(status: NotificationStatus) -> StatusResult:
             created_at=notification.created_at.timestamp(),
             expires_at=notification.expires_at.timestamp(),
             steps=[_step(entry) for entry in status.entries],
+            marks={marked.mark.value: round(marked.at.timestamp(), 3) for marked in status.marks} or UNSET,
         )
     )
 

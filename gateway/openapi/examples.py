@@ -110,6 +110,32 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         {"notifications": [{"user": "alice", "id": _NOTIFICATION}]},
     ),
     "notification_ack": Example({"id": _NOTIFICATION, "user": "alice"}, {}),
+    "notification_seen": Example({"id": _NOTIFICATION, "user": "alice"}, {}),
+    "notification_read": Example({"id": _NOTIFICATION, "user": "alice"}, {}),
+    "notification_dismissed": Example({"id": _NOTIFICATION, "user": "alice"}, {}),
+    "notification_clicked": Example({"id": _NOTIFICATION, "user": "alice"}, {}),
+    "inbox_list": Example(
+        {"user": "alice", "limit": 20},
+        {
+            "items": [
+                {
+                    "id": _NOTIFICATION,
+                    "priority": "high",
+                    "created_at": 1767225600.25,
+                    "seen": False,
+                    "read": False,
+                    "archived": False,
+                    "title": "Your order is on its way",
+                    "body": "It arrives tomorrow.",
+                    "data": {"order": 4711},
+                    "category": "orders",
+                    "link": "https://shop.example/orders/4711",
+                }
+            ]
+        },
+    ),
+    "inbox_counts": Example({"user": "alice"}, {"unseen": 1, "unread": 1}),
+    "inbox_mark": Example({"user": "alice", "all": True, "as": "read"}, {"unseen": 0, "unread": 0}),
     "notification_cancel": Example({"id": _NOTIFICATION}, {"state": "cancelled"}),
     "notification_status": Example(
         {"id": _NOTIFICATION},

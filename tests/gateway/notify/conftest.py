@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broker.store.store import open_store
 from config.settings import NotificationSettings
+from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
+from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
 from gateway.notify.methods import notification_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
@@ -19,8 +21,10 @@ from gateway.notify.service import NotificationService
 class Desk:
     """Where notifications are asked for: a world whose API and RPC have the notification methods."""
 
-    def __init__(self, world: Any, api: Any, store: Any) -> None:
+    def __init__(self, world: Any, api: Any, store: Any, told: list[str]) -> None:
         self.world, self.api, self.store = world, api, store
+        # Whose inboxes were said to have changed.
+        self.told = told
 
     async def notify(self, user: str = "42", **request: Any) -> str:
         """Notify one user; gives the id."""
@@ -54,10 +58,17 @@ async def desk(world, api, tmp_path):
 
     clock = ManualClock()
     store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
-    service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings())
-    made = world(rpc_methods=rpc_methods(service))
+    told: list[str] = []
+    service = NotificationService(
+        store.ledger, store.devices, store.preferences, NotificationSettings(), inbox_changed=told.extend
+    )
+    confirmations, inbox = ConfirmationService(store.ledger, told.extend), InboxService(store.inbox, told.extend)
+    made = world(
+        rpc_methods={**rpc_methods(service), **confirmation_rpc_methods(confirmations), **inbox_rpc_methods(inbox)}
+    )
     made.clock = clock
-    yield Desk(made, api(made, notification_methods(service)), store)
+    methods = [*notification_methods(service), *confirmation_methods(confirmations), *inbox_methods(inbox)]
+    yield Desk(made, api(made, methods), store, told)
     await store.close()
 
 

@@ -57,6 +57,13 @@ async def test_preferences(desk):
 
 METHODS = {
     "notification.ack": {"id": NOBODY},
+    "notification.seen": {"id": NOBODY},
+    "notification.read": {"id": NOBODY},
+    "notification.dismissed": {"id": NOBODY},
+    "notification.clicked": {"id": NOBODY},
+    "inbox.list": {},
+    "inbox.counts": {},
+    "inbox.mark": {"all": True, "as": "read"},
     "devices.register": {"provider": "fcm", "token": FCM},
     "devices.list": {},
     "devices.remove": {"id": NOBODY},

@@ -12,6 +12,8 @@ from broker.store.store import open_store
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
+from gateway.notify.confirmations import ConfirmationService, confirmation_methods
+from gateway.notify.inbox import InboxService, inbox_methods
 from gateway.notify.methods import notification_methods
 from gateway.notify.operations import operation_methods
 from gateway.notify.service import NotificationService
@@ -57,5 +59,11 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
     client = made.client()
     client.connect(token=made.token("alice", jti="token-1", iat=1767225000), name="web", version="2.1.0")
     client.send({"id": 2, "subscribe": {"channel": "chat:lobby"}})
-    yield Described(made, api(made, [*notification_methods(service), *operation_methods(store)]))
+    methods = [
+        *notification_methods(service),
+        *confirmation_methods(ConfirmationService(store.ledger)),
+        *inbox_methods(InboxService(store.inbox)),
+        *operation_methods(store),
+    ]
+    yield Described(made, api(made, methods))
     await store.close()
