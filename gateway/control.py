@@ -31,7 +31,7 @@ from gateway.hub import Hub
 from gateway.protocol import disconnects
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
-from gateway.protocol.messages import Push, RefreshPush, SubscribePush, UnsubscribePush, raw
+from gateway.protocol.messages import Push, RefreshPush, SubscribePush, raw
 from gateway.session.client import Client
 from gateway.session.entrance import Asked, Entrances
 from gateway.session.expiry import Expiry
@@ -180,8 +180,7 @@ class Controlled:
         await entrances.announce(subscription, client)
 
     async def _unsubscribe(self, client: Client, channel: str, reason: disconnects.Unsubscribe) -> None:
-        if (left := self._entrances.leave(client, channel)) is not None:
-            client.push(Push(channel=channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
+        if (left := self._entrances.take_out(client, channel, reason)) is not None:
             await self._entrances.clean_up(client, left)
 
     async def _distrust(self, client: Client, command: Distrust) -> None:

@@ -21,7 +21,6 @@ from config.logs import get_logger
 from config.settings import ClientSettings
 from gateway.hub import Hub
 from gateway.protocol import disconnects
-from gateway.protocol.messages import Push, UnsubscribePush
 from gateway.room import Room, Taken
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
@@ -139,14 +138,12 @@ class Positions:
             The places that were lost, which are to be cleaned up.
         """
         room.position = None  # whatever comes next counts as the beginning
-        reason = disconnects.UNSUBSCRIBED_INSUFFICIENT_STATE
-        push = Push(channel=room.channel, unsubscribe=UnsubscribePush(reason.code, reason.reason))
         lost = [client for client in self._hub.members(room) if client.subscriptions[room.channel].grant.is_positioned]
         _log.warning("positions.insufficient_state", clients=len(lost))
-        left = [(client, self._take_out(client, room.channel, push)) for client in lost]
+        left = [(client, self._take_out(client, room.channel)) for client in lost]
         return [(client, subscription) for client, subscription in left if subscription is not None]
 
-    def _take_out(self, client: Client, channel: str, push: Push) -> Subscription | None:
+    def _take_out(self, client: Client, channel: str) -> Subscription | None:
         """Tell one; None where there is nothing left to clean up: a connection that ends does that itself."""
         subscription = client.subscriptions.get(channel)
         if subscription is None:
@@ -154,9 +151,7 @@ class Positions:
         if subscription.is_server_side:
             client.disconnect(disconnects.INSUFFICIENT_STATE)
             return None
-        self._entrances.leave(client, channel)
-        client.push(push)
-        return subscription
+        return self._entrances.take_out(client, channel, disconnects.UNSUBSCRIBED_INSUFFICIENT_STATE)
 
     async def _clean_up(self, left: list[tuple[Client, Subscription]]) -> None:
         for client, subscription in left:

@@ -20,8 +20,9 @@ from broker.presence import Presence
 from broker.pubsub import PubSub
 from gateway.hub import Hub
 from gateway.protocol import disconnects, errors
-from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.disconnects import DisconnectClient, Unsubscribe
 from gateway.protocol.errors import ClientError
+from gateway.protocol.messages import Push, UnsubscribePush
 from gateway.room import Room
 from gateway.session.best_effort import BestEffort
 from gateway.session.client import Client
@@ -180,6 +181,13 @@ class Entrances:
         subscription = self._hub.leave(client, channel)
         if subscription is not None:
             self._upstream.release(subscription.room)
+        return subscription
+
+    def take_out(self, client: Client, channel: str, reason: Unsubscribe) -> Subscription | None:
+        """Take a client out of a channel, at once, and tell it why; None when it was not in it. `clean_up` is to follow."""
+        subscription = self.leave(client, channel)
+        if subscription is not None:
+            client.push(Push(channel=channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
         return subscription
 
     def leave_all(self, client: Client) -> list[Subscription]:

@@ -16,7 +16,6 @@ from broker.channels import ChannelRules
 from config.clock import Clock
 from config.settings import ClientSettings
 from gateway.protocol import disconnects
-from gateway.protocol.messages import Push, UnsubscribePush
 from gateway.proxy.proxies import Proxies
 from gateway.proxy.refresh import Lapse, RefreshProxy, Renewed, SubRefreshProxy
 from gateway.session.client import Client
@@ -187,10 +186,7 @@ class Expiry:
 
     def expire_subscription(self, client: Client, subscription: Subscription) -> None:
         """Take a client out of a channel whose time is over (push 2501); its SDK comes back with a new token."""
-        reason = disconnects.UNSUBSCRIBED_EXPIRED
-        push = UnsubscribePush(reason.code, reason.reason)
-        left = self._entrances.leave(client, subscription.channel)
-        client.push(Push(channel=subscription.channel, unsubscribe=push))
+        left = self._entrances.take_out(client, subscription.channel, disconnects.UNSUBSCRIBED_EXPIRED)
         if left is not None:
             self._tasks.run(self._entrances.clean_up(client, left), "subscription.expire")
 

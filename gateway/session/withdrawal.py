@@ -4,7 +4,6 @@ from broker.channels import ChannelRules
 from gateway.auth.capabilities import Capabilities
 from gateway.auth.permissions import Permissions
 from gateway.protocol import disconnects
-from gateway.protocol.messages import Push, UnsubscribePush
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.tasks import Tasks
@@ -27,14 +26,11 @@ class Withdrawal:
         if capabilities is None and client.capabilities is None:
             return
         client.capabilities = capabilities
-        reason = disconnects.UNSUBSCRIBED_STATE_INVALIDATED
         for channel, subscription in tuple(client.subscriptions.items()):
             lent = subscription.grant.lent
             if not lent or lent in self._permissions.rights(
                 capabilities, client.user, channel, self._rules.options(channel), self._rules
             ):
                 continue
-            left = self._entrances.leave(client, channel)
-            client.push(Push(channel=channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
-            if left is not None:
+            if (left := self._entrances.take_out(client, channel, disconnects.UNSUBSCRIBED_STATE_INVALIDATED)) is not None:
                 self._tasks.run(self._entrances.clean_up(client, left), "capability.withdraw")
