@@ -87,19 +87,22 @@ class _Server:
     async def start(self) -> None:
         arguments = ("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700", "--dir", str(self._directory))
         quiet = ("--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "nothing")
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # the working directory's own modules must not stand in for ours
-            "-m",
-            "heliograph.tethered",
-            str(os.getpid()),
-            str(self._program),
-            *arguments,
-            *quiet,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=sys.stderr,
-            start_new_session=True,  # Ctrl-C in a terminal goes to us, who still need it while the workers drain
-        )
+        try:
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # the working directory's own modules must not stand in for ours
+                "-m",
+                "heliograph.tethered",
+                str(os.getpid()),
+                str(self._program),
+                *arguments,
+                *quiet,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sys.stderr,
+                start_new_session=True,  # Ctrl-C in a terminal goes to us, who still need it while the workers drain
+            )
+        except OSError as exc:  # short of memory, processes or files: whoever keeps it tries again
+            raise SettingsError([f"broker.url: the embedded Valkey could not be started: {exc.strerror}"]) from None
         try:
             async with asyncio.timeout(_START_S):
                 while not await self._answers():

@@ -31,21 +31,28 @@ class WorkerProcess:
 
     @classmethod
     async def launch(cls, assignment: Assignment) -> "WorkerProcess":
-        """Start the process; `open` follows."""
+        """Start the process; `open` follows.
+
+        Raises:
+            WorkerFailed: The system grants no process now.
+        """
         descriptors = [assignment.clients]
         if assignment.operations is not None:
             descriptors.append(assignment.operations)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # the working directory's own modules must not stand in for ours
-            "-m",
-            "heliograph.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LINE_LIMIT_BYTES,
-            pass_fds=descriptors,
-            start_new_session=True,  # Ctrl-C in a terminal is the supervisor's, which ends its workers in order
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # the working directory's own modules must not stand in for ours
+                "-m",
+                "heliograph.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=_LINE_LIMIT_BYTES,
+                pass_fds=descriptors,
+                start_new_session=True,  # Ctrl-C in a terminal is the supervisor's, which ends its workers in order
+            )
+        except OSError as exc:  # short of memory, processes or files, perhaps for a moment: no reason to give up the others
+            raise WorkerFailed(1, [f"a worker could not be started: {exc.strerror}"]) from exc
         worker = cls(process)
         worker._write(msgspec.json.encode(assignment) + b"\n")
         return worker

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,12 +53,32 @@ def settings(tmp_path: Path) -> Path:
     return file
 
 
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.closing(socket.socket()) as newest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (newest.fileno(), granted[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, granted)
+
+
 async def test_a_worker_that_hangs_at_its_start_is_ended(tmp_path, ending):
     os.mkfifo(tmp_path / "h.toml")  # nobody ever writes into it
     async with slot_of(tmp_path / "h.toml", ending, start_limit_s=0.1) as slot, asyncio.timeout(GUARD_S):
         with pytest.raises(WorkerFailed, match=str(128 + signal.SIGKILL)) as failed:
             await slot.start()
         assert failed.value.problems == ["a worker was not ready within 0.1 s"]
+
+
+async def test_a_system_that_grants_no_process_is_no_reason_to_give_up(settings, ending):
+    async with slot_of(settings, ending) as slot, asyncio.timeout(GUARD_S):
+        with no_more_files(), pytest.raises(WorkerFailed) as failed:
+            await slot.start()
+        assert failed.value.problems == ["a worker could not be started: Too many open files"]
+        await slot.start()
+        assert await slot.stop(GUARD_S) == 0
 
 
 async def test_the_end_waits_for_a_predecessor_that_still_drains(settings, ending):
