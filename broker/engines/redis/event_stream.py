@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec.structs import replace
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
@@ -39,6 +40,7 @@ _FORGOTTEN_AFTER_MS: Final = 3_600_000
 _PUT_OFF_LIMIT: Final = 10_000
 _ANSWER_S: Final = 2.0
 _PENDING_AT_ONCE: Final = 1000
+_FROM_THE_FIRST: Final = b"0-0"
 
 
 class EventStream:
@@ -59,6 +61,7 @@ class EventStream:
         self._fields: dict[str, Sequence[bytes]] = {}  # of what is held, for dead letters
         self._put_off: set[str] = set()
         self._take_over_at = clock.monotonic()
+        self._look_from = _FROM_THE_FIRST
         self._waiting: AbstractConnection | None = None
         self._is_started = False
 
@@ -72,7 +75,7 @@ class EventStream:
         items: list[Item] = []
         if self._clock.monotonic() >= self._take_over_at:
             items = await self._take_over(limit)
-            if len(items) < limit:
+            if len(items) < limit and self._look_from == _FROM_THE_FIRST:
                 self._take_over_at = self._clock.monotonic() + _TAKE_OVER_EVERY_S
         items += self._arrived
         self._arrived = []
@@ -159,10 +162,14 @@ class EventStream:
         return self._items(_entries(reply))
 
     async def _take_over(self, limit: int) -> list[Item]:
-        """Take what nobody has settled in time, and what was put aside until now."""
+        """Take what nobody has settled in time, and what was put aside until now.
+
+        Redis looks at ten times as many as it may give and tells where it stopped; those behind have their turn the next time.
+        """
         reply = await self._grouped(
-            "XAUTOCLAIM", self._stream, self._group, self._consumer, self._held_ms, "0-0", "COUNT", limit
+            "XAUTOCLAIM", self._stream, self._group, self._consumer, self._held_ms, self._look_from, "COUNT", limit
         )
+        self._look_from = reply[0]
         items = self._items([entry for entry in reply[1] if entry and entry[1]])
         ranges = [("XPENDING", self._stream, self._group, item.id, item.id, 1) for item in items]
         counts = await asyncio.gather(*(self._command(*command) for command in ranges))
@@ -237,7 +244,7 @@ def _item(id_: str, fields: Sequence[bytes]) -> Item:
 
 
 def _counted(item: Item, attempt: int) -> Item:
-    return Item(item.id, item.method, item.payload, item.key, attempt, item.token, item.fault)
+    return replace(item, attempt=attempt)
 
 
 def _uncounted(item: Item) -> Item:

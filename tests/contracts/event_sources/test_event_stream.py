@@ -10,7 +10,7 @@ from broker.engines.redis.address import parse_address
 from broker.engines.redis.event_stream import EventStream
 from broker.engines.redis.link import Link
 from broker.errors import BadInput, EngineUnavailable
-from broker.event_source import Backlog, Dead, Done, EventSource
+from broker.event_source import Again, Backlog, Dead, Done, EventSource
 from config.clock import ManualClock
 from config.settings import BrokerSettings
 
@@ -49,6 +49,15 @@ async def test_an_entry_that_cannot_be_read_says_why_and_is_put_aside_whole(
 async def test_entries_of_one_node_keep_the_order_of_their_keys(case: Any, source: EventSource) -> None:
     ids = [await case.add("publish", {}, f"k{number % 3}") for number in range(9)]
     assert [item.id for item in await source.fetch(20)] == ids
+
+
+async def test_those_behind_many_that_wait_have_their_turn(case: Any, source: EventSource) -> None:
+    ids = [await case.add("publish", {}, f"k{number}") for number in range(25)]
+    items = await source.fetch(25)
+    await source.settle([(item, Again(0.0 if item is items[-1] else 20.0)) for item in items])
+    await case.pass_time(2)
+    found = [item.id for _ in range(4) for item in await source.fetch(1)]
+    assert found == ids[-1:]
 
 
 async def test_deliveries_are_counted_over_crashes(case: Any, open_source: Open) -> None:
