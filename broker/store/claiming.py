@@ -8,9 +8,12 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, sele
 
 from broker.ledger import Step, StepKind
 from broker.notification import Device, Entry, Lane, Outcome, Preference
+from broker.preferences import UserRules
 from broker.store.bulk import Rows, execute_rows
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
+from broker.store.preference_tables import USER_RULES
+from broker.store.preferences import rules_from
 from broker.store.rows import StoredDraft, decode_draft, device_from, entry_from, notification_from, preference_from
 from broker.store.schema import DEVICES, DRAFTS, ENTRIES, NOTIFICATIONS, PREFERENCES, STEPS
 
@@ -57,7 +60,11 @@ def _among(query: Select[Any], column: Any) -> Select[Any]:
 _DRAFTS: Final = _among(select(DRAFTS), DRAFTS.c.id)
 _DEVICES: Final = _among(select(DEVICES), DEVICES.c.user).order_by(DEVICES.c.registered_at, DEVICES.c.id)
 _PREFERENCES: Final = _among(select(PREFERENCES), PREFERENCES.c.user).order_by(PREFERENCES.c.category, PREFERENCES.c.route)
+_RULES: Final = _among(select(USER_RULES), USER_RULES.c.user)
 _ENTRIES: Final = _among(select(ENTRIES), ENTRIES.c.notification_id).order_by(ENTRIES.c.at, ENTRIES.c.number)
+
+
+_NO_RULES: Final = UserRules()
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -86,6 +93,7 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
         _by_user(connection, _DEVICES, users, device_from),
         _by_user(connection, _PREFERENCES, users, preference_from),
         _entries(connection, [row.notification_id for row in plans]),
+        _rules(connection, list({row.owner for row in due})),
     )
     return [_step(row, lease, context) for row in due]
 
@@ -104,6 +112,12 @@ class _Context(msgspec.Struct, frozen=True):
     devices: Mapping[str, tuple[Device, ...]]
     preferences: Mapping[str, tuple[Preference, ...]]
     entries: Mapping[str, tuple[Entry, ...]]
+    rules: Mapping[str, UserRules]
+
+
+def _rules(connection: Connection, users: list[str]) -> Mapping[str, UserRules]:
+    """Read the rules of those who have any: a look into the primary key for each user of a claim."""
+    return {row.user: rules_from(row) for row in connection.execute(_RULES, {"among": users}).all()}
 
 
 def _by_user(connection: Connection, query: Select[Any], users: list[str], read: Any) -> Mapping[str, tuple[Any, ...]]:
@@ -129,10 +143,10 @@ def _grouped(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, tuple[Any, ...]]:
 def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
     draft = context.drafts[row.draft_id]
     notification = notification_from(row.notification_id, row.owner, row.state, draft, row.experiment, row.variant)
-    key = StepKey(row.notification_id, row.device_id)
+    key, rules = StepKey(row.notification_id, row.device_id), context.rules.get(row.owner, _NO_RULES)
     if not key.is_plan:
         device = None if row.id is None else device_from(row)
-        return Step(str(key), StepKind.SEND, lease.id, row.attempt + 1, notification, device)
+        return Step(str(key), StepKind.SEND, lease.id, row.attempt + 1, notification, device, rules=rules)
     return Step(
         str(key),
         StepKind.PLAN,
@@ -142,6 +156,7 @@ def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
         devices=context.devices.get(row.owner, ()),
         preferences=context.preferences.get(row.owner, ()),
         entries=_since_replay(context.entries.get(row.notification_id, ())),
+        rules=rules,
     )
 
 

@@ -18,6 +18,7 @@ from broker.notification import (
     Provider,
     Route,
     State,
+    Terms,
     Variant,
 )
 from broker.store.moments import from_micros, to_micros
@@ -52,6 +53,7 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     push_wait_s: float
     correlation_id: str = ""
     variants: tuple[Variant, ...] = ()
+    terms: Terms = Terms()
 
 
 class StoredDraft(msgspec.Struct, frozen=True):
@@ -74,8 +76,17 @@ _DECODER: Final = msgspec.json.Decoder(Body)
 
 def encode_body(draft: Draft) -> bytes:
     """Encode what the notifications of a draft share."""
-    body = Body(draft.content, draft.routes, draft.ack_wait_s, draft.push_wait_s, draft.correlation_id, draft.variants)
-    return _ENCODER.encode(body)
+    return _ENCODER.encode(
+        Body(
+            draft.content,
+            draft.routes,
+            draft.ack_wait_s,
+            draft.push_wait_s,
+            draft.correlation_id,
+            draft.variants,
+            draft.terms,
+        )
+    )
 
 
 def decode_draft(row: Row[Any]) -> StoredDraft:
@@ -105,6 +116,7 @@ def notification_from(
         body.correlation_id,
         experiment,
         variant,
+        body.terms,
     )
 
 
@@ -125,7 +137,7 @@ def device_from(row: Row[Any]) -> Device:
 
 def preference_from(row: Row[Any]) -> Preference:
     """Read a row of `preferences`."""
-    return Preference(row.category, row.route, row.enabled)
+    return Preference(row.category, row.route, row.enabled, None if row.until is None else from_micros(row.until))
 
 
 def entry_row(notification_id: str, entry: Entry) -> EntryRow:

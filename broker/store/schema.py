@@ -65,6 +65,12 @@ NOTIFICATIONS: Final = Table(
         postgresql_where=text("experiment <> ''"),
     ),
     Index("notifications_by_draft", "draft_id"),  # retention asks what is left of a draft
+    # The digest that tells it, which is its own for a digest; and the notification that is made of it if nobody sees it.
+    Column("digest_id", _TEXT, nullable=False, server_default=""),
+    Column("escalation_id", _TEXT, nullable=False, server_default=""),
+    Index(
+        "notifications_by_digest", "digest_id", sqlite_where=text("digest_id <> ''"), postgresql_where=text("digest_id <> ''")
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -134,5 +140,6 @@ PREFERENCES: Final = Table(
     Column("category", _TEXT, primary_key=True),
     Column("route", _TEXT, primary_key=True),
     Column("enabled", Boolean, nullable=False),
+    Column("until", BigInteger),  # it does not count from then on; NULL: it counts for good
     sqlite_with_rowid=False,
 )
