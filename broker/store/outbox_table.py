@@ -12,7 +12,7 @@ from typing import Final
 
 from broker.errors import BadInput
 
-__all__ = ["PARTITIONS", "check_table", "outbox_ddl"]
+__all__ = ["PARTITIONS", "channel_of", "check_table", "outbox_ddl"]
 
 PARTITIONS: Final = 64
 

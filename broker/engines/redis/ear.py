@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError, ResponseError
 
 from broker.engines.redis.failures import LOST
-from broker.engines.redis.outbox import Outbox
+from broker.engines.redis.outgoing import Outgoing
 from broker.engines.redis.packing import pack
 
 __all__ = ["Ear", "Hearer"]
@@ -65,7 +65,7 @@ class Ear:
         self._is_sharded = is_sharded
         self._subscribe, self._unsubscribe = ("SSUBSCRIBE", "SUNSUBSCRIBE") if is_sharded else ("SUBSCRIBE", "UNSUBSCRIBE")
         self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(connection)
+        self._outgoing = Outgoing(connection)
         self._backlog: deque[_Asked] = deque()
         self._asked: deque[_Asked] = deque()
         self._owed = 0
@@ -130,11 +130,11 @@ class Ear:
                 self._asked_at = self._loop.time()
             self._asked.append(asked)
             self._owed += len(asked.topics)
-            self._outbox.put(pack(asked.verb, *asked.topics))
+            self._outgoing.put(pack(asked.verb, *asked.topics))
 
     async def _write(self) -> None:
         try:
-            await self._outbox.run()
+            await self._outgoing.run()
         except LOST as exc:
             self._lose(exc)
 
@@ -211,7 +211,7 @@ class Ear:
         elif now - self._heard_at >= _PING_AFTER_S:
             self._asked_at = now
             self._asked.append(_Asked("PING", ()))
-            self._outbox.put(_PING)
+            self._outgoing.put(_PING)
 
     def _lose(self, exc: BaseException) -> None:
         if not self._is_lost:

@@ -12,7 +12,7 @@ from broker.engines.redis.address import Host
 from broker.engines.redis.dialer import Dialer, ask
 from broker.engines.redis.greeting import Unfit, greet
 
-__all__ = ["SLOTS", "SlotRange", "dial_found", "find_slots", "read_slots"]
+__all__ = ["SLOTS", "SlotRange", "dial", "dial_found", "find_slots", "read_slots"]
 
 SLOTS: Final = 16384
 
@@ -40,15 +40,17 @@ async def dial_found(dialer: Dialer) -> AbstractConnection:
     return await dial(dialer, host)
 
 
-async def dial(dialer: Dialer, host: Host) -> AbstractConnection:
+async def dial(dialer: Dialer, host: Host, *, may_be_replica: bool = False) -> AbstractConnection:
     """Open a connection to a server and look whether it is fit.
 
+    Args:
+        may_be_replica: A replica does as well; in a cluster it knows who serves what.
     Raises:
         redis.exceptions.RedisError, OSError, Unfit: It could not be opened, or is not fit.
     """
     connection = await dialer.open(host)
     try:
-        await greet(connection, dialer.address)
+        await greet(connection, dialer.address, may_be_replica=may_be_replica)
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
@@ -87,7 +89,7 @@ async def _ask_sentinel(dialer: Dialer, sentinel: Host) -> Host:
 
 
 async def _ask_node(dialer: Dialer, host: Host) -> Sequence[SlotRange]:
-    connection = await dial_any(dialer, host)
+    connection = await dial(dialer, host, may_be_replica=True)
     try:
         ranges = read_slots(await ask(connection, "CLUSTER", "SLOTS"), host)
     finally:
@@ -95,17 +97,6 @@ async def _ask_node(dialer: Dialer, host: Host) -> Sequence[SlotRange]:
     if not ranges:
         raise Unfit("the node serves no slots and knows of none that are served; has the cluster been created?")
     return ranges
-
-
-async def dial_any(dialer: Dialer, host: Host) -> AbstractConnection:
-    """Open a connection to a node of a cluster that may be a replica: it knows who serves what as well."""
-    connection = await dialer.open(host)
-    try:
-        await greet(connection, dialer.address, may_be_replica=True)
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
-    return connection
 
 
 async def _first(attempts: Iterable[Awaitable[T]]) -> T:

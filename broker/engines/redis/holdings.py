@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 
 from broker.engines.redis.leases import Leases
 
-__all__ = ["Holdings"]
+__all__ = ["Holdings", "all_of"]
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

@@ -17,7 +17,7 @@ from broker.engines.redis.scripts import load_script
 from broker.model import ClientInfo
 from broker.presence import PresenceStats
 
-__all__ = ["RedisPresence"]
+__all__ = ["KEPT_S", "RedisPresence"]
 
 _PRESENCE_STATS: Final = load_script("presence_stats")
 _PRESENCE_WRITE: Final = load_script("presence_write")

@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from broker.engines.redis.failures import LOST, unanswered
-from broker.engines.redis.outbox import Outbox
+from broker.engines.redis.outgoing import Outgoing
 from broker.errors import EngineUnavailable
 
 __all__ = ["Wire"]
@@ -29,7 +29,7 @@ class Wire:
     def __init__(self, connection: AbstractConnection, *, timeout_s: float, on_lost: Callable[[BaseException], None]) -> None:
         self._connection, self._timeout_s, self._on_lost = connection, timeout_s, on_lost
         self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(connection)
+        self._outgoing = Outgoing(connection)
         # Those that wait for answers, with the moment until which theirs must have come; the moments rise.
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
@@ -61,7 +61,7 @@ class Wire:
             raise EngineUnavailable("Redis does not keep up: too many calls are under way")
         deadline = self._loop.time() + self._timeout_s
         self._waiting.append((deadline, answer))
-        self._outbox.put(packed)
+        self._outgoing.put(packed)
         if self._alarm is None:
             self._alarm = self._loop.call_at(deadline, self._check)
 
@@ -78,7 +78,7 @@ class Wire:
 
     async def _write(self) -> None:
         try:
-            await self._outbox.run()
+            await self._outgoing.run()
         except LOST as exc:
             self._lose(exc)
 

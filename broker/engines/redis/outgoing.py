@@ -4,10 +4,10 @@ import asyncio
 
 from redis.asyncio.connection import AbstractConnection
 
-__all__ = ["Outbox"]
+__all__ = ["Outgoing"]
 
 
-class Outbox:
+class Outgoing:
     """Collects packed commands; whoever owns it runs it in a task of its own."""
 
     __slots__ = ("_connection", "_is_filled", "_packed")
