@@ -18,7 +18,7 @@ from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult, raw
-from gateway.proxy.connect import Admission
+from gateway.proxy.connect import Introduction
 from gateway.proxy.proxies import Proxies
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
@@ -66,17 +66,17 @@ class Connect:
 
     async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
         client.emulated_headers = self._proxies.kept_headers(request.headers)
-        admission = await self._ask(client, request)
-        claims = admission.claims if admission else self._who(client, request)
+        introduction = await self._ask(client, request)
+        claims = introduction.claims if introduction else self._who(client, request)
         token = token_of(claims) if request.token else None
         self._check_trust(claims.user, token)
         expire_at = 0 if self._settings.insecure else claims.expire_at
         ttl = ttl_of(expire_at, self._clock)
         self._arrival.check_limits(claims.user)
-        wanted = self._subscriptions(claims, request, is_admitted=admission is not None)
+        wanted = self._subscriptions(claims, request, is_introduced=introduction is not None)
         client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
         client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]
-        client.token_channels = frozenset(claims.subs) if admission is None else frozenset()
+        client.token_channels = frozenset(claims.subs) if introduction is None else frozenset()
         client.token, client.meta, client.capabilities = token, claims.meta, claims.capabilities
         entrances: list[Entrance] = []
         try:
@@ -100,7 +100,7 @@ class Connect:
             raise
         # From here to the last `take_place` nothing may wait: nothing comes before the reply, and nothing is missed after it.
         self._arrival.admit(client)
-        data = admission.data if admission else b""
+        data = introduction.data if introduction else b""
         answer(self._result(client, 0 if self._expiry.renews_connections else ttl, data, subs))
         subscriptions = [self._entrances.take_place(entrance) for entrance in entrances]
         self._arrival.watch(client)
@@ -109,14 +109,14 @@ class Connect:
         for subscription in subscriptions:
             await self._entrances.announce(subscription, client)
 
-    async def _ask(self, client: Client, request: ConnectRequest) -> Admission | None:
+    async def _ask(self, client: Client, request: ConnectRequest) -> Introduction | None:
         """Ask the application's backend who comes without a token; None where it is not asked, or knows nobody."""
         if request.token or self._proxies.connect is None:
             return None
-        admission = await self._proxies.connect(client, request)
+        introduction = await self._proxies.connect(client, request)
         if not client.is_open:
             raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
-        return admission
+        return introduction
 
     def _sub_ttl(self, entrance: Entrance) -> int:
         """Tell how long a subscription lasts; 0 where it does not end, or where the server sees to it."""
@@ -152,13 +152,13 @@ class Connect:
             raise DisconnectClient(disconnects.PERMISSION_DENIED)
         return claims
 
-    def _subscriptions(self, claims: ConnectionClaims, request: ConnectRequest, *, is_admitted: bool) -> list[_Wanted]:
+    def _subscriptions(self, claims: ConnectionClaims, request: ConnectRequest, *, is_introduced: bool) -> list[_Wanted]:
         """Put together what the server subscribes the client to: its token, its personal channel, its own wishes."""
         grants: dict[str, Grant] = {}
         for channel, entry in claims.subs.items():
             grants[channel] = server_grant(
                 self._rules.options(channel),
-                Source.CONNECT_PROXY if is_admitted else Source.CONNECTION_TOKEN,
+                Source.CONNECT_PROXY if is_introduced else Source.CONNECTION_TOKEN,
                 info=entry.info,
                 data=entry.data,
                 expire_at=entry.expire_at,
@@ -170,7 +170,7 @@ class Connect:
         if personal is not None and personal not in grants:
             grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL, delta=_delta(request, personal))
         # A backend that says who comes also says into which channels.
-        for channel in () if is_admitted else request.subs:
+        for channel in () if is_introduced else request.subs:
             if channel not in grants and (right := self._right_to_enter(claims, channel)) is not None:
                 grants[channel] = server_grant(
                     self._rules.options(channel),

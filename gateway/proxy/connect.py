@@ -12,12 +12,12 @@ from gateway.proxy.payloads import json_of, payload_for
 from gateway.proxy.verdict import judge
 from gateway.session.client import Client
 
-__all__ = ["Admission", "ConnectProxy"]
+__all__ = ["ConnectProxy", "Introduction"]
 
 _PLAIN = SubscriptionBody()
 
 
-class Admission(msgspec.Struct, frozen=True):
+class Introduction(msgspec.Struct, frozen=True):
     """Who connects, as a token would say it, and a payload for the connect result."""
 
     claims: ConnectionClaims
@@ -30,7 +30,7 @@ class ConnectProxy:
     def __init__(self, backend: Backend[ConnectGrant], clock: Clock) -> None:
         self._backend, self._clock = backend, clock
 
-    async def __call__(self, client: Client, request: ConnectRequest) -> Admission | None:
+    async def __call__(self, client: Client, request: ConnectRequest) -> Introduction | None:
         """Ask; None where the backend knows nobody.
 
         Raises:
@@ -57,7 +57,7 @@ class ConnectProxy:
             subs=self._subscriptions(client, grant),
             capabilities=capabilities_of(grant.caps),
         )
-        return Admission(claims, payload_for(client, grant.data, grant.b64data))
+        return Introduction(claims, payload_for(client, grant.data, grant.b64data))
 
     def _subscriptions(self, client: Client, grant: ConnectGrant) -> dict[str, ServerSubscription]:
         bodies: dict[str, SubscriptionBody | None] = {**dict.fromkeys(grant.channels or ()), **(grant.subs or {})}
