@@ -28,9 +28,11 @@ _SQLITE_ADDRESS: Final = {
 _POSTGRES_WORLD: Final = ("08", "28", "3D", "40", "25006", "53", "54", "57", "58")
 _POSTGRES_ADDRESS: Final = {
     "28": "names a user whom the server does not let in, or a wrong password",
-    "3D": "names a database that does not exist",
+    "3D": "names a database that does not exist: create it, or name another",
     "42501": "names a user who may not make or change our tables there",
 }
+
+_CHECK: Final = "check the address and whether the server runs"
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def opening_of(url: URL) -> Callable[[Exception], Exception]:
         if not isinstance(translated, StoreUnavailable) or isinstance(error, exc.DBAPIError):
             return translated
         place = url.query.get("host") or f"{url.host or 'localhost'}:{url.port or 5432}"
-        return StoreUnavailable(f"no PostgreSQL server answers at {place} ({_reason(error)})")
+        return StoreUnavailable(f"no PostgreSQL server answers at {place} ({_reason(error)}); {_CHECK}")
 
     return translate_here
 

@@ -18,7 +18,9 @@ from broker.store import dialect
 __all__ = ["Revisions", "check", "migrate", "needed_revision", "read_revisions"]
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
-_NEWER: Final = "names a database that a newer version of heliograph has migrated"
+_NEWER: Final = (
+    "names a database that a newer version of heliograph has migrated: start that version, or restore a backup from before"
+)
 
 
 class Revisions(msgspec.Struct, frozen=True):
