@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from broker.channels import ChannelRules
 from broker.inbox_news import InboxNews
+from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
 from gateway.api.call import Calls
 from gateway.api.channels import channel_methods
@@ -24,14 +25,19 @@ from gateway.commands.rpc import RpcMethod
 from gateway.metrics import NodeCollector
 from gateway.node import Node
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
+from gateway.notify.experiments import experiment_methods
 from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
 from gateway.notify.methods import notification_methods
 from gateway.notify.operations import operation_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
+from gateway.notify.templates import TemplateService, template_methods
+from gateway.notify.unsubscribe import unsubscribe_routes
+from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
 from heliograph.ending import Ending
-from heliograph.ground import Ground
+from heliograph.ground import Ground, make_renderer
+from pushers.templates.showing import show
 
 __all__ = ["GatewayPart"]
 
@@ -45,11 +51,18 @@ class GatewayPart:
         self._settings, self._listener = ground.settings, listener
         store = ground.store
         self._news = news = _inbox_news(ground)
+        renderer = make_renderer(ground)
+        wording = Wording(renderer, store.devices)
         service = NotificationService(
-            store.ledger, store.devices, store.preferences, ground.settings.notifications, inbox_changed=news.changed
+            store.ledger,
+            store.devices,
+            store.preferences,
+            ground.settings.notifications,
+            inbox_changed=news.changed,
+            wording=wording,
         )
         confirmations = ConfirmationService(store.ledger, news.changed)
-        inbox = InboxService(store.inbox, news.changed)
+        inbox = InboxService(store.inbox, news.changed, wording)
         rpc: dict[str, RpcMethod] = {
             **rpc_methods(service),
             **confirmation_rpc_methods(confirmations),
@@ -57,13 +70,24 @@ class GatewayPart:
         }
         self.node = Node(ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc)
         ground.resources.push_async_callback(self.node.proxies.close)
-        own_methods = [*notification_methods(service), *confirmation_methods(confirmations), *inbox_methods(inbox)]
+        own_methods = [
+            *notification_methods(service),
+            *confirmation_methods(confirmations),
+            *inbox_methods(inbox),
+            *template_methods(TemplateService(store.templates, renderer, show)),
+            *experiment_methods(store.experiments),
+        ]
+        links = UnsubscribeLinks.of(ground.settings.notifications.unsubscribe)
         self.calls = calls = _calls(ground, self.node, own_methods)
         app = GatewayApp(
             ground.settings,
             self.node,
             ApiEndpoint(ground.settings.http_api, calls),
-            routes=[*routes, *openapi_routes(calls.methods, version=self.node.version)],
+            routes=[
+                *routes,
+                *openapi_routes(calls.methods, version=self.node.version),
+                *unsubscribe_routes(links, store.preferences),
+            ],
         )
         self._server = GatewayServer(app, self.node)
         self.started = self._server.listening

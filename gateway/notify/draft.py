@@ -11,6 +11,7 @@ from broker.errors import BadInput
 from broker.notification import DEFAULT_ROUTES, LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Lane, Route
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
+from gateway.notify.wording import has_wording
 from gateway.payloads import is_nested_too_deep
 
 __all__ = ["draft_of"]
@@ -49,8 +50,8 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
     if request.image and not request.image.startswith("https://"):
         raise BadInput("image", "must be an https address")
     data = _data(request.data)
-    if not (request.title or request.body or data is not NO_JSON):
-        raise BadInput("title", "one of title, body and data must not be empty")
+    if not (request.title or request.body or data is not NO_JSON or has_wording(request)):
+        raise BadInput("title", "one of title, body, data, template and variants must not be empty")
     return Draft(
         users=users,
         content=Content(

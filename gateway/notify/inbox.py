@@ -8,11 +8,13 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from broker.confirmations import Mark, Place
 from broker.errors import BadInput
-from broker.inbox import COUNT_CAP, MAX_MARKED, MAX_PAGE, Inbox, InboxCounts, InboxEntry, Shelf
+from broker.inbox import COUNT_CAP, MAX_MARKED, MAX_PAGE, Inbox, InboxCounts, Shelf
 from broker.inbox_news import InboxChanged, nobody_asks
+from broker.notification import Notification
 from gateway.api.method import Method
 from gateway.commands.rpc import RpcMethod
 from gateway.notify.rpc import user_method
+from gateway.notify.wording import Wording
 
 __all__ = [
     "InboxCountsRequest",
@@ -93,8 +95,8 @@ class InboxMarkRequest(msgspec.Struct, forbid_unknown_fields=True):
 class InboxService:
     """The methods."""
 
-    def __init__(self, inbox: Inbox, changed: InboxChanged = nobody_asks) -> None:
-        self._inbox, self._changed = inbox, changed
+    def __init__(self, inbox: Inbox, changed: InboxChanged = nobody_asks, wording: Wording | None = None) -> None:
+        self._inbox, self._changed, self._wording = inbox, changed, wording
 
     async def page(self, request: InboxListRequest) -> InboxListResult:
         """List notifications, newest first; they stay until they are removed by age, whatever became of their delivery."""
@@ -107,7 +109,11 @@ class InboxService:
         page = await self._inbox.page(
             request.user, shelf, category=request.category, cursor=request.cursor, limit=request.limit or _PAGE
         )
-        return InboxListResult([_item(entry) for entry in page.entries], page.next_cursor)
+        notifications = [entry.notification for entry in page.entries]
+        if self._wording is not None:
+            notifications = await self._wording.worded(request.user, notifications)
+        items = [_item(entry.place, told) for entry, told in zip(page.entries, notifications, strict=True)]
+        return InboxListResult(items, page.next_cursor)
 
     async def counts(self, request: InboxCountsRequest) -> InboxCountsResult:
         """Count what is unseen and unread; connected users are told by themselves when it changes."""
@@ -160,16 +166,15 @@ def _require_user(user: str) -> None:
         raise BadInput("user", "must not be empty")
 
 
-def _item(entry: InboxEntry) -> InboxItem:
-    notification = entry.notification
+def _item(place: Place, notification: Notification) -> InboxItem:
     content = notification.content
     return InboxItem(
         id=notification.id,
         priority=notification.lane.name.lower(),
         created_at=round(notification.created_at.timestamp(), 3),
-        seen=entry.place is not Place.UNSEEN,
-        read=entry.place in (Place.READ, Place.ARCHIVED),
-        archived=entry.place is Place.ARCHIVED,
+        seen=place is not Place.UNSEEN,
+        read=place in (Place.READ, Place.ARCHIVED),
+        archived=place is Place.ARCHIVED,
         title=content.title or UNSET,
         body=content.body or UNSET,
         data=content.data if bytes(content.data) else UNSET,

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from gateway.notify.template_messages import TemplateUseItem, VariantItem
+
 __all__ = [
     "AckRequest",
     "CancelRequest",
@@ -42,7 +44,8 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NotifyRequest(_Request):
-    """Exactly one of `user` and `users`; at least one of `title`, `body` and `data`. Times in seconds, fractions allowed."""
+    """Exactly one of `user` and `users`; at least one of `title`, `body`, `data`, `template` and `variants`. Times in seconds,
+    fractions allowed."""
 
     user: Annotated[str | UnsetType, Meta(description="Whom it is for.")] = UNSET
     users: Annotated[list[str] | UnsetType, Meta(description="Whom it is for; each gets a notification of their own.")] = UNSET
@@ -63,6 +66,14 @@ class NotifyRequest(_Request):
     collapse_key: Annotated[str, Meta(description="A later notification with the same one replaces it on devices.")] = ""
     link: Annotated[str, Meta(description="What opens when it is tapped.")] = ""
     image: Annotated[str, Meta(description="https address of a picture.")] = ""
+    template: Annotated[TemplateUseItem | UnsetType, Meta(description="Texts from a template, instead of title and body.")] = (
+        UNSET
+    )
+    experiment: Annotated[str, Meta(description="Name of the experiment that `variants` belong to.")] = ""
+    variants: Annotated[
+        list[VariantItem] | UnsetType,
+        Meta(description="2 to 20 wordings, of which each user gets one, the same in every request of the experiment."),
+    ] = UNSET
     inbox: Annotated[bool, Meta(description="Whether it lies in the user's inbox.")] = True
     idempotency_key: Annotated[
         str, Meta(description="A repeat with the same key and body stores nothing and answers with the same ids.")
@@ -136,6 +147,8 @@ class NotificationItem(msgspec.Struct):
     expires_at: float
     steps: list[StepItem]
     marks: dict[str, float] | UnsetType = UNSET
+    experiment: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
 
 
 class StatusResult(msgspec.Struct):

@@ -40,6 +40,7 @@ from gateway.notify.messages import (
     StatusResult,
     StepItem,
 )
+from gateway.notify.wording import Wording, has_wording
 
 __all__ = ["NotificationService"]
 
@@ -55,7 +56,9 @@ class NotificationService:
         settings: NotificationSettings,
         *,
         inbox_changed: InboxChanged = nobody_asks,
+        wording: Wording | None = None,
     ) -> None:
+        self._wording = wording
         self._ledger, self._devices, self._preferences, self._settings = ledger, devices, preferences, settings
         self._inbox_changed = inbox_changed
 
@@ -63,6 +66,10 @@ class NotificationService:
         """Store a notification for each user; the answer means that it is stored."""
         correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", "")
         draft = draft_of(request, self._settings, correlation_id)
+        if has_wording(request):
+            if self._wording is None:
+                raise BadInput("template", "templates are not available here")
+            draft = await self._wording.pin(request, draft)
         fingerprint = b""
         if request.idempotency_key:
             fingerprint = hashlib.sha256(msgspec.json.encode(request)).digest()
@@ -149,6 +156,8 @@ def _status(status: NotificationStatus) -> StatusResult:
             expires_at=notification.expires_at.timestamp(),
             steps=[_step(entry) for entry in status.entries],
             marks={marked.mark.value: round(marked.at.timestamp(), 3) for marked in status.marks} or UNSET,
+            experiment=notification.experiment or UNSET,
+            variant=notification.variant or UNSET,
         )
     )
 

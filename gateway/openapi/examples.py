@@ -181,6 +181,71 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "deletion_guard_list": Example({}, {"items": []}),
     "deletion_guard_open": Example({"provider": "apns"}, {"num_guards": 0}),
     "user_erase": Example({"user": "carol"}, {"removed": {}}),
+    "template_put": Example(
+        {
+            "name": "order.shipped",
+            "locale": "en",
+            "title": "Order {{ order }} is on its way",
+            "body": "Dear {{ name }}, it arrives tomorrow.",
+            "link": "https://shop.example/orders/{{ order }}",
+        },
+        {"version": 1, "variables": ["name", "order"], "findings": []},
+    ),
+    "template_get": Example(
+        {"name": "order.shipped", "locale": "en"},
+        {
+            "name": "order.shipped",
+            "locale": "en",
+            "route": "",
+            "version": 1,
+            "created_at": 1767225600.25,
+            "title": "Order {{ order }} is on its way",
+            "body": "Dear {{ name }}, it arrives tomorrow.",
+            "link": "https://shop.example/orders/{{ order }}",
+            "variables": ["name", "order"],
+            "versions": [{"version": 1, "created_at": 1767225600.25}],
+        },
+    ),
+    "template_list": Example(
+        {"name": "order.shipped"},
+        {
+            "items": [
+                {"name": "order.shipped", "locale": "en", "route": "", "version": 1, "created_at": 1767225600.25},
+            ]
+        },
+    ),
+    "template_remove": Example({"name": "order.shipped", "locale": "en"}, {"version": 2}),
+    "template_rollback": Example({"name": "order.shipped", "locale": "en", "version": 1}, {"version": 2}),
+    "template_preview": Example(
+        {"title": "Hello {{ name }}", "body": "{{ count }} new", "route": "email", "variables": {"name": "Ann", "count": 2}},
+        {
+            "locale": "",
+            "version": 0,
+            "title": "Hello Ann",
+            "body": "2 new",
+            "html": "",
+            "link": "",
+            "image": "",
+            "providers": [{"provider": "email", "title": "Hello Ann", "body": "2 new", "size_bytes": 2698}],
+        },
+    ),
+    "template_lint": Example(
+        {"title": "Hello {{ nmae }}", "html": "<p><b>Hello</p>", "variables": ["name"]},
+        {
+            "findings": [
+                {
+                    "severity": "error",
+                    "field": "title",
+                    "line": 1,
+                    "rule": "names the variable 'nmae', which is not declared",
+                },
+                {"severity": "error", "field": "html", "line": 1, "rule": "<b> is never closed"},
+                {"severity": "warning", "field": "variables", "line": 0, "rule": "declares 'name', which no field uses"},
+            ],
+            "variables": ["nmae"],
+        },
+    ),
+    "experiment_results": Example({"key": "subject-line"}, {"code": 104, "message": "experiment not found"}, is_failure=True),
     "batch": Example(
         {"commands": [{"publish": {"channel": "chat:lobby", "data": 1}}, {"presence_stats": {"channel": "unknown:lobby"}}]},
         {

@@ -8,16 +8,20 @@ from typing import Any
 import httpx
 import pytest
 
+from broker.rendering.renderer import Renderer
 from broker.store.store import open_store
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods
+from gateway.notify.experiments import experiment_methods
 from gateway.notify.inbox import InboxService, inbox_methods
 from gateway.notify.methods import notification_methods
 from gateway.notify.operations import operation_methods
 from gateway.notify.service import NotificationService
+from gateway.notify.templates import TemplateService, template_methods
 from gateway.openapi.routes import openapi_routes
+from pushers.templates.showing import show
 
 CHANNELS = {
     "namespaces": [
@@ -63,6 +67,8 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
         *notification_methods(service),
         *confirmation_methods(ConfirmationService(store.ledger)),
         *inbox_methods(InboxService(store.inbox)),
+        *template_methods(TemplateService(store.templates, Renderer(store.templates, made.clock, default_locale="en"), show)),
+        *experiment_methods(store.experiments),
         *operation_methods(store),
     ]
     yield Described(made, api(made, methods))

@@ -23,12 +23,17 @@ BEFORE = {
     "inbox_list": "notify",
     "inbox_counts": "notify",
     "inbox_mark": "notify",
+    "template_get": "template_put",
+    "template_list": "template_put",
+    "template_remove": "template_put",
+    "template_rollback": "template_put",
     "device_list": "device_register",
     "device_remove": "device_register",
     "preferences_get": "preferences_set",
 }
 # These differ from node to node; an example gives only their kind.
 VARYING = {"id", "epoch", "uid", "client", "version", "pid", "uptime", "token", "offset", "num_channels", "num_subs"}
+VARYING |= {"size_bytes"}
 MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms"}
 KEYED_BY_ID = {"presence", "connections"}
 KINDS = {

@@ -1,0 +1,149 @@
+"""Where the texts of a request come from: templates, pinned as they stand, and the variants of an experiment; and what a list
+shows of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from broker.devices import Devices
+from broker.errors import BadInput
+from broker.notification import Draft, Notification, Route, TemplateUse, Variant
+from broker.rendering.errors import Unrenderable
+from broker.rendering.renderer import Renderer
+from broker.templates import check_name
+from gateway.notify.messages import NotifyRequest
+from gateway.notify.template_messages import TemplateUseItem, VariantItem
+from gateway.payloads import is_nested_too_deep
+
+__all__ = ["MAX_VARIABLES_BYTES", "Wording", "check_variables", "has_wording"]
+
+MAX_VARIABLES_BYTES: Final = 16 * 1024
+_MAX_VARIANTS: Final = 20
+_MAX_WEIGHT: Final = 1_000_000.0
+_LIMITS: Final = {"title": 1024, "body": 16384}
+
+
+def has_wording(request: NotifyRequest) -> bool:
+    """Whether the texts are not, or not only, those of the request itself."""
+    return request.template is not UNSET or request.variants is not UNSET or bool(request.experiment)
+
+
+class Wording:
+    """Holds requests to what templates are there."""
+
+    def __init__(self, renderer: Renderer, devices: Devices) -> None:
+        self._renderer, self._devices = renderer, devices
+
+    async def pin(self, request: NotifyRequest, draft: Draft) -> Draft:
+        """Put template and variants into a draft.
+
+        Raises:
+            BadInput: Naming the field and the rule; among others, that a template is unknown or lacks a variable in the
+                default language.
+            StoreUnavailable: Nothing is known.
+        """
+        if request.title or request.body:
+            given = "template" if request.template is not UNSET else "variants"
+            raise BadInput(given, "must not be given beside title and body")
+        if isinstance(request.variants, UnsetType):
+            if request.experiment:
+                raise BadInput("experiment", "must not be given without variants")
+            use = await self._pinned(request.template, draft.routes, "template")
+            return msgspec.structs.replace(draft, content=msgspec.structs.replace(draft.content, template=use))
+        if request.template is not UNSET:
+            raise BadInput("variants", "must not be given beside template")
+        _check_experiment(request.experiment)
+        _check_variants(request.variants)
+        variants = [
+            Variant(
+                variant.name,
+                variant.weight,
+                variant.title,
+                variant.body,
+                await self._pinned(variant.template, draft.routes, f"variants[{index}].template"),
+            )
+            for index, variant in enumerate(request.variants)
+        ]
+        return msgspec.structs.replace(draft, experiment=request.experiment, variants=tuple(variants))
+
+    async def worded(self, user: str, notifications: Sequence[Notification]) -> list[Notification]:
+        """Make the texts of what a user's list shows, as they are told live; what cannot be told has none.
+
+        Raises:
+            StoreUnavailable: Nothing is known.
+        """
+        if all(one.content.template is None for one in notifications):
+            return list(notifications)
+        locale = next((one.locale for one in reversed(await self._devices.of_user(user)) if one.locale), "")
+        return [await self._in(locale, one) for one in notifications]
+
+    async def _in(self, locale: str, notification: Notification) -> Notification:
+        content = notification.content
+        try:
+            content = await self._renderer.render(content, Route.LIVE, locale)
+        except Unrenderable:
+            content = msgspec.structs.replace(content, template=None)
+        return msgspec.structs.replace(notification, content=content)
+
+    async def _pinned(self, item: TemplateUseItem | UnsetType, routes: Sequence[str], path: str) -> TemplateUse | None:
+        if isinstance(item, UnsetType):
+            return None
+        check_name(item.name, f"{path}.name")
+        if item.version < 0:
+            raise BadInput(f"{path}.version", "must be a version, or 0 for the newest")
+        variables = check_variables(item.variables, f"{path}.variables")
+        try:
+            return await self._renderer.use(item.name, variables, routes, version=item.version or None)
+        except BadInput as exc:
+            raise BadInput(f"{path}.{exc.field}", exc.rule) from None
+
+
+def check_variables(variables: Raw, field: str) -> bytes:
+    """Take a JSON object as it is, in one form of writing; nothing or null is an empty one.
+
+    Raises:
+        BadInput: Naming the field and the rule.
+    """
+    text = bytes(variables)
+    if text in (b"", b"null"):
+        return b""
+    if not text.startswith(b"{"):
+        raise BadInput(field, "must be a JSON object")
+    if len(text) > MAX_VARIABLES_BYTES:
+        raise BadInput(field, f"must be at most {MAX_VARIABLES_BYTES} bytes")
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise BadInput(field, "must be UTF-8") from None
+    if is_nested_too_deep(text):
+        raise BadInput(field, "is nested too deep")
+    return msgspec.json.format(text, indent=-1)
+
+
+def _check_experiment(experiment: str) -> None:
+    if not (0 < len(experiment) <= 128 and experiment.isprintable()):
+        raise BadInput("experiment", "must be 1 to 128 printable characters where variants are given")
+
+
+def _check_variants(variants: Sequence[VariantItem]) -> None:
+    if not 2 <= len(variants) <= _MAX_VARIANTS:
+        raise BadInput("variants", f"must hold 2 to {_MAX_VARIANTS} variants")
+    names = [variant.name for variant in variants]
+    for index, variant in enumerate(variants):
+        path = f"variants[{index}]"
+        if not (0 < len(variant.name) <= 64 and variant.name.isprintable()):
+            raise BadInput(f"{path}.name", "must be 1 to 64 printable characters")
+        if variant.name in names[:index]:
+            raise BadInput(f"{path}.name", "is the name of another variant")
+        if not (math.isfinite(variant.weight) and 0 <= variant.weight <= _MAX_WEIGHT):
+            raise BadInput(f"{path}.weight", f"must be from 0 to {_MAX_WEIGHT:.0f}")
+        for field, limit in _LIMITS.items():
+            if len(getattr(variant, field)) > limit:
+                raise BadInput(f"{path}.{field}", f"must be at most {limit} characters")
+        if bool(variant.title or variant.body) == (variant.template is not UNSET):
+            raise BadInput(path, "must have title or body, or else a template")
+    if not any(variant.weight for variant in variants):
+        raise BadInput("variants", "must have a weight above 0 in one of them")
