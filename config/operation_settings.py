@@ -1,11 +1,43 @@
-"""Settings of what keeps the notification pipeline in order: guards, retention, status webhooks."""
+"""Settings of what keeps the notification pipeline in order: guards, status webhooks."""
 
-from pydantic import Field
+from typing import Final, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.durations import Duration
 from config.section import Section
 
-__all__ = ["DeletionGuardSettings"]
+__all__ = ["STATUS_EVENTS", "DeletionGuardSettings", "StatusWebhookSettings"]
+
+# What a status webhook can tell: how a delivery ended, or where a notification came to.
+STATUS_EVENTS: Final = (
+    "delivery.published",
+    "delivery.offline",
+    "delivery.accepted",
+    "delivery.retry",
+    "delivery.unregistered",
+    "delivery.refused",
+    "delivery.paused",
+    "delivery.gave_up",
+    "delivery.unknown",
+    "delivery.muted",
+    "delivery.suppressed",
+    "delivery.expired",
+    "notification.acknowledged",
+    "notification.exhausted",
+    "notification.failed",
+    "notification.expired",
+    "notification.cancelled",
+)
+_USUAL_EVENTS: Final = (
+    "delivery.accepted",
+    "delivery.unregistered",
+    "delivery.refused",
+    "delivery.gave_up",
+    "delivery.unknown",
+    "delivery.suppressed",
+    *(name for name in STATUS_EVENTS if name.startswith("notification.")),
+)
 
 
 class DeletionGuardSettings(Section):
@@ -18,3 +50,42 @@ class DeletionGuardSettings(Section):
     )
     least: int = Field(50, ge=1, description="So many within the window are never too many.")
     window: Duration = Field(600.0, gt=0, description="How far back is counted, by each process for itself.")
+
+
+class StatusWebhookSettings(Section):
+    """Where the application is told what became of notifications; nothing is written or sent without a url."""
+
+    url: str = Field("", description="https address that events are posted to; empty for none.")
+    secrets: tuple[SecretStr, ...] = Field(
+        (), description="Keys that each request is signed with; two while one is being replaced, of which either will do."
+    )
+    events: tuple[str, ...] = Field(
+        (),
+        description="What is told: delivery.<outcome> and notification.<state>; empty for the ends of deliveries and "
+        "notifications, without retries and routes that were passed over.",
+    )
+    private_hosts: tuple[str, ...] = Field(
+        (), description="Hosts that may lie in a private network, at any port; others must be public, at port 443."
+    )
+    ca_file: str = Field("", description="Certificates to trust instead of the system's.")
+    timeout: Duration = Field(10.0, gt=0, description="Longest time for one request.")
+    batch_size: int = Field(100, ge=1, le=1000, description="Most events in one request.")
+    give_up_after: Duration = Field(86400.0, gt=0, description="How old an event may become while it cannot be delivered.")
+
+    @field_validator("events")
+    @classmethod
+    def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in STATUS_EVENTS]:
+            raise ValueError(f"must be of {', '.join(STATUS_EVENTS)} (not {', '.join(unknown)})")
+        return value
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> Self:
+        if self.url and not any(secret.get_secret_value() for secret in self.secrets):
+            raise ValueError("a url needs secrets to sign with")
+        return self
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The events that are to be written down."""
+        return frozenset(self.events or _USUAL_EVENTS) if self.url else frozenset()

@@ -16,7 +16,7 @@ from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSetti
 from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.durations import Duration
-from config.operation_settings import DeletionGuardSettings
+from config.operation_settings import DeletionGuardSettings, StatusWebhookSettings
 from config.provider_settings import (
     ApnsSettings,
     EmailSettings,
@@ -406,6 +406,7 @@ class NotificationSettings(_Section):
         2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."
     )
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
+    status_webhook: StatusWebhookSettings = StatusWebhookSettings()
 
     @field_validator("categories")
     @classmethod

@@ -48,8 +48,13 @@ async def open_durable_store(settings: Settings, clock: Clock) -> Store:
         SettingsError: It cannot be opened; the line says why without the address's password.
     """
     try:
-        ttl_s = settings.notifications.idempotency_ttl
-        return await open_store(settings.store.url, clock=clock, idempotency_ttl_s=ttl_s, settings=settings.store)
+        return await open_store(
+            settings.store.url,
+            clock=clock,
+            idempotency_ttl_s=settings.notifications.idempotency_ttl,
+            events=settings.notifications.status_webhook.chosen,
+            settings=settings.store,
+        )
     except (BadInput, StoreUnavailable) as exc:
         text = str(exc).removeprefix("store.url: ")
         raise SettingsError([f"store.url: {text}"]) from None

@@ -8,6 +8,7 @@ from broker.channels import ChannelRules
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from heliograph.status_webhook import status_webhook_duties
 from pushers.duties import Duties
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
@@ -44,6 +45,7 @@ class PusherPart:
             [
                 housekeeping(ground.store.retention, ground.clock, retention_s=settings.notifications.retention),
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
+                *status_webhook_duties(ground, pipeline.metrics),
             ],
             ground.clock,
         )

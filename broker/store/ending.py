@@ -12,6 +12,7 @@ from broker.store.marks_table import MARKS
 from broker.store.moments import from_micros
 from broker.store.rows import ENTRY_COLUMNS, decode_draft, entry_from, entry_row, notification_from
 from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
+from broker.store.status_outbox import StatusOutbox
 
 __all__ = ["cancel", "read_status"]
 
@@ -22,7 +23,7 @@ _ID: Final[BindParameter[str]] = bindparam("notification_id")
 _HOLD_STEPS: Final = (
     select(STEPS.c.device_id).where(STEPS.c.notification_id == _ID).order_by(STEPS.c.device_id).with_for_update()
 )
-_STANDING: Final = select(_N.state).where(_N.id == _ID).with_for_update(key_share=True)
+_STANDING: Final = select(_N.user, _N.state).where(_N.id == _ID).with_for_update(key_share=True)
 # What was called off has no place in an inbox any more.
 _CANCEL: Final = (
     update(NOTIFICATIONS)
@@ -40,7 +41,7 @@ _ENTRIES: Final = select(ENTRIES).where(ENTRIES.c.notification_id == _ID).order_
 _MARKS: Final = select(MARKS.c.mark, MARKS.c.at).where(MARKS.c.notification_id == _ID).order_by(MARKS.c.at, MARKS.c.mark)
 
 
-def cancel(connection: Connection, notification_id: str, now: int) -> State:
+def cancel(connection: Connection, notification_id: str, now: int, outbox: StatusOutbox) -> State:
     """End a pending notification; tell the state after.
 
     Raises:
@@ -56,6 +57,7 @@ def cancel(connection: Connection, notification_id: str, now: int) -> State:
     connection.execute(_CANCEL, {"of_notification": notification_id})
     connection.execute(_REMOVE_STEPS, named)
     execute_rows(connection, _WRITE, [entry_row(notification_id, Entry("", Outcome.CANCELLED, from_micros(now)))])
+    outbox.ended(connection, [notification_id], row.user, State.CANCELLED, now)
     return State.CANCELLED
 
 

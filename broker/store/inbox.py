@@ -14,6 +14,7 @@ from broker.store.marking import ALL_AT_ONCE, MarkedNow
 from broker.store.moments import to_micros
 from broker.store.rows import decode_draft, notification_from
 from broker.store.schema import DRAFTS, NOTIFICATIONS
+from broker.store.status_outbox import StatusOutbox
 from broker.store.texts import is_name
 from config.clock import Clock
 
@@ -59,8 +60,8 @@ _PAGES: Final = {shelf: _page_of(places) for shelf, places in PLACES.items()}
 class SqlInbox:
     """Implements `broker.inbox.Inbox`. `was_ended` is told the id of each notification that a mark ended."""
 
-    def __init__(self, database: Database, clock: Clock, was_ended: Callable[[str], None]) -> None:
-        self._database, self._clock, self._was_ended = database, clock, was_ended
+    def __init__(self, database: Database, clock: Clock, outbox: StatusOutbox, was_ended: Callable[[str], None]) -> None:
+        self._database, self._clock, self._outbox, self._was_ended = database, clock, outbox, was_ended
 
     async def page(self, user: str, shelf: Shelf, *, category: str = "", cursor: str = "", limit: int) -> InboxPage:
         if not (is_name(user) and is_name(cursor)):
@@ -79,13 +80,14 @@ class SqlInbox:
         named = [notification_id for notification_id in ids if is_name(notification_id)]
         if named and is_name(user):
             now = to_micros(self._clock.now())
-            work = partial(marking.mark, ids=named, user=user, left=mark, now=now)
+            work = partial(marking.mark, ids=named, user=user, left=mark, now=now, outbox=self._outbox)
             await self._database.write(work, self._tell)
 
     async def mark_all(self, user: str, mark: Mark) -> None:
         if not is_name(user):
             return
-        work = partial(marking.mark_next, user=user, left=mark, now=to_micros(self._clock.now()))
+        now = to_micros(self._clock.now())
+        work = partial(marking.mark_next, user=user, left=mark, now=now, outbox=self._outbox)
         while (await self._database.write(work, self._tell)).count == ALL_AT_ONCE:
             pass
 

@@ -17,6 +17,7 @@ from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
 from broker.store.recent import RecentlyEnded
 from broker.store.signals import Signals
+from broker.store.status_outbox import StatusOutbox
 from broker.store.texts import check_name, is_name
 from config.clock import Clock
 
@@ -28,8 +29,11 @@ _PURGE_INTERVAL_S: Final = 60.0
 class SqlLedger:
     """Implements `broker.ledger.Ledger`."""
 
-    def __init__(self, database: Database, signals: Signals, clock: Clock, *, idempotency_ttl_s: float) -> None:
+    def __init__(
+        self, database: Database, signals: Signals, clock: Clock, outbox: StatusOutbox, *, idempotency_ttl_s: float
+    ) -> None:
         self._database = database
+        self._outbox = outbox
         self._signals = signals
         self._clock = clock
         self._idempotency_ttl_us = int(idempotency_ttl_s * 1_000_000)
@@ -58,7 +62,7 @@ class SqlLedger:
             raise NotFound("notification")
         now = self._now()
         return await self._database.write(
-            lambda connection: marking.acknowledge(connection, notification_id, user, mark, now),
+            lambda connection: marking.acknowledge(connection, notification_id, user, mark, now, self._outbox),
             lambda _: self.was_ended(notification_id),
         )
 
@@ -67,7 +71,7 @@ class SqlLedger:
             raise NotFound("notification")
         now = self._now()
         return await self._database.write(
-            lambda connection: ending.cancel(connection, notification_id, now),
+            lambda connection: ending.cancel(connection, notification_id, now, self._outbox),
             lambda _: self.was_ended(notification_id),
         )
 
@@ -93,7 +97,8 @@ class SqlLedger:
 
     async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
         if plans or sends:
-            work: Callable[[Connection], Changes] = partial(recording.record, plans=plans, sends=sends)
+            told = recording.Told(self._outbox, self._now())
+            work: Callable[[Connection], Changes] = partial(recording.record, plans=plans, sends=sends, told=told)
             await self._database.write(work, self._recorded)
 
     async def release(self, worker: str) -> None:

@@ -15,6 +15,7 @@ from broker.store.marks_table import MARKS
 from broker.store.moments import from_micros
 from broker.store.rows import ENTRY_COLUMNS, entry_row
 from broker.store.schema import ENTRIES, NOTIFICATIONS, STEPS
+from broker.store.status_outbox import StatusOutbox
 
 __all__ = ["ALL_AT_ONCE", "MarkedNow", "acknowledge", "mark", "mark_next"]
 
@@ -65,7 +66,7 @@ class MarkedNow(msgspec.Struct, frozen=True):
     ended: tuple[str, ...]
 
 
-def acknowledge(connection: Connection, notification_id: str, user: str, left: Mark, now: int) -> State:
+def acknowledge(connection: Connection, notification_id: str, user: str, left: Mark, now: int, outbox: StatusOutbox) -> State:
     """Record that the user saw it; tell the state after.
 
     Raises:
@@ -75,25 +76,27 @@ def acknowledge(connection: Connection, notification_id: str, user: str, left: M
     rows = _hold(connection, [notification_id], user)
     if not rows:
         raise NotFound("notification")
-    _leave(connection, rows, left, now)
+    outbox.ended(connection, _leave(connection, rows, left, now), user, State.ACKNOWLEDGED, now)
     state = State(rows[0].state)
     return State.ACKNOWLEDGED if state.accepts_ack else state
 
 
-def mark(connection: Connection, ids: Sequence[str], user: str, left: Mark, now: int) -> MarkedNow:
+def mark(connection: Connection, ids: Sequence[str], user: str, left: Mark, now: int, outbox: StatusOutbox) -> MarkedNow:
     """Mark those of `ids` that are the user's."""
     rows = _hold(connection, sorted(set(ids)), user)
-    return MarkedNow(len(rows), _leave(connection, rows, left, now))
+    ended = _leave(connection, rows, left, now)
+    outbox.ended(connection, ended, user, State.ACKNOWLEDGED, now)
+    return MarkedNow(len(rows), ended)
 
 
-def mark_next(connection: Connection, user: str, left: Mark, now: int) -> MarkedNow:
+def mark_next(connection: Connection, user: str, left: Mark, now: int, outbox: StatusOutbox) -> MarkedNow:
     """Mark some of those that the mark moves; fewer than `ALL_AT_ONCE` were the last. The archive is left alone."""
     ids: list[str] = []
     for place in RULES[left].moves:
         if place is not Place.ARCHIVED and len(ids) < ALL_AT_ONCE:
             asked = {"of_user": user, "place": int(place), "quota": ALL_AT_ONCE - len(ids)}
             ids += connection.execute(_NEXT, asked).scalars()
-    found = mark(connection, ids, user, left, now) if ids else MarkedNow(0, ())
+    found = mark(connection, ids, user, left, now, outbox) if ids else MarkedNow(0, ())
     return MarkedNow(len(ids), found.ended)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, not_, select, tuple_, update
 
 from broker.ledger import PlanDone, SendDone, Step
@@ -14,8 +15,9 @@ from broker.store.keys import StepKey
 from broker.store.operation_tables import DEAD_LETTERS
 from broker.store.rows import ENTRY_COLUMNS
 from broker.store.schema import DEVICES, ENTRIES, NOTIFICATIONS, STEPS
+from broker.store.status_outbox import StatusOutbox
 
-__all__ = ["earliest_due", "give_all_back", "hold_longer", "record", "release"]
+__all__ = ["Told", "earliest_due", "give_all_back", "hold_longer", "record", "release"]
 
 _S: Final = STEPS.c
 _L: Final = DEAD_LETTERS.c
@@ -84,7 +86,14 @@ _GIVE_ALL_BACK: Final = update(STEPS).where(_S.lease.is_not(None)).values(lease=
 _EARLIEST: Final = select(func.min(_S.due_at)).where(_S.due_at.is_not(None))
 
 
-def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> Changes:
+class Told(msgspec.Struct, frozen=True):
+    """Who is told of a record, and when it was made, in microseconds."""
+
+    outbox: StatusOutbox
+    now: int
+
+
+def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[SendDone], told: Told) -> Changes:
     """Write what came of claimed steps; tell what it changed."""
     concerned = {plan.step.notification.id for plan in plans} | {send.step.notification.id for send in sends}
     rows = connection.execute(_LEASES, {"among": sorted(concerned)}).all()
@@ -92,6 +101,7 @@ def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[Se
     if stale := concerned - {row.notification_id for row in rows}:
         _forget_erased(connection, changes, stale)
     _write(connection, changes)
+    told.outbox.recorded(connection, changes, plans, sends, told.now)
     return changes
 
 

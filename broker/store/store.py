@@ -18,6 +18,7 @@ from broker.inbox import Inbox
 from broker.ledger import Ledger
 from broker.preferences import Preferences
 from broker.retention import Retention
+from broker.status_events import StatusEvents
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
@@ -37,6 +38,8 @@ from broker.store.retention import SqlRetention
 from broker.store.signals import Signals, Silence
 from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
+from broker.store.status_events import SqlStatusEvents
+from broker.store.status_outbox import StatusOutbox
 from broker.store.templates import SqlTemplates
 from broker.templates import Templates
 from config.clock import Clock
@@ -56,17 +59,27 @@ class Store:
     preferences: Preferences
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
+    status_events: StatusEvents
     retention: Retention
     erasure: Erasure
     templates: Templates
     experiments: Experiments
 
     def __init__(
-        self, database: Database, signals: Signals, clock: Clock, resources: AsyncExitStack, *, idempotency_ttl_s: float
+        self,
+        database: Database,
+        signals: Signals,
+        clock: Clock,
+        resources: AsyncExitStack,
+        *,
+        idempotency_ttl_s: float,
+        events: frozenset[str],
     ) -> None:
         self._resources = resources
-        self.ledger = ledger = SqlLedger(database, signals, clock, idempotency_ttl_s=idempotency_ttl_s)
-        self.inbox = SqlInbox(database, clock, ledger.was_ended)
+        outbox = StatusOutbox(events, clock)
+        self.ledger = ledger = SqlLedger(database, signals, clock, outbox, idempotency_ttl_s=idempotency_ttl_s)
+        self.status_events = SqlStatusEvents(database, clock)
+        self.inbox = SqlInbox(database, clock, outbox, ledger.was_ended)
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)
         self.dead_letters = SqlDeadLetters(database, clock, made_due=ledger.made_due)
@@ -82,13 +95,19 @@ class Store:
 
 
 async def open_store(
-    url: str, *, clock: Clock, idempotency_ttl_s: float = 86400.0, settings: StoreSettings = _DEFAULTS
+    url: str,
+    *,
+    clock: Clock,
+    idempotency_ttl_s: float = 86400.0,
+    events: frozenset[str] = frozenset(),
+    settings: StoreSettings = _DEFAULTS,
 ) -> Store:
     """Open the store at an address, bringing its tables up to date unless the settings leave that to somebody else.
 
     Args:
         url: As `broker.store.address.parse_address` reads it; a SQLite file and its folder are made where they are absent.
         idempotency_ttl_s: How long an idempotency key counts as seen.
+        events: Which status events are written down for a webhook.
         settings: All but the address.
     Raises:
         BadInput: Naming `store.url`: the address is wrong, or what it names cannot be used.
@@ -111,7 +130,7 @@ async def open_store(
                 resources.push_async_callback(signals.close)
                 await postgres.tried()
                 database = opened
-        return Store(database, signals, clock, resources.pop_all(), idempotency_ttl_s=idempotency_ttl_s)
+        return Store(database, signals, clock, resources.pop_all(), idempotency_ttl_s=idempotency_ttl_s, events=events)
 
 
 async def upgrade_store(url: str, *, settings: StoreSettings = _DEFAULTS) -> Revisions:
