@@ -262,7 +262,9 @@ class Listener:
             except _FAILURES as exc:
                 await self._clock.sleep(self._outage.failed(exc))
                 continue
-            break
+            if server.life == life:
+                break
+            await connection.disconnect(nowait=True)  # it may lead to whom the server was before
         self._outage.ended()
         self._opening.pop(server, None)
         ear = Ear(connection, self, is_sharded=self._is_sharded, timeout_s=self._call_timeout_s)

@@ -5,8 +5,13 @@ import asyncio
 import pytest
 
 from broker.engines.redis.address import parse_address
+from broker.engines.redis.dialer import Dialer
 from broker.engines.redis.link import Link
+from broker.engines.redis.listener import Listener
+from broker.engines.redis.packing import pack
+from broker.engines.redis.server import Server
 from broker.errors import EngineUnavailable
+from config.clock import SystemClock
 
 pytestmark = pytest.mark.redis
 
@@ -28,6 +33,19 @@ class Heard:
                 self._came.clear()
                 await self._came.wait()
         return self.payloads
+
+
+class OneServer:
+    """Says that every topic belongs to one server; plays `servers.Servers`."""
+
+    def __init__(self, server):
+        self._server = server
+
+    def of(self, key):
+        return self._server
+
+    def all(self):
+        return (self._server,)
 
 
 @pytest.fixture
@@ -214,3 +232,48 @@ async def test_a_link_that_was_never_opened_does_not_listen(broker_settings, clo
     with pytest.raises(EngineUnavailable):
         await link.listen("t", print)
     await link.close()
+
+
+async def test_who_listens_is_never_left_with_whom_the_server_was_before(start_valkey, broker_settings):
+    """A failover while the listening connection is being opened: it must not stay with the former master."""
+    former, present = (broker_settings.model_copy(update={"url": start_valkey().connection_url}) for _ in range(2))
+    places = [former]
+    slow, may_go_on, opened = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def dial():
+        address = parse_address(places[-1])
+        connection = await Dialer(address, broker_settings).open(address.hosts[0])
+        if slow.is_set():
+            slow.clear()
+            opened.set()
+            await may_go_on.wait()
+        return connection
+
+    changed = asyncio.Event()
+    server = Server(
+        "moving",
+        dial,
+        SystemClock(),
+        connections=1,
+        connect_timeout_s=30,
+        call_timeout_s=30,
+        prepare=list,
+        on_change=changed.set,
+    )
+    servers = OneServer(server)
+    listener = Listener(servers, SystemClock(), is_sharded=False, connect_timeout_s=30, call_timeout_s=30)
+    await server.start()
+    slow.set()
+    listening = asyncio.create_task(listener.listen("t", print))
+    await wait(opened)
+    places.append(present)
+    server.distrust("it has become a replica")
+    async with asyncio.timeout(30):
+        while server.life < 2:
+            changed.clear()
+            await changed.wait()
+    may_go_on.set()
+    await listening
+    assert await server.call(0, pack("PUBSUB", "NUMSUB", "t")) == [b"t", 1]
+    await listener.close()
+    await server.close()
