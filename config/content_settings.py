@@ -2,10 +2,10 @@
 
 import re
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from config.public_url import check_public_url
 from config.section import Section
 
 __all__ = ["TemplateSettings", "UnsubscribeSettings"]
@@ -40,19 +40,7 @@ class UnsubscribeSettings(Section):
     @field_validator("public_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if not value:
-            return value
-        try:
-            parts = urlsplit(value)
-            _ = parts.port
-            # RFC 8058 §3.1 asks for https; plain http is for trying things out on this machine.
-            is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
-            is_plain = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username)
-        except ValueError:
-            is_safe = is_plain = False
-        if not (is_safe and is_plain and re.fullmatch(r"[!-~]{1,255}", value)):
-            raise ValueError("must be an https address without query and fragment, at most 255 characters")
-        return value.rstrip("/")
+        return check_public_url(value)  # RFC 8058 §3.1 asks for https
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.category_settings import CapSettings, CategorySettings, QuietHoursSettings, RoutingSettings
+from config.click_settings import ClickSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
@@ -402,6 +403,7 @@ class NotificationSettings(_Section):
     routing: RoutingSettings = RoutingSettings()
     templates: TemplateSettings = TemplateSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
+    clicks: ClickSettings = ClickSettings()
     retention: Duration = Field(
         2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."
     )

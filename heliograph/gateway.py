@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from prometheus_client import REGISTRY
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from broker.channels import ChannelRules
+from broker.click_links import ClickLinks
 from broker.inbox_news import InboxNews
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
@@ -24,6 +25,7 @@ from gateway.app import GatewayApp, GatewayServer
 from gateway.commands.rpc import RpcMethod
 from gateway.metrics import NodeCollector
 from gateway.node import Node
+from gateway.notify.clicks import click_routes
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
 from gateway.notify.experiments import experiment_methods
 from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
@@ -87,6 +89,7 @@ class GatewayPart:
                 *routes,
                 *openapi_routes(calls.methods, version=self.node.version),
                 *unsubscribe_routes(links, store.preferences),
+                *_click_routes(ground, news),
             ],
         )
         self._server = GatewayServer(app, self.node)
@@ -121,6 +124,11 @@ class GatewayPart:
         self._server.should_exit = True  # 3 no connection is taken any more; requests under way finish
         await self._ended.wait()
         _log.info("node.stopped")
+
+
+def _click_routes(ground: Ground, news: InboxNews) -> list[Route]:
+    links = ClickLinks.of(ground.settings.notifications.clicks)
+    return [] if links is None else click_routes(links, ground.store.ledger, ground.clock, news.changed)
 
 
 def _inbox_news(ground: Ground) -> InboxNews:

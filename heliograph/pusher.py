@@ -5,6 +5,7 @@ import asyncio
 from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
+from broker.click_links import ClickLinks
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
@@ -39,7 +40,11 @@ class PusherPart:
             clock=ground.clock,
             worker_id=ground.process_id,
             stop_timeout_s=settings.node.shutdown_timeout,
-            telling=Telling(make_renderer(ground), UnsubscribeLinks.of(settings.notifications.unsubscribe)),
+            telling=Telling(
+                make_renderer(ground),
+                UnsubscribeLinks.of(settings.notifications.unsubscribe),
+                ClickLinks.of(settings.notifications.clicks),
+            ),
         )
         self._duties = Duties(
             [
