@@ -77,12 +77,11 @@ class Positions:
             self._tasks.run(self._clean_up(self._give_up(room)), "positions.lag")
 
     async def _heal(self, room: Room) -> None:
-        """Go on until nothing is held back, then let those in who wait for it."""
+        """Go on until nothing is held back, then let those in who wait for it; while the engine is away, they need not wait."""
         await self._fill(room)
-        if room.held is None:
-            waiting, room.when_whole = room.when_whole, []
-            for call in waiting:
-                call()
+        waiting, room.when_whole = room.when_whole, []
+        for call in waiting:
+            call(room.held is None)
 
     async def _fill(self, room: Room) -> None:
         """Fill gaps. What is held stays so while we wait, so that order is kept."""

@@ -52,8 +52,8 @@ class Room:
         self.is_dirty = False
         self.position: Position | None = None
         self.held: list[Publication] | None = None
-        # Called when nothing is held back any more.
-        self.when_whole: list[Callable[[], None]] = []
+        # Called with True when nothing is held back any more, with False when nobody can tell how long that takes.
+        self.when_whole: list[Callable[[bool], None]] = []
         self.checked_at = 0.0
         self._base: bytes | None = None
 

@@ -8,12 +8,13 @@ before its reply, nor one twice, nor misses one.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 
 import msgspec
 
 from broker.channels import ChannelRules, history_meta_ttl_s
-from broker.errors import PositionLost
+from broker.errors import EngineUnavailable, PositionLost
 from broker.history import History
 from broker.model import ClientInfo, Join, Leave, Position, Slice
 from broker.presence import Presence
@@ -212,14 +213,18 @@ class Entrances:
         """Have a room catch up with a top that was read before pub/sub brought it, and wait while it fills a gap.
 
         Whoever enters stands at that top; what the room gets to hear of later would reach it twice.
+
+        Raises:
+            EngineUnavailable: What is missing cannot be read now.
         """
         if room.size and room.held is None and room.is_behind(top):
             room.held = []
             self._heal(room)
         while room.held is not None:
-            whole = asyncio.Event()
-            room.when_whole.append(whole.set)
-            await whole.wait()
+            whole: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            room.when_whole.append(functools.partial(_answer, whole))
+            if not await whole:
+                raise EngineUnavailable("what is missing in the room cannot be read now")
 
     def _recover(self, grant: Grant, asked: Asked, merged: Slice) -> Recovery:
         if grant.recovers_cache:
@@ -245,6 +250,11 @@ class Entrances:
 
 def _hold_back(room: Room) -> None:
     raise AssertionError(f"nobody was named who heals rooms: {room.channel}")
+
+
+def _answer(whole: asyncio.Future[bool], is_whole: bool) -> None:
+    if not whole.done():  # else whoever waited has gone
+        whole.set_result(is_whole)
 
 
 def _info(client: Client, chan_info: bytes) -> ClientInfo:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from broker.channels import publish_options
+from broker.errors import EngineUnavailable
 from broker.model import Publication
 
 STREAM = {
@@ -21,7 +22,7 @@ class Scene:
     """A room with one member, whose stream goes on while the first read of history from now on is held."""
 
     def __init__(self, world):
-        self.world, self.loses = world, False
+        self.world, self.loses, self.is_away = world, False, False
         world.engine.pubsub.on_message(self._deliver)
         self.member = world.connected("1")
         self.member.send({"id": 2, "subscribe": {"channel": "a"}})
@@ -34,6 +35,8 @@ class Scene:
 
     async def read(self, *args, **options):
         await self.gate.wait()
+        if self.is_away:
+            raise EngineUnavailable("away")
         return await self._read(*args, **options)
 
     async def publish(self, number, *, lost=False):
@@ -88,6 +91,25 @@ async def test_whoever_does_so_with_its_connect(world):
     connected, *pushes = client.read()
     assert connected["connect"]["subs"]["a"]["offset"] == 3
     assert offsets(pushes) == []
+
+
+async def test_nobody_waits_for_an_engine_that_is_away(world):
+    """Contract: subscribe answers within seconds; here the first read still came through, and that of the gap did not."""
+    scene = Scene(world(channel=STREAM))
+    await scene.publish(1)
+    await scene.publish(2, lost=True)
+    await scene.publish(3)
+    client = scene.world.connected("2")
+    assert client.send({"id": 2, "subscribe": {"channel": "a"}}) == []
+    scene.is_away = True
+    scene.gate.set()
+    await turns()
+    assert client.read() == [{"id": 2, "error": {"code": 100, "message": "internal server error", "temporary": True}}]
+    scene.is_away = False
+    scene.world.pass_time(2)
+    await turns()
+    assert offsets(scene.member.read()) == [1, 2, 3]
+    assert offsets(client.send({"id": 3, "subscribe": {"channel": "a"}})) == [3]
 
 
 async def test_one_that_leaves_while_it_waits(world):
