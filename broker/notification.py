@@ -28,6 +28,7 @@ __all__ = [
     "Outcome",
     "Preference",
     "Provider",
+    "PushType",
     "Route",
     "State",
     "TemplateUse",
@@ -79,6 +80,15 @@ def carrier_of(provider: Provider, app: str) -> str:
     Each has a queue, a rate and a breaker of its own, so that one that is away or badly set up harms no other.
     """
     return f"{provider.value}:{app}" if app else provider.value
+
+
+class PushType(StrEnum):
+    """What a push is for, where phones make a difference: to be shown, to wake the app, to ring, to change a live activity."""
+
+    ALERT = "alert"
+    BACKGROUND = "background"
+    VOIP = "voip"
+    LIVE_ACTIVITY = "live-activity"
 
 
 class State(StrEnum):
@@ -134,7 +144,8 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is told, the same for every user of a request. `data` is a JSON object as raw text, or empty.
 
     With a `template` the texts are made when it is told, in the language of whom it is told to; `html` is made with them, and
-    `unsubscribe` is the address that a mail names for being left alone.
+    `unsubscribe` is the address that a mail names for being left alone. `badge` is the number on the app's icon, 0 for none;
+    `sound` the name of one, "none" for silence; `thread` groups what is shown. Without a `push_type` it follows from the texts.
     """
 
     title: str = ""
@@ -147,6 +158,16 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     html: str = ""
     template: TemplateUse | None = None
     unsubscribe: str = ""
+    subtitle: str = ""
+    badge: int | None = None
+    sound: str = ""
+    thread: str = ""
+    push_type: PushType | None = None
+
+    @property
+    def effective_push_type(self) -> PushType:
+        """The push type: the one asked for; else something to see is an alert, and what only the app reads stays silent."""
+        return self.push_type or (PushType.ALERT if self.title or self.body else PushType.BACKGROUND)
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -219,6 +219,9 @@ class WebhookSettings(_WebhookAccount):
     apps: Annotated[tuple[WebhookApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 
+_Section = ApnsSettings | FcmSettings | WebPushSettings | EmailSettings | SmsSettings | WebhookSettings
+
+
 class Account(NamedTuple):
     """Whose credentials a provider is called with: its own ("" as `app`), or those of one of its apps.
 
@@ -228,7 +231,7 @@ class Account(NamedTuple):
     provider: str
     app: str
     path: str
-    settings: ProviderLimits
+    settings: _Section
 
 
 class ProvidersSettings(Section):
@@ -242,8 +245,9 @@ class ProvidersSettings(Section):
     def accounts(self) -> Iterator[Account]:
         """List every provider's own account and those of its apps, whether or not they are configured."""
         for provider in type(self).model_fields:
-            section = getattr(self, provider)
+            section: _Section = getattr(self, provider)
             yield Account(provider, "", f"providers.{provider}", section)
-            for index, app in enumerate(section.apps):
+            apps: tuple[_Name, ...] = section.apps
+            for index, app in enumerate(apps):
                 given = {name: getattr(app, name) for name in app.model_fields_set if name != "name"}
                 yield Account(provider, app.name, f"providers.{provider}.apps[{index}]", section.model_copy(update=given))

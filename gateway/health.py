@@ -40,6 +40,8 @@ class Readiness:
 
     def __init__(self, lag: LoopLag, clock: Clock, *, grace_s: float) -> None:
         self.is_ending = False
+        self.concerns: Callable[[], list[str]] = list
+        """What an operator should know of though clients are welcome, such as a provider that refuses our credentials."""
         self._lag, self._clock, self._grace_s = lag, clock, grace_s
         self._away_since: dict[str, float] = {}
 
@@ -82,8 +84,9 @@ def health_routes(readiness: Readiness) -> list[Route]:
         return JSONResponse({}, status_code=503 if readiness.is_ending else 200)
 
     async def ready(_request: Request) -> Response:
-        reasons = readiness.reasons()
-        return JSONResponse({"reasons": reasons}, status_code=503) if reasons else JSONResponse({})
+        reasons, concerns = readiness.reasons(), readiness.concerns()
+        told = {name: lines for name, lines in (("reasons", reasons), ("concerns", concerns)) if lines}
+        return JSONResponse(told, status_code=503 if reasons else 200)
 
     return [Route("/health", health, methods=_ANY_METHOD), Route("/health/ready", ready, methods=_ANY_METHOD)]
 

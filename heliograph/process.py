@@ -80,7 +80,9 @@ class Process:
             parts.append(gateway)
             parts.append(ConsumersPart(ground, gateway.calls))
         if self._role.has_pipeline:
-            parts.append(PusherPart(ground))
+            pusher = PusherPart(ground)
+            readiness.concerns = pusher.concerns
+            parts.append(pusher)
         if self._sockets.operations is not None:
             parts.append(OperationsPart(readiness, self._sockets.operations))
         return readiness, parts

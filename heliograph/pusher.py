@@ -14,7 +14,8 @@ from pushers.duties import Duties
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
 from pushers.pipeline import Pipeline
-from pushers.providers.configured import build_providers
+from pushers.providers.configured import build_providers, limits_of
+from pushers.providers.renewal import credential_watch
 from pushers.templates.telling import Telling
 
 __all__ = ["PusherPart"]
@@ -35,7 +36,7 @@ class PusherPart:
             limits=engine.limits,
             rules=ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel),
             providers=providers,
-            provider_limits={provider.name: getattr(settings.providers, provider.name) for provider in providers},
+            provider_limits=limits_of(settings.providers),
             settings=settings.notifications,
             clock=ground.clock,
             worker_id=ground.process_id,
@@ -51,10 +52,16 @@ class PusherPart:
                 housekeeping(ground.store.retention, ground.clock, retention_s=settings.notifications.retention),
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
                 *status_webhook_duties(ground, pipeline.metrics),
+                credential_watch(providers, pipeline.renewed),
             ],
             ground.clock,
         )
+        self._carriers = providers
         self.started = pipeline.started
+
+    def concerns(self) -> list[str]:
+        """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""
+        return self._pipeline.concerns() + [carrier.problem for carrier in self._carriers if carrier.problem]
 
     async def run(self) -> None:
         REGISTRY.register(self._pipeline.metrics.registry)

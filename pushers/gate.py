@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from broker.breaker import Breaker, BreakerState
-from broker.notification import Provider as ProviderName
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.outcome import Ambiguous, ConfigPause, Retry, SendOutcome
@@ -32,15 +31,22 @@ class Permit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Gate:
-    """One provider's gate. Synchronous; time comes from the clock that is handed in."""
+    """One carrier's gate. Synchronous; time comes from the clock that is handed in."""
 
-    def __init__(self, provider: ProviderName, clock: Clock, breaker: Breaker | None = None) -> None:
+    def __init__(self, provider: str, clock: Clock, breaker: Breaker | None = None) -> None:
         self.provider = provider
         self._clock = clock
         self._breaker = breaker or Breaker()
-        self._quiet_until = 0.0
+        self._quiet_until = 0.0  # by its own word
+        self._paused_until = 0.0  # by ours: the settings are wrong
         self._complaints = 0
         self._probing = False
+        self._complaint = ""
+
+    @property
+    def complaint(self) -> str:
+        """What was said last against the settings; empty while nothing is held against them."""
+        return self._complaint if self._complaints else ""
 
     @property
     def state(self) -> BreakerState:
@@ -55,12 +61,12 @@ class Gate:
     def blocked_s(self) -> float:
         """Tell for how long nothing will pass; 0 where something may."""
         now = self._clock.monotonic()
-        return max(self._quiet_until - now, self._breaker.blocked_s(now), 0.0)
+        return max(self._quiet_until - now, self._paused_until - now, self._breaker.blocked_s(now), 0.0)
 
     def enter(self) -> Permit | None:
         """Ask to make a call; None where it must not be made now."""
         now = self._clock.monotonic()
-        if now < self._quiet_until or self._probing:
+        if now < max(self._quiet_until, self._paused_until) or self._probing:
             return None
         number = self._breaker.begin(now)
         if number is None:
@@ -78,15 +84,17 @@ class Gate:
         if permit.is_probe:
             self._probing = False
         match outcome:
-            case ConfigPause(after_s=after_s) if now >= self._quiet_until:
+            case ConfigPause(after_s=after_s) if now >= self._paused_until:
                 # Those that were under way beside the first complaint only say the same once more.
                 self._complaints += 1
+                self._complaint = outcome.reason
                 _log.error("provider.paused", provider=self.provider, reason=outcome.reason, complaints=self._complaints)
-                self._be_quiet(min(_PAUSE_CAP_S, clamp_after_s(after_s) * 2.0 ** min(self._complaints - 1, 20)))
+                pause_s = min(_PAUSE_CAP_S, clamp_after_s(after_s) * 2.0 ** min(self._complaints - 1, 20))
+                self._paused_until = self._spread_until(pause_s)
             case ConfigPause():
                 pass
             case Retry(after_s=float(after_s), scope="lane"):
-                self._be_quiet(clamp_after_s(after_s))
+                self._quiet_until = max(self._quiet_until, self._spread_until(clamp_after_s(after_s)))
             case _ if permit.is_probe and not failed:
                 self._complaints = 0
 
@@ -96,12 +104,15 @@ class Gate:
         if permit.is_probe:
             self._probing = False
 
+    def trust_again(self) -> None:
+        """Forget what was held against the settings: they have changed. The next call is a probe all the same."""
+        self._paused_until = 0.0
+
     def _tell_of_breaker(self, before: BreakerState, now: float) -> None:
         state = self._breaker.state(now)
         if state is not before:
             tell = _log.warning if state is BreakerState.OPEN else _log.info
             tell("breaker.moved", provider=self.provider, state=state, open_s=round(self._breaker.blocked_s(now), 1))
 
-    def _be_quiet(self, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds * (1 + 0.1 * self._clock.spread())
-        self._quiet_until = max(self._quiet_until, until)
+    def _spread_until(self, seconds: float) -> float:
+        return self._clock.monotonic() + seconds * (1 + 0.1 * self._clock.spread())

@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from broker.breaker import BreakerState
 from broker.ledger import PlanDone, SendDone
 from broker.notification import Outcome
-from broker.notification import Provider as ProviderName
 from pushers.deletion_guard import DeletionGuard
 
 __all__ = ["Metrics"]
@@ -53,6 +52,9 @@ class Metrics:
             registry=registry,
         )
         self._breakers = Gauge("heliograph_breaker_state", "0 closed, 1 half open, 2 open.", ("provider",), registry=registry)
+        self._paused = Gauge(
+            "heliograph_provider_paused", "1 while its settings are held to be wrong.", ("provider",), registry=registry
+        )
         self._under_way = Gauge(
             "heliograph_deliveries_under_way", "Calls to a provider under way.", ("provider",), registry=registry
         )
@@ -67,7 +69,7 @@ class Metrics:
         self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
         self._call = cache(calls.labels)
 
-    def watch(self, provider: ProviderName, state: Callable[[], BreakerState], under_way: Callable[[], int]) -> None:
+    def watch(self, provider: str, state: Callable[[], BreakerState], under_way: Callable[[], int]) -> None:
         """Say where a provider's gauges are read, whenever they are asked for."""
         self._breakers.labels(provider).set_function(lambda: _BREAKER_VALUES[state()])
         self._under_way.labels(provider).set_function(under_way)
@@ -75,6 +77,10 @@ class Metrics:
     def watch_guard(self, guard: DeletionGuard) -> None:
         """Say where the gauge of a guard is read."""
         self._guards.labels(guard.carrier).set_function(lambda: guard.is_keeping)
+
+    def watch_pause(self, provider: str, complaint: Callable[[], str]) -> None:
+        """Say where it is read whether a provider is left alone because of its settings."""
+        self._paused.labels(provider).set_function(lambda: bool(complaint()))
 
     def planned(self, done: PlanDone) -> None:
         """Count a decision: its lines, and an end."""

@@ -59,9 +59,13 @@ class ConfigPause(msgspec.Struct, frozen=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """No answer after the request was sent: it may have been carried out. A repeat uses the same handle."""
+    """No answer after the request was sent: it may have been carried out. A repeat uses the same handle.
+
+    Not `may_repeat`: the provider knows no handle, and a second one would be as real as the first.
+    """
 
     reason: str
+    may_repeat: bool = True
 
 
 SendOutcome = Accepted | Retry | DropDevice | DropMessage | TooLarge | ConfigPause | Ambiguous

@@ -76,7 +76,7 @@ class Pipeline:
         limits: Limits,
         rules: ChannelRules,
         providers: Sequence[Provider],
-        provider_limits: Mapping[ProviderName, ProviderLimits],
+        provider_limits: Mapping[str, ProviderLimits],
         settings: NotificationSettings,
         clock: Clock,
         worker_id: str,
@@ -101,7 +101,8 @@ class Pipeline:
         self._planner = Planner(
             LiveRoute(pubsub, rules),
             user_presence,
-            reachable=frozenset(self._workers),
+            # A device of an app that is not configured is told so by `_dispatch`, which knows the apps.
+            reachable=frozenset(ProviderName(name.partition(":")[0]) for name in self._workers),
             policy=self._policy,
             held=self._held,
             is_ended=ledger.is_ended,
@@ -122,6 +123,17 @@ class Pipeline:
             under_way=sum(worker.under_way for worker in workers),
             unwritten=len(self._recorder),
         )
+
+    def concerns(self) -> list[str]:
+        """Tell which carriers are left alone because their settings are wrong, and what was said of them."""
+        complaints = {name: worker.complaint for name, worker in self._workers.items()}
+        return [f"{name} is paused: {complaint}" for name, complaint in complaints.items() if complaint]
+
+    def renewed(self, name: str) -> None:
+        """Hear that a carrier has new credentials: it is tried at once, however long it was to be left alone."""
+        if (worker := self._workers.get(name)) is not None:
+            worker.trust_again()
+            self._work.ring()
 
     async def run(self) -> None:
         """Work until `stop` is called. One call per object."""
@@ -211,7 +223,7 @@ class Pipeline:
         await self._begin(steps)
         return hungry_lanes(steps, asked)
 
-    async def _ask_for(self, asked: Mapping[Lane, int], paused: set[ProviderName]) -> Sequence[Step]:
+    async def _ask_for(self, asked: Mapping[Lane, int], paused: set[str]) -> Sequence[Step]:
         lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
         return await to_completion(self._ledger.claim(self._id, asked, lease_until=lease_until, paused=frozenset(paused)))
 
@@ -259,7 +271,7 @@ class Pipeline:
         if device is None:
             self._recorder.add_send(verdict.removed(step, now=now))
             return
-        worker = self._workers.get(device.provider)
+        worker = self._workers.get(device.carrier)
         if worker is not None and now < step.notification.expires_at:
             worker.offer(step)
             return
@@ -289,6 +301,7 @@ class Pipeline:
             telling=self._telling,
         )
         self.metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
+        self.metrics.watch_pause(provider.name, lambda: gate.complaint)
         self.metrics.watch_guard(guard)
         return worker
 

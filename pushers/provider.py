@@ -1,10 +1,9 @@
-"""Port: a provider takes one notification to one address."""
+"""Port: a provider, or one app of it, takes one notification to one address."""
 
 from datetime import datetime
 from typing import Protocol
 
 from broker.notification import Device, Notification
-from broker.notification import Provider as ProviderName
 from pushers.outcome import SendOutcome
 
 __all__ = ["Provider"]
@@ -14,8 +13,8 @@ class Provider(Protocol):
     """A way out. It never sleeps on a retry and never repeats by itself: time belongs to the pipeline."""
 
     @property
-    def name(self) -> ProviderName:
-        """Which provider this is."""
+    def name(self) -> str:
+        """Which carrier this is: a provider's name, or that of one of its apps as "apns:kiosk"."""
 
     async def send(self, notification: Notification, device: Device, *, now: datetime) -> SendOutcome:
         """Try once. Bounded by the provider's timeout; raises nothing but `CancelledError`.

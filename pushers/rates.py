@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from broker.limits import Limits, Rate
 from broker.notification import Lane
-from broker.notification import Provider as ProviderName
 from config.clock import Clock
 from config.settings import ProviderLimits
 
@@ -19,20 +18,20 @@ __all__ = ["Rates"]
 class Rates:
     """The rates of all providers; one without a rate is never asked about."""
 
-    def __init__(self, limits: Limits, provider_limits: Mapping[ProviderName, ProviderLimits], clock: Clock) -> None:
+    def __init__(self, limits: Limits, provider_limits: Mapping[str, ProviderLimits], clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
         self._rates = {
             name: Rate(limit.rate_per_s, limit.burst) for name, limit in provider_limits.items() if limit.rate_per_s > 0
         }
         # The first moment that nobody was sent away to yet, a monotonic reading.
-        self._free_at: dict[tuple[ProviderName, Lane], float] = {}
+        self._free_at: dict[tuple[str, Lane], float] = {}
 
-    def is_limited(self, provider: ProviderName) -> bool:
+    def is_limited(self, provider: str) -> bool:
         """Whether the provider has a rate at all."""
         return provider in self._rates
 
-    async def spend(self, provider: ProviderName, lane: Lane) -> float:
+    async def spend(self, provider: str, lane: Lane) -> float:
         """Spend one call.
 
         Returns:

@@ -36,6 +36,8 @@ def judge(
             return _ended(step, device, Outcome.ACCEPTED, now, provider_id)
         case Retry(reason, after_s):
             return _again(step, device, Outcome.GAVE_UP, reason, after_s, policy, now, spread)
+        case Ambiguous(reason, may_repeat=False):
+            return _ended(step, device, Outcome.UNKNOWN, now, f"no answer, and a repeat could double: {reason}")
         case Ambiguous(reason):
             return _again(step, device, Outcome.UNKNOWN, f"no answer: {reason}", None, policy, now, spread)
         case DropDevice(reason, as_of, confident):
@@ -79,7 +81,7 @@ def removed(step: Step, *, now: datetime) -> SendDone:
 
 def unconfigured(step: Step, device: Device, *, now: datetime) -> SendDone:
     """End a step whose provider was taken out of the settings."""
-    return _ended(step, device, Outcome.PAUSED, now, f"{device.provider} is not configured")
+    return _ended(step, device, Outcome.PAUSED, now, f"{device.carrier} is not configured")
 
 
 def broken(step: Step, device: Device, *, policy: RetryPolicy, now: datetime, spread: float) -> SendDone:

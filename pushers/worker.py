@@ -85,6 +85,15 @@ class Worker:
         return len(self._tasks)
 
     @property
+    def complaint(self) -> str:
+        """What is held against the settings; empty for nothing."""
+        return self._gate.complaint
+
+    def trust_again(self) -> None:
+        """Hear that the settings have changed."""
+        self._gate.trust_again()
+
+    @property
     def is_blocked(self) -> bool:
         """Whether nothing may pass now, so that claims should leave this provider alone."""
         return self._gate.blocked_s() > 0

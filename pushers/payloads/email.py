@@ -15,13 +15,15 @@ from typing import Final
 
 import jinja2
 
-from broker.notification import Content, Device, Notification
+from broker.notification import Content, Device, Lane, Notification
 from pushers.outcome import DropMessage
 
 __all__ = ["MAX_ADDRESS", "compose_email", "is_mail_address"]
 
 MAX_ADDRESS: Final = 254
 _SUBJECT_CHARS: Final = 200
+# Nothing that could end the address or the line.
+_UNSUBSCRIBE: Final = re.compile(r"https://[!#-;=?-~]+")
 _UNFOLDED_CHARS: Final = 66
 _MOST_UNFOLDED_CHARS: Final = 970  # RFC 5322 §2.1.1: 998 in a line
 # One addr-spec, ASCII, no quoted local part: what every relay takes, and nothing that could start a second recipient.
@@ -48,6 +50,8 @@ def compose_email(notification: Notification, device: Device, *, sender: str, se
         return DropMessage("not a plain mail address")
     if not (content.title or content.body or content.html):
         return DropMessage("nothing to show in a mail")
+    if content.unsubscribe and not _UNSUBSCRIBE.fullmatch(content.unsubscribe):
+        return DropMessage("the address to unsubscribe at is no plain https address")
     boundary = f"=_{notification.id}"  # "=_" is no base64
     lines = (
         _from_line(sender, sender_name),
@@ -59,6 +63,7 @@ def compose_email(notification: Notification, device: Device, *, sender: str, se
         "X-Auto-Response-Suppress: All",
         f"X-Notification-Id: {notification.id}",
         *_unsubscribe_lines(content),
+        *(("X-Priority: 1",) if notification.lane is Lane.CRITICAL else ()),
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative; boundary="{boundary}"',
         "",
@@ -132,7 +137,7 @@ def _html(content: Content) -> str:
     paragraphs = [part.splitlines() for part in re.split(r"\n{2,}", content.body) if part.strip()]
     return _template().render(
         title=content.title,
-        preview=_one_line(content.body)[:120],
+        preview=_one_line(content.subtitle or content.body)[:120],
         paragraphs=paragraphs,
         link=_link(content),
         image=_image(content),

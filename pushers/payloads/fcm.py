@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.notification import Device, Lane, Notification
-from pushers.outcome import TooLarge
+from broker.notification import Content, Device, Lane, Notification, PushType
+from pushers.outcome import DropMessage, TooLarge
 from pushers.payloads.data import read_text_data
 from pushers.payloads.handles import collapse_id, remaining_s, topic
 from pushers.payloads.truncation import Shown, fit
@@ -29,19 +29,26 @@ class FcmMessage(msgspec.Struct, frozen=True):
     cuts: tuple[str, ...] = ()
 
 
-def compose_fcm(notification: Notification, device: Device, *, now: datetime) -> FcmMessage | TooLarge:
-    """Compose the message; without title and body it carries data only.
+def compose_fcm(notification: Notification, device: Device, *, now: datetime) -> FcmMessage | TooLarge | DropMessage:
+    """Compose the message; what is not to be shown, or to be shown by the app itself, carries data only.
 
     The tag is the notification's own, so that a repeat replaces what is shown. A `collapse_key` for waiting messages is set
     only where the application asks: FCM keeps four different ones per device.
     """
     content = notification.content
-    shown = Shown(content.title, content.body, content.image)
+    if content.effective_push_type is PushType.LIVE_ACTIVITY:
+        return DropMessage("live activities are for apns alone")
+    shown = Shown(content.title, _body(content), content.image)
     fitted = fit(shown, lambda parts: _counted(_message(notification, device, parts, now)), LIMIT_BYTES)
     if fitted is None:
         return TooLarge(LIMIT_BYTES)
     message = _message(notification, device, fitted.shown, now)
     return FcmMessage(msgspec.json.encode({"message": message}), _counted(message), fitted.cuts)
+
+
+def _body(content: Content) -> str:
+    """Join the subtitle to the body, for whom there is none."""
+    return "\n".join(text for text in (content.subtitle, content.body) if text)
 
 
 def _counted(message: dict[str, Any]) -> int:
@@ -51,9 +58,12 @@ def _counted(message: dict[str, Any]) -> int:
 def _message(notification: Notification, device: Device, shown: Shown, now: datetime) -> dict[str, Any]:
     content = notification.content
     message: dict[str, Any] = {"token": device.token, "data": _data(notification)}
-    if is_shown := bool(shown.title or shown.body):
-        texts = (("title", shown.title), ("body", shown.body), ("image", shown.image))
-        message["notification"] = {name: text for name, text in texts if text}
+    texts = {name: text for name, text in (("title", shown.title), ("body", shown.body), ("image", shown.image)) if text}
+    is_shown = content.effective_push_type is PushType.ALERT
+    if is_shown:
+        message["notification"] = texts
+    elif content.effective_push_type is PushType.VOIP:
+        message["data"] |= texts  # the app rings by itself, and says who calls
     message["android"] = _android(notification, now, is_shown=is_shown)
     message["apns"] = _apns(notification, shown, now, is_shown=is_shown)
     message["webpush"] = _webpush(notification, now)
@@ -64,18 +74,31 @@ def _message(notification: Notification, device: Device, shown: Shown, now: date
 
 def _data(notification: Notification) -> dict[str, str]:
     content = notification.content
-    own = (("hg_id", notification.id), ("link", content.link), ("category", content.category))
+    own = (
+        ("hg_id", notification.id),
+        ("link", content.link),
+        ("category", content.category),
+        ("thread", content.thread),
+        ("push_type", content.push_type or ""),
+    )
     return read_text_data(content) | {name: text for name, text in own if text}
 
 
 def _android(notification: Notification, now: datetime, *, is_shown: bool) -> dict[str, Any]:
     content = notification.content
-    is_urgent = notification.lane < Lane.NORMAL or (notification.lane is Lane.NORMAL and is_shown)
+    is_awaited = is_shown or content.effective_push_type is PushType.VOIP
+    is_urgent = notification.lane < Lane.NORMAL or (notification.lane is Lane.NORMAL and is_awaited)
     android: dict[str, Any] = {"priority": "high" if is_urgent else "normal", "ttl": f"{remaining_s(notification, now)}s"}
     if content.collapse_key:
         android["collapse_key"] = content.collapse_key
     if is_shown:
-        android["notification"] = {"tag": content.collapse_key or notification.id}
+        # No `click_action` is made of the category: where an app has no activity of that name, a tap would open nothing.
+        shown: dict[str, Any] = {"tag": content.collapse_key or notification.id}
+        if content.badge:
+            shown["notification_count"] = content.badge
+        if content.sound not in ("", "none"):
+            shown["sound"] = content.sound
+        android["notification"] = shown
     return android
 
 
@@ -89,12 +112,27 @@ def _apns(notification: Notification, shown: Shown, now: datetime, *, is_shown: 
             "apns-collapse-id": collapse_id(notification),
         }
     }
-    if not is_shown:
-        apns["payload"] = {"aps": {"content-available": 1}}
-    elif shown.image:
-        apns["payload"] = {"aps": {"mutable-content": 1}}
+    apns["payload"] = {"aps": _aps(notification, shown) if is_shown else {"content-available": 1}}
+    if is_shown and shown.image:
         apns["fcm_options"] = {"image": shown.image}
     return apns
+
+
+def _aps(notification: Notification, shown: Shown) -> dict[str, Any]:
+    """What FCM does not fill in by itself: it takes title and body from the message."""
+    content = notification.content
+    aps: dict[str, Any] = {}
+    if notification.lane is not Lane.BULK and content.sound != "none":
+        aps["sound"] = content.sound or "default"
+    if content.category:
+        aps["category"] = content.category
+    if content.thread:
+        aps["thread-id"] = content.thread
+    if content.badge is not None:
+        aps["badge"] = content.badge
+    if shown.image:
+        aps["mutable-content"] = 1
+    return aps
 
 
 def _webpush(notification: Notification, now: datetime) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """How a notification is made to fit: the same steps for every provider, in the order in which they hurt least.
 
 1. the image goes, if it takes more than a quarter of the limit; 2. the body is cut to no less than 64 characters as readers
-see them; 3. the title is cut to no less than 80. Data, link and ids are never touched: what still does not fit is too large.
-Sizes are bytes of the final encoding, where quotes and control characters grow; so the place of a cut is found by bisection.
+see them; 3. the subtitle, then the title are cut to no less than 80. Data, link and ids are never touched: what still does not
+fit is too large. Sizes are bytes of the final encoding, where quotes and control characters grow; so the place of a cut is
+found by bisection.
 """
 
 from bisect import bisect_right
@@ -27,6 +28,7 @@ class Shown(msgspec.Struct, frozen=True):
     title: str
     body: str
     image: str
+    subtitle: str = ""
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -47,7 +49,7 @@ def fit(shown: Shown, size_bytes: Callable[[Shown], int], limit_bytes: int) -> F
     original = shown
     if len(shown.image.encode()) * 4 > limit_bytes:
         shown = msgspec.structs.replace(shown, image="")
-    for field, keeps in (("body", BODY_KEEPS), ("title", TITLE_KEEPS)):
+    for field, keeps in (("body", BODY_KEEPS), ("subtitle", TITLE_KEEPS), ("title", TITLE_KEEPS)):
         if size_bytes(shown) <= limit_bytes:
             break
         shown = _shorten(shown, field, keeps, size_bytes, limit_bytes)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.notification import Lane, Notification
+from broker.notification import Lane, Notification, PushType
 from pushers.outcome import DropMessage, TooLarge
 from pushers.payloads.data import read_data
 from pushers.payloads.handles import remaining_s, topic
@@ -33,16 +33,19 @@ def compose_webpush(notification: Notification, *, now: datetime) -> WebPushMess
     What shows nothing is dropped: browsers demand something to see for every message (`userVisibleOnly`).
     """
     content = notification.content
-    if not (content.title or content.body):
+    if not (content.title or content.body) or content.effective_push_type is PushType.BACKGROUND:
         return DropMessage("nothing to show: browsers take no silent messages")
+    if content.effective_push_type is PushType.LIVE_ACTIVITY:
+        return DropMessage("live activities are for apns alone")
     data: dict[str, Any] = dict(read_data(content)) | {"hg_id": notification.id}
-    if content.link:
-        data["link"] = content.link
+    own = (("link", content.link), ("thread", content.thread), ("badge", content.badge))
+    data |= {name: value for name, value in own if value not in ("", None)}
 
     def encode(shown: Shown) -> bytes:
         return msgspec.json.encode({"title": shown.title, "options": _options(notification, shown, data)})
 
-    shown = Shown(content.title, content.body, content.image)
+    body = "\n".join(text for text in (content.subtitle, content.body) if text)
+    shown = Shown(content.title, body, content.image)
     fitted = fit(shown, lambda parts: len(encode(parts)), LIMIT_BYTES)
     if fitted is None:
         return TooLarge(LIMIT_BYTES)
@@ -55,8 +58,10 @@ def _options(notification: Notification, shown: Shown, data: dict[str, Any]) -> 
         options["body"] = shown.body
     if shown.image:
         options["image"] = shown.image
-    if notification.lane is Lane.CRITICAL:
+    if notification.lane is Lane.CRITICAL or notification.content.effective_push_type is PushType.VOIP:
         options["requireInteraction"] = True
+    if notification.content.sound == "none":
+        options["silent"] = True
     return options
 
 

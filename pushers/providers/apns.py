@@ -1,4 +1,4 @@
-"""APNs: Apple's push service over HTTP/2 with token authentication.
+"""APNs: Apple's push service over HTTP/2, with a team's token or with a certificate that the transport shows.
 
 https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
 """
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
@@ -30,11 +29,11 @@ _TOKEN_UPDATE_PAUSE_S: Final = 1200.0
 
 
 class ApnsProvider:
-    """Sends to one app of one team."""
+    """Sends to one app. Without a token, the transport's certificate says who sends."""
 
-    def __init__(self, settings: ApnsSettings, key: ec.EllipticCurvePrivateKey, transport: HttpTransport) -> None:
+    def __init__(self, settings: ApnsSettings, token: ProviderToken | None, transport: HttpTransport) -> None:
         self._settings = settings
-        self._token = ProviderToken(settings.team_id, settings.key_id, key)
+        self._token = token
         self._transport = transport
 
     @property
@@ -42,28 +41,32 @@ class ApnsProvider:
         return ProviderName.APNS
 
     async def send(self, notification: Notification, device: Device, *, now: datetime) -> SendOutcome:
-        message = compose_apns(notification, device, topic=self._settings.topic, now=now)
-        if isinstance(message, TooLarge):
+        message = compose_apns(notification, device, topic=self._settings.topic, push_types=self._settings.push_types, now=now)
+        if isinstance(message, TooLarge | DropMessage):
             return message
-        token = self._token.current(now)
+        token = "" if self._token is None else self._token.current(now)
         try:
             response = await self._transport.request(build(message, device, token=token, settings=self._settings))
         except errors.TransportError as exc:
             return outcome_of(exc)
         outcome = classify(response, now=now, cuts=message.cuts)
-        if isinstance(outcome, Retry) and outcome.reason == _EXPIRED_TOKEN and not self._token.replace(token, now):
+        if isinstance(outcome, Retry) and outcome.reason == _EXPIRED_TOKEN and not self._may_replace(token, now):
             return ConfigPause(_EXPIRED_TOKEN)
         return outcome
 
     async def close(self) -> None:
         await self._transport.close()
 
+    def _may_replace(self, token: str, now: datetime) -> bool:
+        return self._token is not None and self._token.replace(token, now)
+
 
 def build(message: ApnsMessage, device: Device, *, token: str, settings: ApnsSettings) -> HttpRequest:
-    """Address a message to a device."""
+    """Address a message to a device; an empty token is none."""
+    authorization = {"authorization": f"bearer {token}"} if token else {}
     return HttpRequest(
         f"{settings.url.rstrip('/')}/3/device/{device.token}",
-        {"authorization": f"bearer {token}", "content-type": "application/json", **message.headers},
+        {**authorization, "content-type": "application/json", **message.headers},
         message.body,
         settings.timeout,
     )

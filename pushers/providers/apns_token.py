@@ -5,8 +5,9 @@ from typing import Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-__all__ = ["RENEW_AFTER", "ProviderToken"]
+__all__ = ["RENEW_AFTER", "ProviderToken", "ProviderTokens"]
 
 # Apple refuses a token older than an hour, and a new one sooner than 20 minutes after the last.
 RENEW_AFTER: Final = timedelta(minutes=45)
@@ -48,3 +49,18 @@ class ProviderToken:
         self._token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._key_id})
         self._issued_at = now
         self._replaces_refused = False
+
+
+class ProviderTokens:
+    """The tokens of a process: one for each team and key, whatever the number of apps and however often they are built anew.
+
+    Apple counts the tokens of a team, and refuses those that come too often.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[tuple[str, str, bytes], ProviderToken] = {}
+
+    def of(self, team_id: str, key_id: str, key: ec.EllipticCurvePrivateKey) -> ProviderToken:
+        """Give the token of a team and key, the same to all who ask."""
+        public = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+        return self._tokens.setdefault((team_id, key_id, public), ProviderToken(team_id, key_id, key))

@@ -13,7 +13,7 @@ import pycurl
 from pushers.providers import errors
 from pushers.providers.http_message import HttpRequest, HttpResponse
 
-__all__ = ["MAX_BODY_BYTES", "CallOwner", "CurlCall", "constant_options", "explain"]
+__all__ = ["MAX_BODY_BYTES", "CallOwner", "CurlCall", "certificate_options", "constant_options", "explain"]
 
 MAX_BODY_BYTES: Final = 64 * 1024
 _CONNECT_TIMEOUT_S: Final = 3.0
@@ -153,6 +153,13 @@ def constant_options(ca_file: str, connect_to: str, agent: str) -> tuple[tuple[i
     elif system.capath:
         options.append((pycurl.CAPATH, system.capath))
     return tuple(options)
+
+
+def certificate_options(cert_file: str, key_file: str) -> tuple[tuple[int, Any], ...]:
+    """List what makes handles show a certificate; nothing where there is none."""
+    if not cert_file:
+        return ()
+    return (pycurl.SSLCERT, cert_file), (pycurl.SSLKEY, key_file or cert_file)
 
 
 def _header_line(name: str, value: str) -> str:

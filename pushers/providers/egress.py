@@ -1,6 +1,6 @@
-"""The guard of addresses that users hand in: where a Web Push subscription may make us connect to.
+"""The guard of addresses that users hand in: where a Web Push subscription or a webhook of theirs may make us connect to.
 
-A subscription is a URL that anybody can register, so that it is read as an attempt to reach a neighbour of ours. Three
+Such a URL is whatever somebody has registered, so that it is read as an attempt to reach a neighbour of ours. Three
 walls, each sufficient for most attempts: the spelling (one strict pattern instead of a parser, because two parsers that
 disagree are a hole), the allow-list of hosts, and the addresses that the name resolves to, which are looked up once and then
 pinned, so that no second lookup can answer otherwise.
@@ -86,7 +86,7 @@ def check_endpoint(url: str, allowed_hosts: Sequence[str]) -> Endpoint:
         raise Forbidden("host name of a local network")
     is_named = any(host == name or host.endswith(f".{name}") for name in allowed_hosts)
     if not is_named and "*" not in allowed_hosts:
-        raise Forbidden("host is not an allowed push service")
+        raise Forbidden("host is not among the allowed ones")
     return Endpoint(url, host, is_named)
 
 

@@ -1,5 +1,6 @@
 """Email: one mail to one mailbox, handed to a relay by SMTP (RFC 5321; enhanced status codes of RFC 3463)."""
 
+import asyncio
 import re
 from datetime import datetime
 from typing import Final
@@ -8,6 +9,7 @@ from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.settings import EmailSettings
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
+from pushers.payloads.dkim import DkimSigner
 from pushers.payloads.email import compose_email
 from pushers.providers import errors
 from pushers.providers.failures import outcome_of
@@ -24,11 +26,12 @@ _TOO_LARGE: Final = frozenset({"5.3.4", "5.2.3"})
 
 
 class EmailProvider:
-    """Hands mails to one relay."""
+    """Hands mails to one relay, signed where it does not sign by itself."""
 
-    def __init__(self, settings: EmailSettings, pool: SmtpPool) -> None:
+    def __init__(self, settings: EmailSettings, pool: SmtpPool, signer: DkimSigner | None = None) -> None:
         self._settings = settings
         self._pool = pool
+        self._signer = signer
 
     @property
     def name(self) -> ProviderName:
@@ -38,6 +41,7 @@ class EmailProvider:
         content = build(notification, device, settings=self._settings)
         if isinstance(content, DropMessage):
             return content
+        content = await self._signed(content, now)
         timeout_s = self._settings.timeout
         try:
             reply = await self._pool.deliver(self._settings.sender, device.token, content, timeout_s=timeout_s)
@@ -47,6 +51,14 @@ class EmailProvider:
 
     async def close(self) -> None:
         await self._pool.close()
+
+    async def _signed(self, content: bytes, now: datetime) -> bytes:
+        signer, timestamp = self._signer, int(now.timestamp())
+        if signer is None:
+            return content
+        if signer.is_slow:
+            return await asyncio.to_thread(signer.sign, content, timestamp=timestamp)
+        return signer.sign(content, timestamp=timestamp)
 
 
 def build(notification: Notification, device: Device, *, settings: EmailSettings) -> bytes | DropMessage:

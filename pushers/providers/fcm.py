@@ -43,7 +43,7 @@ class FcmProvider:
 
     async def send(self, notification: Notification, device: Device, *, now: datetime) -> SendOutcome:
         message = compose_fcm(notification, device, now=now)
-        if isinstance(message, TooLarge):
+        if isinstance(message, TooLarge | DropMessage):
             return message
         try:
             token = await self._tokens.current()

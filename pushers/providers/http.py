@@ -22,7 +22,7 @@ import msgspec
 import pycurl
 
 from pushers.providers import errors
-from pushers.providers.curl_call import CurlCall, constant_options, explain
+from pushers.providers.curl_call import CurlCall, certificate_options, constant_options, explain
 from pushers.providers.http_message import HttpRequest, HttpResponse
 
 __all__ = ["HttpStatistics", "HttpTransport"]
@@ -45,6 +45,7 @@ class HttpTransport:
 
     Args:
         ca_file: Certificates to trust instead of the system's.
+        cert_file: A certificate to show, in PEM; its key stands there too, or in `key_file`.
         connect_to: "host:port" that stands for every host; then the name in the certificate is not checked (simulators).
         max_calls: Calls under way at once; one more is refused as not sent.
         host_connections: Connections per host; another is opened only when all streams are taken.
@@ -57,13 +58,15 @@ class HttpTransport:
         self,
         *,
         ca_file: str = "",
+        cert_file: str = "",
+        key_file: str = "",
         connect_to: str = "",
         max_calls: int = 2048,
         host_connections: int = 2,
         starts_single: bool = False,
         agent: str = "heliograph",
     ) -> None:
-        self._constants = constant_options(ca_file, connect_to, agent)
+        self._constants = (*constant_options(ca_file, connect_to, agent), *certificate_options(cert_file, key_file))
         self._max_calls = max_calls
         self._starts_single = starts_single
         self._is_narrow = False

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.notification import Device, Lane, Notification, Provider
-from pushers.outcome import TooLarge
-from pushers.payloads.apns import LIMIT_BYTES, ApnsMessage, compose_apns
+from broker.notification import Device, Lane, Notification, Provider, PushType
+from pushers.outcome import DropMessage, TooLarge
+from pushers.payloads.apns import LIMIT_BYTES, VOIP_LIMIT_BYTES, ApnsMessage, compose_apns
 
 Compose = Callable[..., ApnsMessage]
 
@@ -103,3 +103,64 @@ def test_long_body_is_cut_to_the_limit(compose: Compose) -> None:
 def test_large_data_are_never_cut(make_notification: Callable[..., Notification], device: Device, now: datetime) -> None:
     notification = make_notification(title="T", data={"k": "v" * 4096})
     assert compose_apns(notification, device, topic="t", now=now) == TooLarge(LIMIT_BYTES)
+
+
+def test_what_an_alert_may_carry_beside_its_texts(compose: Compose) -> None:
+    message = compose(title="T", subtitle="S", body="B", badge=0, sound="chime", thread="orders")
+    assert msgspec.json.decode(message.body)["aps"] == {
+        "alert": {"title": "T", "subtitle": "S", "body": "B"},
+        "sound": "chime",
+        "thread-id": "orders",
+        "badge": 0,
+    }
+    assert "sound" not in msgspec.json.decode(compose(title="T", sound="none").body)["aps"]
+
+
+@pytest.mark.parametrize(
+    ("push_type", "header", "topic", "by_lane"),
+    [
+        (PushType.ALERT, "alert", "io.example.app", ["10", "10", "10", "5"]),
+        (PushType.BACKGROUND, "background", "io.example.app", ["5", "5", "5", "5"]),
+        (PushType.VOIP, "voip", "io.example.app.voip", ["10", "10", "10", "5"]),
+        (PushType.LIVE_ACTIVITY, "liveactivity", "io.example.app.push-type.liveactivity", ["10", "10", "5", "5"]),
+    ],
+)
+def test_headers_by_push_type(compose: Compose, push_type: PushType, header: str, topic: str, by_lane: list[str]) -> None:
+    messages = [compose(title="T", data={"event": "end"}, push_type=push_type, lane=lane).headers for lane in Lane]
+    assert {(headers["apns-push-type"], headers["apns-topic"]) for headers in messages} == {(header, topic)}
+    assert [headers["apns-priority"] for headers in messages] == by_lane
+    has_collapse_id = push_type in (PushType.ALERT, PushType.BACKGROUND)
+    assert all(("apns-collapse-id" in headers) is has_collapse_id for headers in messages)
+
+
+def test_a_silent_push_shows_nothing_though_it_has_texts(compose: Compose) -> None:
+    body = msgspec.json.decode(compose(title="T", push_type=PushType.BACKGROUND, data={"sync": 1}).body)
+    assert body["aps"] == {"content-available": 1}
+    assert body["sync"] == 1
+
+
+def test_a_call_says_who_calls_and_may_be_larger(compose: Compose) -> None:
+    message = compose(title="Ann", push_type=PushType.VOIP, data={"call": "k" * 4500})
+    assert msgspec.json.decode(message.body)["aps"] == {"alert": {"title": "Ann"}}
+    assert LIMIT_BYTES < len(message.body) < VOIP_LIMIT_BYTES
+    assert msgspec.json.decode(compose(data={"call": 1}, push_type=PushType.VOIP).body)["aps"] == {}
+
+
+def test_a_live_activity_reads_its_state_in_aps(compose: Compose) -> None:
+    data = {"event": "update", "content-state": {"goals": 2}, "stale-date": 1767226000, "match": 7}
+    body = msgspec.json.decode(compose(title="Goal", data=data, push_type=PushType.LIVE_ACTIVITY).body)
+    assert body["aps"] == {
+        "timestamp": 1767225600,
+        "event": "update",
+        "content-state": {"goals": 2},
+        "stale-date": 1767226000,
+        "alert": {"title": "Goal"},
+    }
+    assert (body["match"], "event" in body) == (7, False)
+
+
+def test_tokens_of_another_kind_get_nothing(
+    make_notification: Callable[..., Notification], device: Device, now: datetime
+) -> None:
+    outcome = compose_apns(make_notification(title="T"), device, topic="t", push_types=("voip",), now=now)
+    assert outcome == DropMessage("the app takes no pushes of type alert")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.notification import Device, Notification, Provider
+from broker.notification import Device, Lane, Notification, Provider
 from pushers.outcome import DropMessage
 from pushers.payloads.email import compose_email, is_mail_address
 
@@ -138,3 +138,46 @@ def test_any_text_makes_a_mail_to_one_recipient(compose: Compose, title: str, bo
     assert [address.addr_spec for address in mail["To"].addresses] == ["bob@mail.example"]
     assert len(mail.keys()) == 10
     assert mail.defects == []
+
+
+def test_one_click_unsubscribes_where_the_message_names_an_address(compose: Compose) -> None:
+    mail = compose(title="T", unsubscribe="https://u.example/u?t=a.b-c_d~%20&x=1")  # RFC 8058 §3.1
+    assert mail["List-Unsubscribe"] == "<https://u.example/u?t=a.b-c_d~%20&x=1>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    plain = compose(title="T")
+    assert (plain["List-Unsubscribe"], plain["List-Unsubscribe-Post"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://u.example/\r\nBcc: evil@x.example",
+        "https://u.example/>, <mailto:evil@x.example",
+        "https://u.example/\x00",
+        "https://u.example/ a",
+        "http://u.example/",
+        "mailto:out@u.example",
+        "https://ü.example/",
+    ],
+)
+def test_address_that_could_be_more_than_one_is_never_sent(  # R23
+    make_notification: Callable[..., Notification], make_device: Callable[..., Device], address: str
+) -> None:
+    device = make_device(Provider.EMAIL, "bob@mail.example")
+    notification = make_notification(title="T", unsubscribe=address)
+    assert isinstance(compose_email(notification, device, sender="news@shop.example", sender_name=""), DropMessage)
+
+
+def test_only_what_is_critical_is_marked_so(compose: Compose) -> None:
+    assert compose(title="T", lane=Lane.CRITICAL)["X-Priority"] == "1"
+    assert compose(title="T", lane=Lane.HIGH)["X-Priority"] is None
+
+
+def test_html_of_a_template_stands_beside_the_text(compose: Compose) -> None:
+    text, html = parts(compose(title="T", body="plain", html="<h2>rich ü</h2>"))
+    assert (text, html.strip()) == ("plain\n", "<h2>rich ü</h2>")
+
+
+def test_the_subtitle_is_what_mailboxes_preview(compose: Compose) -> None:
+    _, html = parts(compose(title="T", subtitle="In <short>", body="B"))
+    assert "In &lt;short&gt;" in html

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from firebase_admin import messaging
 
-from broker.notification import Device, Lane, Notification, Provider
-from pushers.outcome import TooLarge
+from broker.notification import Device, Lane, Notification, Provider, PushType
+from pushers.outcome import DropMessage, TooLarge
 from pushers.payloads.fcm import LIMIT_BYTES, FcmMessage, compose_fcm
 
 # Google's library asks for installation ids instead of tokens; both are served.
@@ -44,18 +44,23 @@ def read(message: FcmMessage) -> dict[str, Any]:
 def test_full_message_is_what_googles_library_would_send(compose: Compose) -> None:
     ours = compose(
         title="T", body="B", data={"order": 7}, category="orders", link="https://s.example/7", image="https://i.example/7",
-        collapse_key="order-7",
+        collapse_key="order-7", subtitle="S", badge=3, sound="chime", thread="orders-of-7",
     )  # fmt: skip
     theirs = messaging.Message(
         token="token:1",
-        data={"order": "7", "hg_id": ID, "link": "https://s.example/7", "category": "orders"},
-        notification=messaging.Notification("T", "B", "https://i.example/7"),
+        data={"order": "7", "hg_id": ID, "link": "https://s.example/7", "category": "orders", "thread": "orders-of-7"},
+        notification=messaging.Notification("T", "S\nB", "https://i.example/7"),
         android=messaging.AndroidConfig(
-            collapse_key="order-7", priority="high", ttl=3600, notification=messaging.AndroidNotification(tag="order-7")
+            collapse_key="order-7",
+            priority="high",
+            ttl=3600,
+            notification=messaging.AndroidNotification(tag="order-7", notification_count=3, sound="chime"),
         ),
         apns=messaging.APNSConfig(
             headers={"apns-priority": "10", "apns-expiration": "1767229200", "apns-collapse-id": "order-7"},
-            payload=messaging.APNSPayload(messaging.Aps(mutable_content=True)),
+            payload=messaging.APNSPayload(
+                messaging.Aps(sound="chime", category="orders", thread_id="orders-of-7", badge=3, mutable_content=True)
+            ),
             fcm_options=messaging.APNSFCMOptions(image="https://i.example/7"),
         ),
         webpush=messaging.WebpushConfig(
@@ -96,6 +101,38 @@ def test_priority_by_lane(compose: Compose, lane: Lane, shown: str, silent: str,
     assert message["apns"]["headers"]["apns-priority"] == apns
     assert message["webpush"]["headers"]["Urgency"] == urgency
     assert read(compose(data={"a": 1}, lane=lane))["android"]["priority"] == silent
+
+
+def test_iphones_reached_through_fcm_sound_unless_silence_is_asked_for(compose: Compose) -> None:
+    assert read(compose(title="T"))["apns"]["payload"] == {"aps": {"sound": "default"}}
+    for silent in (compose(title="T", sound="none"), compose(title="T", lane=Lane.BULK)):
+        assert read(silent)["apns"]["payload"] == {"aps": {}}
+
+
+def test_a_badge_of_zero_clears_it_where_that_is_possible(compose: Compose) -> None:
+    message = read(compose(title="T", badge=0))
+    assert message["apns"]["payload"]["aps"]["badge"] == 0
+    assert "notification_count" not in message["android"]["notification"]
+
+
+def test_a_silent_push_shows_nothing_though_it_has_texts(compose: Compose) -> None:
+    message = read(compose(title="T", push_type=PushType.BACKGROUND))
+    assert "notification" not in message
+    assert message["data"] == {"hg_id": ID, "push_type": "background"}
+    assert message["android"]["priority"] == "normal"
+    assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
+
+
+def test_a_call_reaches_the_app_at_once_and_says_who_calls(compose: Compose) -> None:
+    message = read(compose(title="Ann", body="calls", push_type=PushType.VOIP, ttl_s=30))
+    assert "notification" not in message
+    assert message["data"] == {"hg_id": ID, "push_type": "voip", "title": "Ann", "body": "calls"}
+    assert (message["android"]["priority"], message["android"]["ttl"]) == ("high", "30s")
+
+
+def test_live_activities_are_apples(make_notification: Callable[..., Notification], device: Device, now: datetime) -> None:
+    notification = make_notification(data={"event": "end"}, push_type=PushType.LIVE_ACTIVITY)
+    assert isinstance(compose_fcm(notification, device, now=now), DropMessage)
 
 
 def test_time_to_live_is_counted_at_sending(compose: Compose) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from broker.notification import Lane, Notification
+from broker.notification import Lane, Notification, PushType
 from pushers.outcome import DropMessage, TooLarge
 from pushers.payloads.webpush import LIMIT_BYTES, WebPushMessage, compose_webpush
 
@@ -58,3 +58,25 @@ def test_long_body_fills_one_record(make_notification: Callable[..., Notificatio
 
 def test_large_data_are_never_cut(make_notification: Callable[..., Notification], now: datetime) -> None:
     assert compose_webpush(make_notification(title="T", data={"k": "v" * 4000}), now=now) == TooLarge(LIMIT_BYTES)
+
+
+def test_what_a_worker_is_told_beside_the_texts(make_notification: Callable[..., Notification], now: datetime) -> None:
+    notification = make_notification(title="T", subtitle="S", body="B", badge=0, thread="orders", sound="none")
+    message = compose_webpush(notification, now=now)
+    assert isinstance(message, WebPushMessage)
+    options = msgspec.json.decode(message.plaintext)["options"]
+    assert (options["body"], options["silent"]) == ("S\nB", True)
+    assert options["data"] == {"hg_id": ID, "thread": "orders", "badge": 0}  # for setAppBadge: `options.badge` is a picture
+
+
+@pytest.mark.parametrize("push_type", [PushType.BACKGROUND, PushType.LIVE_ACTIVITY])
+def test_browsers_take_neither_silent_pushes_nor_live_activities(
+    make_notification: Callable[..., Notification], now: datetime, push_type: PushType
+) -> None:
+    assert isinstance(compose_webpush(make_notification(title="T", push_type=push_type), now=now), DropMessage)
+
+
+def test_a_call_stays_until_it_is_answered(make_notification: Callable[..., Notification], now: datetime) -> None:
+    message = compose_webpush(make_notification(title="Ann", push_type=PushType.VOIP), now=now)
+    assert isinstance(message, WebPushMessage)
+    assert msgspec.json.decode(message.plaintext)["options"]["requireInteraction"] is True

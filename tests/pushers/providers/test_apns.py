@@ -15,6 +15,7 @@ from broker.notification import Provider as ProviderName
 from config.settings import ApnsSettings
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.providers.apns import ApnsProvider, classify
+from pushers.providers.apns_token import ProviderToken
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpResponse
 
@@ -113,7 +114,9 @@ async def provider(server: Any, ca_file: str) -> AsyncIterator[ApnsProvider]:
             "timeout": "300ms",
         }
     )
-    provider = ApnsProvider(settings, ec.generate_private_key(ec.SECP256R1()), HttpTransport(ca_file=ca_file))
+    provider = ApnsProvider(
+        settings, ProviderToken("T", "K", ec.generate_private_key(ec.SECP256R1())), HttpTransport(ca_file=ca_file)
+    )
     yield provider
     await provider.close()
 

@@ -1,0 +1,62 @@
+"""Webhooks: a notification posted to an address, signed. The address is the operator's, or one that a device names.
+
+What a device names is a URL from outside: `egress` says whether it may be called.
+"""
+
+from datetime import datetime
+
+from broker.notification import Device, Notification
+from broker.notification import Provider as ProviderName
+from config.provider_settings import WebhookSettings
+from pushers.outcome import DropMessage, Retry, SendOutcome
+from pushers.payloads.handles import target_id
+from pushers.payloads.webhook import compose_hook
+from pushers.providers import errors
+from pushers.providers.egress import Forbidden, Pins, Unresolved, check_endpoint
+from pushers.providers.failures import outcome_of
+from pushers.providers.http import HttpTransport
+from pushers.providers.signed_hook import build_signed, classify_hook
+
+__all__ = ["WebhookProvider"]
+
+
+class WebhookProvider:
+    """Posts to the one address of the settings, or to what devices name within the allow-list."""
+
+    def __init__(self, settings: WebhookSettings, secrets: tuple[str, ...], transport: HttpTransport, pins: Pins) -> None:
+        self._settings, self._secrets, self._transport, self._pins = settings, secrets, transport, pins
+
+    @property
+    def name(self) -> ProviderName:
+        return ProviderName.WEBHOOK
+
+    async def send(self, notification: Notification, device: Device, *, now: datetime) -> SendOutcome:
+        settings = self._settings
+        body = compose_hook(notification, device)
+        try:
+            request = build_signed(
+                settings.url or device.token,
+                body,
+                call_id=target_id(notification, device),
+                secrets=self._secrets,
+                now=now,
+                timeout_s=settings.timeout,
+                pinned=() if settings.url else await self._guard(device.token),
+            )
+            response = await self._transport.request(request)
+        except Forbidden as exc:
+            return DropMessage(str(exc))
+        except Unresolved as exc:
+            return Retry(str(exc), scope="device", is_failure=False)
+        except errors.TransportError as exc:
+            return outcome_of(exc)
+        return classify_hook(response, now=now, size_bytes=len(body), is_ours=bool(settings.url))
+
+    async def close(self) -> None:
+        await self._pins.close()
+        await self._transport.close()
+
+    async def _guard(self, url: str) -> tuple[str, ...]:
+        """Look whether a device's address may be called, and pin where it leads."""
+        endpoint = check_endpoint(url, self._settings.allowed_hosts)
+        return () if self._settings.connect_to else await self._pins.pin(endpoint.host)
