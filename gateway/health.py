@@ -1,8 +1,8 @@
 """Whether a load balancer should send clients to this process: readiness, with the reasons against it.
 
-Liveness is another question: who answers lives. A process is not ready once its end has begun, while its
-loop is overloaded, and while something that it stands on has not answered for longer than the grace. Clients that are
-connected stay so in the last two cases, and nobody is well served by a restart.
+Liveness is another question: who answers lives, and `/health` only tells besides whether the end has begun. A process is
+not ready once its end has begun, while its loop is overloaded, and while something that it stands on has not answered for
+longer than the grace. Clients that are connected stay so in the last two cases, and nobody is well served by a restart.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """A node: one process's clients, rooms and duties, put together from an engine and settings.
 
-Whatever an engine brings enters through `deliver`, the one local delivery path; whatever the fleet's API wants done
-here enters
-through `gateway.control`. One timer drives the timing wheel.
+Whatever an engine brings enters through `deliver`, the one local delivery path; whatever the fleet's API wants done here
+enters through `gateway.control`. One timer drives the timing wheel.
 """
 
 import asyncio

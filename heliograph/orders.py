@@ -4,11 +4,14 @@ A worker reads its assignment from standard input, and then orders; when standar
 ends as well. On standard output it tells how far it is.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-__all__ = ["Assignment", "Order", "Report"]
+__all__ = ["LINE_LIMIT_BYTES", "Assignment", "Order", "Report"]
+
+# Of the longest line that either side reads: an assignment brings settings, a report brings problems.
+LINE_LIMIT_BYTES: Final = 1 << 20
 
 # go: let the port answer · retire: a successor listens, drain · stop: drain · hurry: wait for nobody
 Order = Literal["go", "retire", "stop", "hurry"]
@@ -22,7 +25,7 @@ class Assignment(msgspec.Struct, frozen=True):
         number: From 1; the successor of a worker has its number.
         file: The settings file.
         overrides: Flags, and what the supervisor has decided, shaped like the file.
-        clients: Descriptor of the socket that is bound for clients.
+        clients: Descriptor of the socket that is bound for clients; -1 until the worker is launched.
         operations: That of the operators' port, where there is one.
         is_dev: Whether development mode is on; then:
         providers: How the simulators are reached, shaped like the section `providers`.

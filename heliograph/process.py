@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import gc
-import resource
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.routing import BaseRoute
@@ -20,12 +17,13 @@ from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
 from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground, Part, probes_of
+from heliograph.loop import quieten_collector
 from heliograph.operations import OperationsPart
 from heliograph.parts import make_engine, open_durable_store, start_engine
 from heliograph.pusher import PusherPart
 from heliograph.roles import Role
 
-__all__ = ["Process", "Sockets", "run_loop"]
+__all__ = ["Process", "Sockets"]
 
 _Hook = Callable[[], Awaitable[None]]
 
@@ -90,7 +88,7 @@ class Process:
     async def _work(
         self, ground: Ground, readiness: Readiness, parts: Sequence[Part], ending: Ending, ready: _Hook | None
     ) -> None:
-        _quieten_collector()
+        quieten_collector()
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
             watch = group.create_task(readiness.watch(probes_of(ground)), name="readiness")
@@ -107,32 +105,3 @@ class Process:
             await asyncio.gather(*(part.stop(ending) for part in workers))
             for part in parts[len(workers) :]:
                 await part.stop(ending)
-
-
-def run_loop(main: Coroutine[Any, Any, int]) -> int:
-    """Run a process's loop to its end, on uvloop where there is one, with as many files as the system grants."""
-    _raise_file_limit()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
-
-
-def _raise_file_limit() -> None:
-    """Each connection is a file."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _quieten_collector() -> None:
-    """Keep what lives as long as the process out of the collector's sight: at 19,000 connections it cost 30 % of the CPU."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None  # asyncio's own does as well, slower
-    return uvloop.Loop

@@ -14,7 +14,8 @@ from heliograph.development import Development
 from heliograph.ending import Ending
 from heliograph.greeting import greet
 from heliograph.listening import bind, port_of
-from heliograph.process import Process, Sockets, run_loop
+from heliograph.loop import run_loop
+from heliograph.process import Process, Sockets
 from heliograph.roles import Role
 
 __all__ = ["development_routes", "run"]

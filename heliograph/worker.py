@@ -1,11 +1,11 @@
 """A worker of a supervisor: `python -m heliograph.worker`, told by standard input what to be."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from starlette.routing import BaseRoute
@@ -17,14 +17,13 @@ from config.settings import Settings
 from heliograph.development import open_development
 from heliograph.ending import Ending
 from heliograph.listening import adopt, port_of
-from heliograph.orders import Assignment, Report
-from heliograph.process import Process, Sockets, run_loop
+from heliograph.loop import run_loop
+from heliograph.orders import LINE_LIMIT_BYTES, Assignment, Report
+from heliograph.process import Process, Sockets
 from heliograph.roles import ROLES
 from heliograph.serve import development_routes
 
 __all__ = ["main"]
-
-_LINE_LIMIT_BYTES: Final = 1 << 20
 
 
 def main() -> int:
@@ -33,7 +32,7 @@ def main() -> int:
 
 
 async def _work() -> int:
-    orders = asyncio.StreamReader(limit=_LINE_LIMIT_BYTES)
+    orders = asyncio.StreamReader(limit=LINE_LIMIT_BYTES)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     line = await orders.readline()
@@ -101,7 +100,8 @@ async def _obey(orders: asyncio.StreamReader, ending: Ending, may_listen: asynci
 
 
 def _report(report: Report) -> None:
-    os.write(sys.stdout.fileno(), msgspec.json.encode(report) + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone; standard input says so too, and ends us
+        os.write(sys.stdout.fileno(), msgspec.json.encode(report) + b"\n")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,12 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import Final
 
 import msgspec
 
-from heliograph.orders import Assignment, Order, Report
+from heliograph.orders import LINE_LIMIT_BYTES, Assignment, Order, Report
 
 __all__ = ["WorkerFailed", "WorkerProcess"]
-
-_LINE_LIMIT_BYTES: Final = 1 << 20
 
 
 class WorkerFailed(Exception):
@@ -47,7 +44,7 @@ class WorkerProcess:
                 "heliograph.worker",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                limit=_LINE_LIMIT_BYTES,
+                limit=LINE_LIMIT_BYTES,
                 pass_fds=descriptors,
                 start_new_session=True,  # Ctrl-C in a terminal is the supervisor's, which ends its workers in order
             )

@@ -1,9 +1,8 @@
 """Run a coroutine in the loop turn that brought it, and make a task only if it has to wait.
 
 Most commands need no I/O (with the memory engine none does), and a task per command would cost more than the command.
-Python 3.12 has eager tasks, 3.11 has not; this works on both. Code that runs here must not ask for the current task
-before its first suspension (no
-`asyncio.timeout` there): the ports of the broker say so.
+Python 3.12 has eager tasks, 3.11 has not; this works on both. Code that runs here must not ask for the current task before
+its first suspension (no `asyncio.timeout` there): the ports of the broker say so.
 """
 
 from collections.abc import Coroutine, Generator
