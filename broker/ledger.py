@@ -46,7 +46,7 @@ class Step(msgspec.Struct, frozen=True):
 
     `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest
     first), preferences and the timeline so far; a send step brings its device, or None if that was removed meanwhile or has
-    moved to another user. Both bring the rules of their user.
+    moved to another user. Both bring the rules of their user. `suppressed` tells why a send's address is to be left alone.
     """
 
     id: str
@@ -59,6 +59,7 @@ class Step(msgspec.Struct, frozen=True):
     preferences: tuple[Preference, ...] = ()
     entries: tuple[Entry, ...] = ()
     rules: UserRules = UserRules()
+    suppressed: str = ""
 
 
 class NewSend(msgspec.Struct, frozen=True):

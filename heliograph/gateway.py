@@ -146,7 +146,7 @@ def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
                 *channel_methods(node.rules, engine.history, engine.presence, engine.control),
                 *connection_methods(node.rules, engine.control),
                 *trust_methods(engine.revocation, engine.control, ground.clock),
-                *operation_methods(ground.store),
+                *operation_methods(ground.store, ground.clock),
                 *rpc_api_methods(node.call_rpc),
                 *own_methods,
             ]

@@ -271,6 +271,11 @@ class Pipeline:
         if device is None:
             self._recorder.add_send(verdict.removed(step, now=now))
             return
+        if step.suppressed:
+            done = verdict.suppressed(step, device, now=now)
+            self._recorder.add_send(done)
+            self._report.ended(done, now=now)
+            return
         worker = self._workers.get(device.carrier)
         if worker is not None and now < step.notification.expires_at:
             worker.offer(step)

@@ -18,7 +18,7 @@ from pushers.outcome import (
 )
 from pushers.retry import Exhausted, RetryPolicy, next_mail_try, next_try
 
-__all__ = ["broken", "expired", "judge", "kept", "put_off", "removed", "unconfigured"]
+__all__ = ["broken", "expired", "judge", "kept", "put_off", "removed", "suppressed", "unconfigured"]
 
 
 def judge(
@@ -77,6 +77,11 @@ def expired(step: Step, device: Device, *, now: datetime) -> SendDone:
 def removed(step: Step, *, now: datetime) -> SendDone:
     """End a step whose device is gone: nothing is known of it that could be told."""
     return SendDone(step, None, now)
+
+
+def suppressed(step: Step, device: Device, *, now: datetime) -> SendDone:
+    """End a step whose address is to be left alone."""
+    return _ended(step, device, Outcome.SUPPRESSED, now, f"left alone since a {step.suppressed}")
 
 
 def unconfigured(step: Step, device: Device, *, now: datetime) -> SendDone:

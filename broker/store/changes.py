@@ -11,10 +11,12 @@ from typing import Final
 import msgspec
 
 from broker.ledger import NewSend, PlanDone, SendDone, Step
-from broker.notification import Entry, Outcome, State
+from broker.notification import Device, Entry, Outcome, State
 from broker.store.keys import PLAN, StepKey
 from broker.store.moments import to_micros
 from broker.store.rows import EntryRow, entry_row
+from broker.store.suppression import SuppressionRow
+from broker.suppression import SUPPRESSIBLE, SuppressionReason
 
 __all__ = ["Changes", "Dead", "Opened", "PutBack", "decide"]
 
@@ -40,6 +42,7 @@ class Changes(msgspec.Struct):
     ended: dict[str, State] = {}
     dropped: dict[str, int] = {}
     dead: list[Dead] = []
+    suppressed: list[SuppressionRow] = []
 
     def makes_due(self, now: int) -> bool:
         """Whether something can be claimed at `now` that could not before."""
@@ -100,6 +103,8 @@ class _Book:
             return
         if done.drop_device is not None and done.step.device is not None:
             self.changes.dropped[done.step.device.id] = to_micros(done.drop_device)
+            if done.step.device.provider in SUPPRESSIBLE:
+                self.changes.suppressed.append(_hard_bounce(done.step.device, done))
         if done.retry_at is not None:
             attempt = done.step.attempt if done.counts else done.step.attempt - 1
             self._put_back(key, done.retry_at, attempt)
@@ -135,6 +140,14 @@ class _Book:
 
     def _put_back(self, key: StepKey, due_at: datetime | None, attempt: int) -> None:
         self.changes.put_back.append((*key, None if due_at is None else to_micros(due_at), attempt))
+
+
+def _hard_bounce(device: Device, done: SendDone) -> SuppressionRow:
+    """Leave an address alone that its provider does not know, also when it is registered again."""
+    assert done.drop_device is not None
+    detail = "" if done.entry is None else done.entry.detail.replace("\0", "")
+    at = to_micros(done.drop_device)
+    return (device.provider.value, device.token.lower(), SuppressionReason.BOUNCE.value, detail, at, device.user)
 
 
 def _dead_delivery(key: StepKey, entry: Entry) -> Dead:

@@ -16,6 +16,8 @@ from broker.store.preference_tables import USER_RULES
 from broker.store.preferences import rules_from
 from broker.store.rows import StoredDraft, decode_draft, device_from, entry_from, notification_from, preference_from
 from broker.store.schema import DEVICES, DRAFTS, ENTRIES, NOTIFICATIONS, PREFERENCES, STEPS
+from broker.store.suppression import reasons_of
+from broker.suppression import SUPPRESSIBLE
 
 __all__ = ["Lease", "claim"]
 
@@ -95,7 +97,24 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
         _entries(connection, [row.notification_id for row in plans]),
         _rules(connection, list({row.owner for row in due})),
     )
-    return [_step(row, lease, context) for row in due]
+    return _telling_suppressed(connection, [_step(row, lease, context) for row in due])
+
+
+def _telling_suppressed(connection: Connection, steps: list[Step]) -> list[Step]:
+    """Say which sends go to addresses that are left alone; asked only where such addresses can be."""
+    addresses = {key for step in steps if (key := _suppressible(step.device)) is not None}
+    reasons = reasons_of(connection, addresses) if addresses else {}
+    if not reasons:
+        return steps
+    told = [reasons.get(_suppressible(step.device) or ("", ""), "") for step in steps]
+    return [
+        msgspec.structs.replace(step, suppressed=reason) if reason else step for step, reason in zip(steps, told, strict=True)
+    ]
+
+
+def _suppressible(device: Device | None) -> tuple[str, str] | None:
+    """Tell a device's address as the suppression list has it; None where its provider's are not listed."""
+    return (device.provider.value, device.token.lower()) if device and device.provider in SUPPRESSIBLE else None
 
 
 def _due(connection: Connection, lease: Lease, lane: Lane, quota: int, paused: frozenset[str]) -> Sequence[Row[Any]]:

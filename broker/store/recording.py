@@ -16,6 +16,7 @@ from broker.store.operation_tables import DEAD_LETTERS
 from broker.store.rows import ENTRY_COLUMNS
 from broker.store.schema import DEVICES, ENTRIES, NOTIFICATIONS, STEPS
 from broker.store.status_outbox import StatusOutbox
+from broker.store.suppression import suppress
 
 __all__ = ["Told", "earliest_due", "give_all_back", "hold_longer", "record", "release"]
 
@@ -118,6 +119,7 @@ def _write(connection: Connection, changes: Changes) -> None:
     execute_rows(connection, _OPEN, changes.opened)
     execute_rows(connection, _WRITE, changes.entries)
     execute_rows(connection, _BURY, changes.dead)
+    suppress(connection, changes.suppressed)
     if changes.ended:
         execute_rows(connection, _END, list(changes.ended.items()))
         connection.execute(_REMOVE_ALL, {"among": list(changes.ended)})

@@ -19,6 +19,7 @@ from broker.ledger import Ledger
 from broker.preferences import Preferences
 from broker.retention import Retention
 from broker.status_events import StatusEvents
+from broker.suppression import Suppression
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
@@ -40,6 +41,7 @@ from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
 from broker.store.status_events import SqlStatusEvents
 from broker.store.status_outbox import StatusOutbox
+from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
 from broker.templates import Templates
 from config.clock import Clock
@@ -60,6 +62,7 @@ class Store:
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
     status_events: StatusEvents
+    suppression: Suppression
     retention: Retention
     erasure: Erasure
     templates: Templates
@@ -79,6 +82,7 @@ class Store:
         outbox = StatusOutbox(events, clock)
         self.ledger = ledger = SqlLedger(database, signals, clock, outbox, idempotency_ttl_s=idempotency_ttl_s)
         self.status_events = SqlStatusEvents(database, clock)
+        self.suppression = SqlSuppression(database)
         self.inbox = SqlInbox(database, clock, outbox, ledger.was_ended)
         self.devices = SqlDevices(database, clock)
         self.preferences = SqlPreferences(database)

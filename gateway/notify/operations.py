@@ -5,10 +5,13 @@ from typing import Protocol
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.erasure import Erasure
+from broker.suppression import Suppression
+from config.clock import Clock
 from gateway.api.method import Method
 from gateway.notify.dead_letters import dead_letter_methods
 from gateway.notify.deletion_guards import deletion_guard_methods
 from gateway.notify.erasure import erasure_methods
+from gateway.notify.suppression import suppression_methods
 
 __all__ = ["OperationPorts", "operation_methods"]
 
@@ -19,12 +22,14 @@ class OperationPorts(Protocol):
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
     erasure: Erasure
+    suppression: Suppression
 
 
-def operation_methods(ports: OperationPorts) -> list[Method]:
+def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
     """Make the methods of all groups."""
     return [
         *dead_letter_methods(ports.dead_letters),
         *deletion_guard_methods(ports.deletion_guards),
         *erasure_methods(ports.erasure),
+        *suppression_methods(ports.suppression, clock),
     ]

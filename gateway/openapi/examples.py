@@ -180,6 +180,12 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "dead_letter_replay": Example({"ids": ["4711"]}, {"items": [{"id": "4711", "result": "not_found"}]}),
     "deletion_guard_list": Example({}, {"items": []}),
     "deletion_guard_open": Example({"provider": "apns"}, {"num_guards": 0}),
+    "suppression_add": Example({"provider": "email", "address": "carol@example.com", "reason": "complaint"}, {}),
+    "suppression_list": Example({"provider": "email"}, {"items": [], "next_cursor": ""}),
+    "suppression_remove": Example(
+        {"provider": "email", "address": "carol@example.com"}, {"code": 104, "message": "address not found"}, is_failure=True
+    ),
+    "feedback": Example({"provider": "email", "events": [{"type": "bounce", "address": "carol@example.com"}]}, {}),
     "user_erase": Example({"user": "carol"}, {"removed": {}}),
     "template_put": Example(
         {

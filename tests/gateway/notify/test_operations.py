@@ -49,7 +49,7 @@ async def office(world, api, tmp_path):
     store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
     service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings())
     made = world()
-    yield Office(api(made, [*notification_methods(service), *operation_methods(store)]), store, clock)
+    yield Office(api(made, [*notification_methods(service), *operation_methods(store, clock)]), store, clock)
     await store.close()
 
 
@@ -136,3 +136,61 @@ async def test_closed_guards_are_listed_and_opened(office):  # N-24
     assert await office.result("deletion_guard_list") == {"items": [item]}
     assert await office.result("deletion_guard_open", provider="apns") == {"num_guards": 1}
     assert await office.store.deletion_guards.report("worker-1", []) == {"apns"}
+
+
+async def test_addresses_are_listed_and_taken_off(office):
+    await office.result("suppression_add", provider="email", address="Ann@Example.org", reason="complaint")
+    await office.result("suppression_add", provider="sms", address="+15005550006")
+    answer = await office.result("suppression_list")
+    now = office.clock.now().timestamp()
+    assert answer["items"] == [
+        {"provider": "email", "address": "ann@example.org", "reason": "complaint", "time": now, "detail": ""},
+        {"provider": "sms", "address": "+15005550006", "reason": "manual", "time": now, "detail": ""},
+    ]
+    first = await office.result("suppression_list", limit=1)
+    assert first["next_cursor"] == "email ann@example.org"
+    second = await office.result("suppression_list", limit=1, cursor=first["next_cursor"])
+    assert [item["provider"] for item in second["items"]] == ["sms"]
+    assert second["next_cursor"] == ""
+    await office.result("suppression_remove", provider="email", address="ANN@example.org")
+    answer = (await office.api.post("suppression_remove", {"provider": "email", "address": "ann@example.org"})).json()
+    assert answer["error"]["code"] == 104
+
+
+async def test_feedback_of_a_provider_leaves_addresses_alone(office):
+    (id,) = await office.fail("ann")
+    events = [
+        {"type": "bounce", "address": "ann@example.org", "notification_id": id, "at": office.clock.now().timestamp()},
+        {"type": "unsubscribe", "address": "ben@example.org"},
+    ]
+    await office.result("feedback", provider="email", events=events)
+    listed = (await office.result("suppression_list", provider="email"))["items"]
+    assert [(item["address"], item["reason"]) for item in listed] == [
+        ("ann@example.org", "bounce"),
+        ("ben@example.org", "unsubscribe"),
+    ]
+    (line,) = (await office.result("notification_status", id=id))["notification"]["steps"]
+    assert (line["outcome"], line["detail"]) == ("suppressed", "bounce told by the provider")
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("suppression_add", {"provider": "fcm", "address": "x"}, "provider: must be one of email, sms"),
+        ("suppression_add", {"provider": "email", "address": "nobody"}, "address: "),
+        ("suppression_add", {"provider": "email", "address": "a@example.org", "reason": "x"}, "reason: must be one of"),
+        ("suppression_list", {"provider": "fcm"}, "provider: must be one of email, sms"),
+        ("suppression_list", {"limit": -1}, "limit: must be from 0 to 1000"),
+        ("feedback", {"provider": "email", "events": []}, "events: must hold 1 to 1000"),
+        ("feedback", {"provider": "email", "events": [{"type": "bounce", "address": "x"}]}, "events[0].address: "),
+        ("feedback", {"provider": "sms", "events": [{"type": "x", "address": "+15005550006"}]}, "events[0].type: must be one"),
+        (
+            "feedback",
+            {"provider": "email", "events": [{"type": "bounce", "address": "a@example.org", "at": -1}]},
+            "events[0].at: must be a moment",
+        ),
+    ],
+)
+async def test_wrong_words_on_addresses_are_refused(office, method, request_, field):
+    assert (await office.message(method, **request_)).startswith(field)
+    assert (await office.result("suppression_list"))["items"] == []

@@ -69,7 +69,7 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
         *inbox_methods(InboxService(store.inbox)),
         *template_methods(TemplateService(store.templates, Renderer(store.templates, made.clock, default_locale="en"), show)),
         *experiment_methods(store.experiments),
-        *operation_methods(store),
+        *operation_methods(store, made.clock),
     ]
     yield Described(made, api(made, methods))
     await store.close()
