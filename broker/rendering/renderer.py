@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from broker.errors import BadInput
-from broker.notification import Content, TemplateUse
+from broker.notification import NO_JSON, Content, TemplateUse
 from broker.rendering.compiled import CompiledText, Rendered, compile_text
 from broker.rendering.errors import MissingVariable, RenderFault, TemplateFault, Unrenderable
 from broker.templates import FIELDS, StoredText, Templates, TemplateText, canonical_locale, locale_chain
@@ -81,7 +81,7 @@ class Renderer:
                 raise BadInput(f"variables.{exc.variable}", f"must be given: {exc} on the route {route}") from None
             except RenderFault as exc:
                 raise BadInput("variables", f"do not fit: {exc} on the route {route}") from None
-        return TemplateUse(name, pinned, msgspec.Raw(variables))
+        return TemplateUse(name, pinned, msgspec.Raw(variables) if variables else NO_JSON)
 
     async def render(self, content: Content, route: str, locale: str, own: Mapping[str, str] | None = None) -> Content:
         """Put the texts into a content that names a template; any other stays as it is.

@@ -134,6 +134,8 @@ class TemplateService:
         version, newest = _version(asked), await self._templates.newest(name)
         if newest == 0:
             raise NotFound("template")
+        if version is not None and version > newest:
+            raise NotFound("template in this version")
         return newest if version is None else version
 
     def _preview(self, rendered: Rendered, key: TemplateKey, locale: str, version: int) -> TemplatePreviewResult:
