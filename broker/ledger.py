@@ -78,7 +78,7 @@ class PlanDone(msgspec.Struct, frozen=True):
         arrives: It enters its user's inbox.
         closes: It is a digest and takes in no more: whatever it has collected ends as digested, and its texts are made. Where
             nothing is left to tell it is cancelled instead.
-        counts_for: The category under which it counts against the user's cap, once however often it is said; empty for none.
+        counts: It counts against the user's cap for its category, once however often it is said.
         tells: A line for the timeline of another notification.
     """
 
@@ -89,7 +89,7 @@ class PlanDone(msgspec.Struct, frozen=True):
     next_plan_at: datetime | None = None
     arrives: bool = False
     closes: bool = False
-    counts_for: str = ""
+    counts: bool = False
     tells: tuple[str, Entry] | None = None
 
 

@@ -31,6 +31,7 @@ class PusherPart:
             ground.resources.push_async_callback(provider.close)
         self._pipeline = pipeline = Pipeline(
             ledger=ground.store.ledger,
+            frequency=ground.store.frequency,
             pubsub=engine.pubsub,
             user_presence=engine.users,
             limits=engine.limits,

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from broker.bell import Bell
 from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
+from broker.frequency import Frequency
 from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
 from broker.limits import Limits
 from broker.notification import Lane
@@ -35,6 +36,7 @@ from pushers.leases import Held, renew_forever
 from pushers.live import LiveRoute
 from pushers.metrics import Metrics
 from pushers.planner import Planner
+from pushers.policies import Policies
 from pushers.provider import Provider
 from pushers.rates import Rates
 from pushers.recorder import Recorder
@@ -81,6 +83,7 @@ class Pipeline:
         clock: Clock,
         worker_id: str,
         metrics: Metrics | None = None,
+        frequency: Frequency | None = None,
         stop_timeout_s: float = 3.0,
         telling: Telling | None = None,
     ) -> None:
@@ -98,9 +101,12 @@ class Pipeline:
         rates = Rates(limits, provider_limits, clock)
         self.guards: list[DeletionGuard] = []
         self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
+        self._policies = Policies(settings)
         self._planner = Planner(
             LiveRoute(pubsub, rules),
             user_presence,
+            frequency,
+            policies=self._policies,
             # A device of an app that is not configured is told so by `_dispatch`, which knows the apps.
             reachable=frozenset(ProviderName(name.partition(":")[0]) for name in self._workers),
             policy=self._policy,
@@ -270,6 +276,11 @@ class Pipeline:
         device, now = step.device, self._clock.now()
         if device is None:
             self._recorder.add_send(verdict.removed(step, now=now))
+            return
+        peace = self._policies.peace(step, device.provider.route, now)
+        if peace is not None and now < step.notification.expires_at:
+            # A retry, or what waited long: what disturbs is judged at the moment it would be sent.
+            self._recorder.add_send(verdict.put_off(step, until=peace.until, now=now))
             return
         if step.suppressed:
             done = verdict.suppressed(step, device, now=now)

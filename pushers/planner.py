@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from msgspec.structs import replace
-
-from broker.errors import EngineUnavailable
+from broker.errors import EngineUnavailable, StoreUnavailable
+from broker.frequency import Frequency
 from broker.ledger import PlanDone, Step
 from broker.notification import Entry, Outcome, Provider, Route, State
 from broker.outage import Outage
@@ -15,10 +14,12 @@ from broker.presence import UserPresence
 from broker.rendering.errors import Unrenderable
 from config.clock import Clock
 from config.logs import get_logger
+from pushers.counts import Counts
 from pushers.leases import Held
 from pushers.live import LiveRoute
+from pushers.policies import Policies
 from pushers.retry import RetryAt, RetryPolicy, next_try
-from pushers.router import Plan, asks_presence, plan, plan_without_live
+from pushers.router import Plan, Rulebook, asks_presence, plan, plan_without_live
 from pushers.templates.telling import Telling
 
 __all__ = ["Planner"]
@@ -36,7 +37,9 @@ class Planner:
         self,
         live: LiveRoute,
         users: UserPresence,
+        frequency: Frequency | None = None,
         *,
+        policies: Policies,
         reachable: frozenset[Provider],
         policy: RetryPolicy,
         held: Held,
@@ -45,38 +48,48 @@ class Planner:
         telling: Telling | None = None,
     ) -> None:
         self._telling = telling
-        self._live, self._users, self._reachable, self._policy = live, users, reachable, policy
+        self._live, self._users, self._frequency, self._policy = live, users, frequency, policy
+        self._policies = policies
+        self._rules, self._rules_when_capped = (Rulebook(reachable, policies, is_capped) for is_capped in (False, True))
         self._held, self._is_ended, self._clock = held, is_ended, clock
         self._outage = Outage("engine", clock)
 
     async def decide(self, steps: Sequence[Step]) -> Sequence[PlanDone]:
-        """Decide all steps, and publish for those that go live; what comes back has only to be written down."""
+        """Decide all steps, and publish for those that go live; what comes back has only to be written down.
+
+        Raises:
+            StoreUnavailable: Nothing was decided, and nothing is held any more.
+        """
         now = self._clock.now()
+        counts = await self._counts(steps, now)
         online = await self._online(steps, now)
         decided: list[PlanDone] = []
-        publishing: list[Plan] = []
+        publishing: list[tuple[Plan, Rulebook]] = []
         for number, step in enumerate(steps, 1):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
             try:
-                if online is None and asks_presence(step, now=now):
-                    decided.append(plan_without_live(step, now=now, reachable=self._reachable))
+                rules = self._rules_when_capped if counts.is_capped(step) else self._rules
+                if online is None and asks_presence(step, now=now, policies=self._policies):
+                    decided.append(plan_without_live(step, now=now, rules=rules))
+                    counts.add(decided[-1])
                     continue
                 is_online = online is not None and step.notification.user in online
-                planned = plan(step, online=is_online, now=now, reachable=self._reachable)
+                planned = plan(step, online=is_online, now=now, rules=rules)
+                counts.add(planned.done)
             except Exception:  # the edge of a decision: an error of ours must not take the others down
                 decided.append(self._broken(step, now))
                 continue
             if planned.publish:
-                publishing.append(planned)
+                publishing.append((planned, rules))
             else:
                 decided.append(planned.done)
-        decided += filter(None, await asyncio.gather(*(self._publish(planned, now) for planned in publishing)))
+        decided += filter(None, await asyncio.gather(*(self._publish(planned, rules, now) for planned, rules in publishing)))
         return decided
 
     async def _online(self, steps: Sequence[Step], now: datetime) -> frozenset[str] | None:
         """Ask who of the users that matter is connected; None where the engine does not say."""
-        users = frozenset(step.notification.user for step in steps if asks_presence(step, now=now))
+        users = frozenset(step.notification.user for step in steps if asks_presence(step, now=now, policies=self._policies))
         asked = frozenset(user for user in users if self._live.is_open(user))
         if not asked:
             return frozenset()
@@ -88,7 +101,18 @@ class Planner:
         self._outage.ended()
         return online
 
-    async def _publish(self, planned: Plan, now: datetime) -> PlanDone | None:
+    async def _counts(self, steps: Sequence[Step], now: datetime) -> Counts:
+        """Ask who has been disturbed often enough."""
+        if self._frequency is None:
+            return Counts(self._policies)
+        try:
+            return await Counts.read(self._frequency, steps, self._policies, now)
+        except StoreUnavailable:
+            for step in steps:  # their leases run out, and they are claimed anew
+                self._held.drop(step)
+            raise
+
+    async def _publish(self, planned: Plan, rules: Rulebook, now: datetime) -> PlanDone | None:
         """Make the live publication of a decision; None where the notification has ended meanwhile."""
         step = planned.done.step
         if self._is_ended(step.notification.id):
@@ -100,20 +124,18 @@ class Planner:
                 notification = await self._telling.to_user(notification, step.devices)
             await self._live.publish(notification)
         except Unrenderable as exc:
-            return self._refused(step, str(exc), now)
+            return self._refused(step, str(exc), rules, now)
         except EngineUnavailable as exc:
             self._outage.failed(exc)
-            return plan_without_live(step, now=now, reachable=self._reachable)
+            return plan_without_live(step, now=now, rules=rules)
         except Exception:  # the edge of a decision
             return self._broken(step, now)
         return planned.done
 
-    def _refused(self, step: Step, reason: str, now: datetime) -> PlanDone:
+    def _refused(self, step: Step, reason: str, rules: Rulebook, now: datetime) -> PlanDone:
         """Decide again without the live route, on which it can never be told."""
         entry = Entry(Route.LIVE, Outcome.REFUSED, now, detail=reason)
-        after = replace(step, entries=(*step.entries, entry))
-        done = plan(after, online=False, now=now, reachable=self._reachable).done
-        return replace(done, step=step, entries=(entry, *done.entries))
+        return plan(step, online=False, now=now, rules=rules, live_ended=entry).done
 
     def _broken(self, step: Step, now: datetime) -> PlanDone:
         """Put a decision back that failed through an error of ours; in the end, end the notification. Called while handling."""

@@ -1,27 +1,45 @@
 """Decides what comes next for a notification. Pure: values in, a plan out; the timeline is all the memory there is.
 
-The routes are walked in the notification's order. A route has been *used* once the timeline holds a line of it, and whatever
-stands before a used route is behind us: a device that is registered late does not turn the clock back. What a route leaves
-behind decides whether to wait: after a live publication `ack_wait_s`, after a push that a provider accepted `push_wait_s`.
-A wait after push only makes sense where a way lies ahead; without one the notification ends at once, and a late ack is still
+The routes stand in stages, which are walked in order; the routes of one stage are tried together. A route has been *used* once
+the timeline holds a line of it, save one that only puts it off, and whatever stands before a used stage is behind us: a device
+that is registered late does not turn the clock back. What a stage leaves behind decides whether to wait: after a live
+publication `ack_wait_s`, after a push that a provider accepted `push_wait_s`, or what the policy says of the route. A wait
+after a provider only makes sense where a way lies ahead; without one the notification ends at once, and a late ack is still
 taken. Where every route was used the end is judged by what they came to, also after its time to live: expired is what still
 had something to try.
+
+A route that would disturb a user who is to be left in peace is put off, not passed: its stage, and all behind it, wait.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from broker.ledger import NewSend, PlanDone, Step
 from broker.notification import Device, Entry, Outcome, Provider, Route, State
-from broker.preferences import is_enabled
+from broker.routing import Quorum, RoutePolicy, StopOn
+from config.settings import NotificationSettings
 from pushers.addresses import masked
+from pushers.policies import Peace, Policies
+from pushers.quorum import devices_in_turn
 
-__all__ = ["Plan", "asks_presence", "plan", "plan_without_live"]
+__all__ = ["Plan", "Rulebook", "asks_presence", "plan", "plan_without_live"]
 
 # A live publication that the engine did not take is tried again this often, for as long as an ack would be waited for.
 LIVE_RETRY_S = 1.0
+
+_DEFAULTS: Final = Policies(NotificationSettings())
+
+
+class Rulebook(msgspec.Struct, frozen=True):
+    """What holds for a decision beside its step: the providers that are configured, the policies, and whether the user has been
+    disturbed by as many of its category as they are to be."""
+
+    reachable: frozenset[Provider]
+    policies: Policies = _DEFAULTS
+    is_capped: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -31,103 +49,192 @@ class Plan(msgspec.Struct, frozen=True):
     publish: bool = False
 
 
-def asks_presence(step: Step, *, now: datetime) -> bool:
+def asks_presence(step: Step, *, now: datetime, policies: Policies = _DEFAULTS) -> bool:
     """Whether the decision may turn on the user being connected."""
-    routes = step.notification.routes
-    return Route.LIVE in routes and routes.index(Route.LIVE) >= _next_index(step) and now < step.notification.expires_at
+    notification = step.notification
+    walk = _Walk(step, policies.routing(step))
+    if not any(Route.LIVE in stage for stage in walk.policy.stages[walk.begun :]) and not _is_live_open(step.entries):
+        return False
+    return policies.starts_at(step) <= now < notification.expires_at and not notification.terms.collects
 
 
-def plan(step: Step, *, online: bool, now: datetime, reachable: frozenset[Provider]) -> Plan:
+def plan(step: Step, *, online: bool, now: datetime, rules: Rulebook, live_ended: Entry | None = None) -> Plan:
     """Decide what comes next.
 
     Args:
         step: A plan step with devices, preferences and timeline.
         online: Whether the user holds a connection; only asked for where `asks_presence` says so.
-        reachable: The providers that are configured.
+        live_ended: What became of the live publication that was tried just now, where it came to nothing.
     """
-    return _Planner(step, online, now, reachable).plan()
+    return _Planner(step, online, now, rules, live_ended).plan()
 
 
-def plan_without_live(step: Step, *, now: datetime, reachable: frozenset[Provider]) -> PlanDone:
+def plan_without_live(step: Step, *, now: datetime, rules: Rulebook) -> PlanDone:
     """Decide again, the engine having failed at presence or at the live publication: whether it was made is unknown.
 
-    It is tried again for as long as an ack would have been waited for; then the next route has its turn.
+    It is tried again for as long as an ack would have been waited for; then the next route has its turn. Where others are
+    tried together with it they do not wait for that.
     """
-    notification = step.notification
-    failed_at = next((entry.at for entry in step.entries if entry.route == Route.LIVE), now)
-    next_at = min(now + timedelta(seconds=LIVE_RETRY_S), notification.expires_at)
-    if next_at <= failed_at + timedelta(seconds=notification.ack_wait_s) and now < notification.expires_at:
-        entry = Entry(Route.LIVE, Outcome.RETRY, now, detail="the engine did not answer")
-        return PlanDone(step, (entry,), next_plan_at=next_at)
+    if (retrying := _Planner(step, False, now, rules).retry_live()) is not None:
+        return retrying
     entry = Entry(Route.LIVE, Outcome.GAVE_UP, now, detail="the engine did not answer")
-    after = msgspec.structs.replace(step, entries=(*step.entries, entry))
-    done = plan(after, online=False, now=now, reachable=reachable).done
-    return msgspec.structs.replace(done, step=step, entries=(entry, *done.entries))
+    return plan(step, online=False, now=now, rules=rules, live_ended=entry).done
+
+
+class _Walk:
+    """How far a notification has come along its stages."""
+
+    def __init__(self, step: Step, policy: RoutePolicy) -> None:
+        self.policy = policy
+        used = {entry.route for entry in step.entries if entry.outcome is not Outcome.DEFERRED}
+        if _is_live_open(step.entries):
+            used.discard(Route.LIVE)
+        self.begun = max((index + 1 for index, stage in enumerate(policy.stages) if used.intersection(stage)), default=0)
 
 
 class _Planner:
     """One decision under way."""
 
-    def __init__(self, step: Step, online: bool, now: datetime, reachable: frozenset[Provider]) -> None:
-        self.step, self.online, self.now, self.reachable = step, online, now, reachable
+    def __init__(self, step: Step, online: bool, now: datetime, rules: Rulebook, live_ended: Entry | None = None) -> None:
+        self.live_ended = live_ended
+        self.step, self.online, self.now, self.rules = step, online, now, rules
         self.notification = step.notification
         self.is_expired = now >= self.notification.expires_at
+        self.policy = rules.policies.routing(step)
         self.entries: list[Entry] = []
+        self.tells: tuple[str, Entry] | None = None
         self.publish = False
 
     def plan(self) -> Plan:
         if self.notification.state is not State.PENDING:
             return self._finish(self.notification.state)
-        first = _next_index(self.step)
-        routes = self.notification.routes
-        for index in range(max(0, first - 1), len(routes)):
-            route = routes[index]
-            is_used = index < first
-            ended = self._wait(route, routes[index + 1 :]) if is_used else self._try(route)
-            if ended is not None:
+        starts_at = self.rules.policies.starts_at(self.step)
+        if self.now < starts_at and (waiting := self._ask_again(starts_at)):
+            return waiting
+        if self.notification.terms.collects:
+            return Plan(PlanDone(self.step, next_plan_at=self.now, closes=True))
+        self._tell_of_escalation()
+        begun, stages = _Walk(self.step, self.policy).begun, self.policy.stages
+        for index in range(max(0, begun - 1), len(stages)):
+            ahead = [route for stage in stages[index + 1 :] for route in stage]
+            if (ended := self._use(stages[index], ahead, is_begun=index < begun)) is not None:
                 return ended
         return self._finish(self._judge())
 
-    def _wait(self, route: Route, ahead: Sequence[Route]) -> Plan | None:
-        """See whether the last used route still has to be waited for."""
-        entries = [entry for entry in self.step.entries if entry.route == route]
+    def retry_live(self) -> PlanDone | None:
+        """Put a live publication off that the engine did not take; None once that was done for long enough."""
+        if self.is_expired or not any(stage == (Route.LIVE,) for stage in self.policy.stages):
+            return None
+        failed_at = next((entry.at for entry in self.step.entries if entry.route == Route.LIVE), self.now)
+        next_at = min(self.now + timedelta(seconds=LIVE_RETRY_S), self.notification.expires_at)
+        if next_at > failed_at + timedelta(seconds=self._wait_s(Route.LIVE)):
+            return None
+        self._tell_of_escalation()
+        self._note(Route.LIVE, Outcome.RETRY, detail="the engine did not answer")
+        return self._decided(next_plan_at=next_at).done
+
+    def _tell_of_escalation(self) -> None:
+        """Say, with the first decision of an escalation, where it comes from, and there where it went."""
+        escalates = self.notification.terms.escalates
+        if escalates and not any(entry.outcome is Outcome.ESCALATED for entry in self.step.entries):
+            self.entries.append(Entry("", Outcome.ESCALATED, self.now, detail=f"nobody saw {escalates}"))
+            self.tells = escalates, Entry("", Outcome.ESCALATED, self.now, detail=f"told as {self.notification.id}")
+
+    def _use(self, stage: Sequence[Route], ahead: Sequence[Route], *, is_begun: bool) -> Plan | None:
+        """Try what is open of a stage, then wait for what it left behind; None where the next one has its turn."""
+        routes = [route for route in stage if not is_begun or self._is_still_open(route)]
+        if routes and self.is_expired:
+            self._note(routes[0], Outcome.EXPIRED, detail="expired before this route")
+            return self._finish(State.EXPIRED)
+        sends: list[NewSend] = []
+        resumes: list[datetime] = []
+        for route in routes:
+            tried = self._try(route)
+            if isinstance(tried, Peace):
+                resumes.append(tried.until)
+            else:
+                sends += tried
+        if sends:
+            return self._decided(sends=tuple(sends))
+        if resumes and (waiting := self._ask_again(min(resumes))):
+            return waiting
+        return self._wait(stage, ahead)
+
+    def _wait(self, stage: Sequence[Route], ahead: Sequence[Route]) -> Plan | None:
+        """See whether a used stage still has to be waited for, or is the last one."""
+        if self.policy.stop_on is StopOn.ACCEPTED and any(entry.outcome is Outcome.ACCEPTED for entry in self.step.entries):
+            return self._finish(State.EXHAUSTED)
         until = self.now
-        if route is Route.LIVE:
-            if published := _last(entries, Outcome.PUBLISHED):
-                until = published.at + timedelta(seconds=self.notification.ack_wait_s)
-        elif route is Route.PUSH and (accepted := _last(entries, Outcome.ACCEPTED)) and self._leads_on(ahead):
-            until = accepted.at + timedelta(seconds=self.notification.push_wait_s)
+        leads_on: bool | None = None
+        for route in stage:
+            last = _last(self._entries_of(route), Outcome.PUBLISHED if route is Route.LIVE else Outcome.ACCEPTED)
+            if last is None:
+                continue
+            if route is not Route.LIVE:
+                leads_on = self._leads_on(ahead) if leads_on is None else leads_on
+            if route is Route.LIVE or leads_on:
+                until = max(until, last.at + timedelta(seconds=self._wait_s(route)))
         return self._ask_again(until)
 
     def _ask_again(self, at: datetime) -> Plan | None:
         at = min(at, self.notification.expires_at)
         return self._decided(next_plan_at=at) if at > self.now else None
 
-    def _try(self, route: Route) -> Plan | None:
-        """Use a route; None where it leads nowhere, so that the next one has its turn."""
-        if self.is_expired:
-            self._note(route, Outcome.EXPIRED, detail="expired before this route")
-            return self._finish(State.EXPIRED)
+    def _try(self, route: Route) -> Sequence[NewSend] | Peace:
+        """Use a route; no sends where it leads nowhere, so that the next one has its turn."""
         if not self._is_open(route):
             self._note(route, Outcome.MUTED, detail="switched off by the user's preferences")
-            return None
-        return self._try_live() if route is Route.LIVE else self._try_devices(route)
+            return ()
+        if route is Route.LIVE:
+            if self.live_ended is not None:
+                self.entries.append(self.live_ended)
+                return ()
+            self.publish = self.online
+            self._note(Route.LIVE, Outcome.PUBLISHED if self.online else Outcome.OFFLINE)
+            return ()
+        devices = self._devices_in_turn(route)
+        if devices and self._is_capped(route):
+            self._note(route, Outcome.CAPPED, detail="the user has been told as many of this category as they are to be")
+            return ()
+        return self._peace(route, devices) or self._send(route, devices)
 
-    def _try_live(self) -> Plan | None:
-        if not self.online:
-            self._note(Route.LIVE, Outcome.OFFLINE)
+    def _peace(self, route: Route, devices: Iterable[Device]) -> Peace | None:
+        """See whether the user is to be left in peace by a route that leads to somebody."""
+        if not any(device.provider in self.rules.reachable for device in devices):
             return None
-        self._note(Route.LIVE, Outcome.PUBLISHED)
-        self.publish = True
-        return self._ask_again(self.now + timedelta(seconds=self.notification.ack_wait_s))
+        peace = self.rules.policies.peace(self.step, route, self.now)
+        if peace is not None:
+            before = next((entry for entry in reversed(self.step.entries) if entry.route == route), None)
+            if before is None or (before.outcome, before.detail) != (Outcome.DEFERRED, peace.reason):
+                self._note(route, Outcome.DEFERRED, detail=peace.reason)
+        return peace
 
-    def _try_devices(self, route: Route) -> Plan | None:
-        devices = list(self._devices(route))
+    def _send(self, route: Route, devices: Iterable[Device]) -> Sequence[NewSend]:
+        sends = []
         for device in devices:
-            if device.provider not in self.reachable:
+            if device.provider in self.rules.reachable:
+                sends.append(NewSend(device, self.now))
+            else:
                 self._note(route, Outcome.PAUSED, device, f"{device.provider} is not configured")
-        sends = tuple(NewSend(device, self.now) for device in devices if device.provider in self.reachable)
-        return self._decided(sends=sends) if sends else None
+        return sends
+
+    def _is_still_open(self, route: Route) -> bool:
+        """Whether a route of a stage that was begun is to be tried again, or goes on to the next device."""
+        entries = [entry for entry in self.step.entries if entry.route == route]
+        if not entries:
+            return False
+        if entries[-1].outcome is Outcome.DEFERRED:
+            return True
+        if route is Route.LIVE:
+            return _is_live_open(entries)
+        passed = any(entry.outcome in (Outcome.MUTED, Outcome.CAPPED) for entry in entries)
+        return self._quorum(route) is not Quorum.ALL and not passed and bool(self._devices_in_turn(route))
+
+    def _quorum(self, route: Route) -> Quorum:
+        return self.policy.devices or Quorum.ALL if route is Route.PUSH else Quorum.ALL
+
+    def _devices_in_turn(self, route: Route) -> Sequence[Device]:
+        return devices_in_turn(list(self._devices(route)), self._entries_of(route), self._quorum(route))
 
     def _judge(self) -> State:
         outcomes = {entry.outcome for entry in (*self.step.entries, *self.entries)}
@@ -139,15 +246,26 @@ class _Planner:
         """Whether one of these routes could still reach the user, as far as can be told now."""
         return any(
             self._is_open(route)
-            and (route is Route.LIVE or any(device.provider in self.reachable for device in self._devices(route)))
+            and not self._is_capped(route)
+            and (route is Route.LIVE or any(device.provider in self.rules.reachable for device in self._devices(route)))
             for route in routes
         )
 
     def _is_open(self, route: Route) -> bool:
-        return not self.step.preferences or is_enabled(self.step.preferences, self.notification.content.category, route)
+        return self.rules.policies.is_open(self.step, route, self.now)
+
+    def _is_capped(self, route: Route) -> bool:
+        return self.rules.is_capped and self.rules.policies.is_capped(route)
 
     def _devices(self, route: Route) -> Iterable[Device]:
         return (device for device in self.step.devices if device.provider.route is route)
+
+    def _wait_s(self, route: Route) -> float:
+        defaults = {Route.LIVE: self.notification.ack_wait_s, Route.PUSH: self.notification.push_wait_s}
+        return self.policy.waits.get(route, defaults.get(route, 0.0))
+
+    def _entries_of(self, route: Route) -> list[Entry]:
+        return [entry for entry in (*self.step.entries, *self.entries) if entry.route == route]
 
     def _note(self, route: Route, outcome: Outcome, device: Device | None = None, detail: str = "") -> None:
         if device is None:
@@ -162,21 +280,22 @@ class _Planner:
     def _decided(
         self, *, finish: State | None = None, sends: tuple[NewSend, ...] = (), next_plan_at: datetime | None = None
     ) -> Plan:
-        return Plan(PlanDone(self.step, tuple(self.entries), finish, sends, next_plan_at), self.publish)
+        counts = any(self.rules.policies.is_capped(send.device.provider.route) for send in sends)
+        done = PlanDone(
+            self.step,
+            tuple(self.entries),
+            finish,
+            sends,
+            next_plan_at,
+            arrives=self.notification.terms.arrives and self.now >= self.rules.policies.starts_at(self.step),
+            counts=counts and self.rules.policies.cap(self.step) is not None,
+            tells=self.tells,
+        )
+        return Plan(done, self.publish)
 
 
-def _next_index(step: Step) -> int:
-    """Tell the place of the first route that was not used; a live publication that is to be tried again was not."""
-    routes = step.notification.routes
-    used = {entry.route for entry in step.entries}
-    index = next((index + 1 for index in reversed(range(len(routes))) if routes[index] in used), 0)
-    if index and routes[index - 1] is Route.LIVE and _is_live_open(step):
-        return index - 1
-    return index
-
-
-def _is_live_open(step: Step) -> bool:
-    last = next((entry for entry in reversed(step.entries) if entry.route == Route.LIVE), None)
+def _is_live_open(entries: Sequence[Entry]) -> bool:
+    last = next((entry for entry in reversed(entries) if entry.route == Route.LIVE), None)
     return last is not None and last.outcome is Outcome.RETRY
 
 

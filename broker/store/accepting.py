@@ -1,16 +1,20 @@
-"""Into the ledger: a draft becomes a notification for each of its users, each with a plan step due now."""
+"""Into the ledger: a draft becomes a notification for each of its users, each with a plan step that is due when it is to be
+told; of what is collected the step rests, and its digest has one that is due."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, insert
 
 from broker.confirmations import Place
+from broker.errors import BadInput
 from broker.experiments import assign
 from broker.notification import Accepted, Draft, State
+from broker.store import digests
 from broker.store.bulk import execute_rows, insert_rows
+from broker.store.companions import Companion, digests_for, escalations_for, store_companions
 from broker.store.idempotency import Key, take_key
 from broker.store.keys import PLAN
 from broker.store.moments import to_micros
@@ -27,11 +31,13 @@ _INSERT_NOTIFICATIONS: Final = insert_rows(
     NOTIFICATIONS.c.user,
     same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.inbox),
 )
-_INSERT_VARIANTS: Final = insert_rows(
+_INSERT_SPECIAL: Final = insert_rows(
     NOTIFICATIONS,
     NOTIFICATIONS.c.id,
     NOTIFICATIONS.c.user,
     NOTIFICATIONS.c.variant,
+    NOTIFICATIONS.c.digest_id,
+    NOTIFICATIONS.c.escalation_id,
     same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.inbox, NOTIFICATIONS.c.experiment),
 )
 _INSERT_PLANS: Final = insert_rows(
@@ -41,30 +47,66 @@ _INSERT_PLANS: Final = insert_rows(
 )
 
 
+# How far ahead something may be sent.
+_HORIZON: Final = timedelta(days=366)
+# Within this every clock on earth has shown every time of day, also where it was put forward meanwhile.
+_LONGEST_DAY: Final = timedelta(hours=25)
+
+
 class NewNotifications(msgspec.Struct, frozen=True):
     """What is ready to be stored, and the answer that is given for it."""
 
     answer: tuple[Accepted, ...]
     draft: Mapping[str, Any]
     place: Place
+    due_at: int
     experiment: str = ""
     variants: tuple[str, ...] = ()
+    digest_key: str = ""
+    digests: Sequence[Companion] = ()
+    escalations: Sequence[Companion] = ()
 
 
 def prepare(draft: Draft, clock: Clock) -> NewNotifications:
-    """Give ids and encode, before anything waits for the database."""
+    """Give ids and encode, before anything waits for the database.
+
+    Raises:
+        BadInput: Naming `send_at`, which is over or too far away.
+    """
     now = clock.now()
+    due = _due(draft, now)
+    lives_from = due + _LONGEST_DAY if draft.terms.send_at_local else due
     row = {
         "id": str(clock.new_id()),
         "lane": int(draft.lane),
         "created_at": to_micros(now),
-        "expires_at": to_micros(now + timedelta(seconds=draft.ttl_s)),
+        "expires_at": to_micros(lives_from + timedelta(seconds=draft.ttl_s)),
         "body": encode_body(draft),
     }
     answer = tuple(Accepted(user, str(clock.new_id())) for user in draft.users)
     variants = tuple(assign(draft.experiment, user, draft.variants).name for user in draft.users) if draft.variants else ()
-    place = Place.UNSEEN if draft.inbox else Place.LEFT_OUT
-    return NewNotifications(answer, row, place, draft.experiment, variants)
+    return NewNotifications(
+        answer,
+        row,
+        Place.UNSEEN if draft.inbox and not draft.terms.arrives else Place.LEFT_OUT,
+        to_micros(due),
+        draft.experiment,
+        variants,
+        draft.digest.key if draft.digest else "",
+        digests_for(draft, now, clock),
+        escalations_for(draft, answer, now, due, clock),
+    )
+
+
+def _due(draft: Draft, now: datetime) -> datetime:
+    send_at = draft.terms.send_at
+    if send_at is None:
+        return now
+    if send_at < now:
+        raise BadInput("send_at", "must not be over")
+    if send_at > now + _HORIZON:
+        raise BadInput("send_at", f"must be within {_HORIZON.days} days")
+    return send_at
 
 
 def store_new(connection: Connection, new: NewNotifications, key: Key | None) -> tuple[Accepted, ...]:
@@ -80,9 +122,8 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
     draft = new.draft
     connection.execute(_INSERT_DRAFT, draft)
     same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value, "same_inbox": int(new.place)}
-    if new.variants:
-        rows = [(one.id, one.user, variant) for one, variant in zip(new.answer, new.variants, strict=True)]
-        execute_rows(connection, _INSERT_VARIANTS, rows, **same, same_experiment=new.experiment)
+    if new.variants or new.digests or new.escalations:
+        execute_rows(connection, _INSERT_SPECIAL, _special(connection, new), **same, same_experiment=new.experiment)
     else:
         execute_rows(connection, _INSERT_NOTIFICATIONS, [(one.id, one.user) for one in new.answer], **same)
     execute_rows(
@@ -91,9 +132,24 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
         [(one.id,) for one in new.answer],
         same_device_id=PLAN,
         same_lane=draft["lane"],
-        same_due_at=draft["created_at"],
+        same_due_at=None if new.digests else new.due_at,
         same_attempt=0,
         same_provider="",
         same_expires_at=draft["expires_at"],
     )
+    store_companions(connection, new.escalations)
     return new.answer
+
+
+def _special(connection: Connection, new: NewNotifications) -> Sequence[tuple[str, ...]]:
+    """Find the digests, storing those that are new, and make the rows of what is more than a notification of its draft."""
+    digest_by_user: Mapping[str, str] = {}
+    if new.digests:
+        digest_by_user = digests.join(connection, new.digest_key, new.digests)
+        store_companions(connection, [one for one in new.digests if digest_by_user[one.user] == one.id])
+    variants = new.variants or [""] * len(new.answer)
+    escalations = [one.id for one in new.escalations] or [""] * len(new.answer)
+    return [
+        (one.id, one.user, variant, digest_by_user.get(one.user, ""), escalation)
+        for one, variant, escalation in zip(new.answer, variants, escalations, strict=True)
+    ]

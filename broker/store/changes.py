@@ -12,6 +12,7 @@ import msgspec
 
 from broker.ledger import NewSend, PlanDone, SendDone, Step
 from broker.notification import Device, Entry, Outcome, State
+from broker.store.frequency import ToldRow
 from broker.store.keys import PLAN, StepKey
 from broker.store.moments import to_micros
 from broker.store.rows import EntryRow, entry_row
@@ -43,6 +44,10 @@ class Changes(msgspec.Struct):
     dropped: dict[str, int] = {}
     dead: list[Dead] = []
     suppressed: list[SuppressionRow] = []
+    arrived: list[str] = []
+    told: list[ToldRow] = []
+    closing: list[tuple[str, str]] = []  # user and id of digests
+    elsewhere: list[EntryRow] = []  # lines of notifications that are not held, and may be gone
 
     def makes_due(self, now: int) -> bool:
         """Whether something can be claimed at `now` that could not before."""
@@ -84,6 +89,7 @@ class _Book:
         key = self._release(done.step)
         if key is None:
             return
+        self._take_beside(done)
         if done.finish is not None:
             self.changes.ended[notification_id] = done.finish
             if done.finish is State.FAILED:
@@ -93,6 +99,18 @@ class _Book:
             self._open(done.step, done.sends)
         else:
             self._put_back(key, done.next_plan_at, 0)
+
+    def _take_beside(self, done: PlanDone) -> None:
+        notification = done.step.notification
+        if done.arrives:
+            self.changes.arrived.append(notification.id)
+        if done.counts:
+            at = to_micros(done.sends[0].due_at)
+            self.changes.told.append((notification.user, notification.content.category, notification.id, at))
+        if done.closes:
+            self.changes.closing.append((notification.user, notification.id))
+        if done.tells is not None:
+            self.changes.elsewhere.append(entry_row(*done.tells))
 
     def record_send(self, done: SendDone) -> None:
         notification_id = done.step.notification.id

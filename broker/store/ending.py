@@ -8,6 +8,8 @@ from broker.confirmations import Mark, Marked, Place
 from broker.errors import NotFound
 from broker.notification import Entry, NotificationStatus, Outcome, State
 from broker.store.bulk import execute_rows, insert_rows
+from broker.store.companions import call_off
+from broker.store.digests import call_members_off
 from broker.store.marks_table import MARKS
 from broker.store.moments import from_micros
 from broker.store.rows import ENTRY_COLUMNS, decode_draft, entry_from, entry_row, notification_from
@@ -23,7 +25,7 @@ _ID: Final[BindParameter[str]] = bindparam("notification_id")
 _HOLD_STEPS: Final = (
     select(STEPS.c.device_id).where(STEPS.c.notification_id == _ID).order_by(STEPS.c.device_id).with_for_update()
 )
-_STANDING: Final = select(_N.user, _N.state).where(_N.id == _ID).with_for_update(key_share=True)
+_STANDING: Final = select(_N.user, _N.state, _N.digest_id, _N.escalation_id).where(_N.id == _ID).with_for_update(key_share=True)
 # What was called off has no place in an inbox any more.
 _CANCEL: Final = (
     update(NOTIFICATIONS)
@@ -58,6 +60,10 @@ def cancel(connection: Connection, notification_id: str, now: int, outbox: Statu
     connection.execute(_REMOVE_STEPS, named)
     execute_rows(connection, _WRITE, [entry_row(notification_id, Entry("", Outcome.CANCELLED, from_micros(now)))])
     outbox.ended(connection, [notification_id], row.user, State.CANCELLED, now)
+    if row.escalation_id:
+        call_off(connection, [row.escalation_id], now, outbox, "it was called off")
+    if row.digest_id == notification_id:
+        call_members_off(connection, row.user, notification_id, now, outbox)
     return State.CANCELLED
 
 

@@ -10,7 +10,9 @@ from broker.confirmations import RULES, Mark, Place
 from broker.errors import NotFound
 from broker.notification import Entry, Outcome, State
 from broker.store.bulk import Rows, execute_rows, insert_rows
+from broker.store.companions import call_off
 from broker.store.dialect import Among, TextList
+from broker.store.digests import members_of
 from broker.store.marks_table import MARKS
 from broker.store.moments import from_micros
 from broker.store.rows import ENTRY_COLUMNS, entry_row
@@ -34,7 +36,7 @@ _HOLD_STEPS: Final = (
     .with_for_update()
 )
 _STANDING: Final = (
-    select(_N.id, _N.state, _N.inbox)
+    select(_N.id, _N.state, _N.inbox, _N.digest_id, _N.escalation_id)
     .where(Among(_N.id, _IDS), _N.user == bindparam("of_user"))
     .order_by(_N.id)
     .with_for_update(key_share=True)
@@ -59,6 +61,9 @@ _NEXT: Final = (
 )
 
 
+_Standing = Row[Any, Any, Any, Any, Any]  # of `_STANDING`
+
+
 class MarkedNow(msgspec.Struct, frozen=True):
     """How many of the user's were asked for, and the ids of those that ended."""
 
@@ -77,6 +82,7 @@ def acknowledge(connection: Connection, notification_id: str, user: str, left: M
     if not rows:
         raise NotFound("notification")
     outbox.ended(connection, _leave(connection, rows, left, now), user, State.ACKNOWLEDGED, now)
+    _end_beside(connection, rows, user, left, now, outbox)
     state = State(rows[0].state)
     return State.ACKNOWLEDGED if state.accepts_ack else state
 
@@ -86,7 +92,7 @@ def mark(connection: Connection, ids: Sequence[str], user: str, left: Mark, now:
     rows = _hold(connection, sorted(set(ids)), user)
     ended = _leave(connection, rows, left, now)
     outbox.ended(connection, ended, user, State.ACKNOWLEDGED, now)
-    return MarkedNow(len(rows), ended)
+    return MarkedNow(len(rows), (*ended, *_end_beside(connection, rows, user, left, now, outbox)))
 
 
 def mark_next(connection: Connection, user: str, left: Mark, now: int, outbox: StatusOutbox) -> MarkedNow:
@@ -100,12 +106,25 @@ def mark_next(connection: Connection, user: str, left: Mark, now: int, outbox: S
     return MarkedNow(len(ids), found.ended)
 
 
-def _hold(connection: Connection, ids: Sequence[str], user: str) -> Sequence[Row[Any, Any, Any]]:
+def _hold(connection: Connection, ids: Sequence[str], user: str) -> Sequence[_Standing]:
     connection.execute(_HOLD_STEPS, {"among": ids})
     return connection.execute(_STANDING, {"among": ids, "of_user": user}).all()
 
 
-def _leave(connection: Connection, rows: Sequence[Row[Any, Any, Any]], left: Mark, now: int) -> tuple[str, ...]:
+def _end_beside(
+    connection: Connection, rows: Sequence[_Standing], user: str, left: Mark, now: int, outbox: StatusOutbox
+) -> tuple[str, ...]:
+    """End what goes with notifications that were seen: who has seen a digest has seen what it tells, and nobody else need be
+    told of what was to escalate. Tells which ended of the former."""
+    if not RULES[left].ends:
+        return ()
+    escalations = [row.escalation_id for row in rows if row.escalation_id]
+    call_off(connection, escalations, now, outbox, "it was seen")
+    members = [member for row in rows if row.digest_id == row.id for member in members_of(connection, row.id)]
+    return mark(connection, members, user, left, now, outbox).ended if members else ()
+
+
+def _leave(connection: Connection, rows: Sequence[_Standing], left: Mark, now: int) -> tuple[str, ...]:
     """Leave a mark on notifications that are held; tell which of them ended by it."""
     rule = RULES[left]
     ended = tuple(row.id for row in rows if rule.ends and State(row.state).accepts_ack)

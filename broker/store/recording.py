@@ -6,11 +6,14 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, not_, select, tuple_, update
 
+from broker.confirmations import Place
 from broker.ledger import PlanDone, SendDone, Step
 from broker.notification import Lane
 from broker.store.bulk import Rows, execute_rows, insert_rows
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
+from broker.store.digests import close
+from broker.store.frequency import count_told
 from broker.store.keys import StepKey
 from broker.store.operation_tables import DEAD_LETTERS
 from broker.store.rows import ENTRY_COLUMNS
@@ -48,6 +51,11 @@ _WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 _ENDED: Final = Rows(NOTIFICATIONS.c.id, NOTIFICATIONS.c.state)
 _END: Final = (
     update(NOTIFICATIONS).where(NOTIFICATIONS.c.id == _ENDED[NOTIFICATIONS.c.id]).values(state=_ENDED[NOTIFICATIONS.c.state])
+)
+_ARRIVE: Final = (
+    update(NOTIFICATIONS)
+    .where(Among(NOTIFICATIONS.c.id, bindparam("among", type_=TextList())), NOTIFICATIONS.c.inbox == int(Place.LEFT_OUT))
+    .values(inbox=int(Place.UNSEEN))
 )
 _DROP: Final = delete(DEVICES).where(DEVICES.c.id == bindparam("of_device"), DEVICES.c.registered_at <= bindparam("known_at"))
 _BURY: Final = insert_rows(
@@ -102,6 +110,7 @@ def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[Se
     if stale := concerned - {row.notification_id for row in rows}:
         _forget_erased(connection, changes, stale)
     _write(connection, changes)
+    _write_beside(connection, changes, told)
     told.outbox.recorded(connection, changes, plans, sends, told.now)
     return changes
 
@@ -126,6 +135,18 @@ def _write(connection: Connection, changes: Changes) -> None:
     if changes.dropped:
         drops = [{"of_device": device, "known_at": at} for device, at in sorted(changes.dropped.items())]
         connection.execute(_DROP, drops)
+
+
+def _write_beside(connection: Connection, changes: Changes, told: Told) -> None:
+    """Write what few decisions bring beside their steps."""
+    if changes.arrived:
+        connection.execute(_ARRIVE, {"among": sorted(changes.arrived)})
+    count_told(connection, changes.told)
+    if changes.elsewhere:
+        known = set(connection.execute(_KNOWN, {"among": sorted(row[0] for row in changes.elsewhere)}).scalars())
+        execute_rows(connection, _WRITE, [row for row in changes.elsewhere if row[0] in known])
+    for user, digest_id in changes.closing:
+        close(connection, user, digest_id, told.now, told.outbox)
 
 
 def hold_longer(connection: Connection, steps: Sequence[Step], until: int) -> None:

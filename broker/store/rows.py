@@ -32,6 +32,7 @@ __all__ = [
     "decode_draft",
     "device_from",
     "encode_body",
+    "encode_stored_body",
     "entry_from",
     "entry_row",
     "notification_from",
@@ -76,7 +77,7 @@ _DECODER: Final = msgspec.json.Decoder(Body)
 
 def encode_body(draft: Draft) -> bytes:
     """Encode what the notifications of a draft share."""
-    return _ENCODER.encode(
+    return encode_stored_body(
         Body(
             draft.content,
             draft.routes,
@@ -87,6 +88,11 @@ def encode_body(draft: Draft) -> bytes:
             draft.terms,
         )
     )
+
+
+def encode_stored_body(body: Body) -> bytes:
+    """Encode a body as it is."""
+    return _ENCODER.encode(body)
 
 
 def decode_draft(row: Row[Any]) -> StoredDraft:

@@ -14,6 +14,7 @@ from broker.devices import Devices
 from broker.erasure import Erasure
 from broker.errors import BadInput
 from broker.experiments import Experiments
+from broker.frequency import Frequency
 from broker.inbox import Inbox
 from broker.ledger import Ledger
 from broker.preferences import Preferences
@@ -27,6 +28,7 @@ from broker.store.deletion_guards import SqlDeletionGuards
 from broker.store.devices import SqlDevices
 from broker.store.erasure import SqlErasure
 from broker.store.experiments import SqlExperiments
+from broker.store.frequency import SqlFrequency
 from broker.store.inbox import SqlInbox
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
@@ -67,6 +69,7 @@ class Store:
     erasure: Erasure
     templates: Templates
     experiments: Experiments
+    frequency: Frequency
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Store:
         self.erasure = SqlErasure(database, ended=ledger.was_ended)
         self.templates = SqlTemplates(database, clock)
         self.experiments = SqlExperiments(database)
+        self.frequency = SqlFrequency(database)
 
     async def close(self) -> None:
         """Finish the commits under way and let go of the database; may come twice. The ports are not used after it."""

@@ -8,10 +8,11 @@ from broker.channels import ChannelRules
 from broker.engines.memory.presence import MemoryUserPresence
 from broker.errors import EngineUnavailable
 from broker.notification import Entry, Outcome, Provider, Route, State
-from config.settings import ChannelSettings, PersonalChannelSettings
+from config.settings import ChannelSettings, NotificationSettings, PersonalChannelSettings
 from pushers.leases import Held
 from pushers.live import LiveRoute
 from pushers.planner import Planner
+from pushers.policies import Policies
 from pushers.retry import RetryPolicy
 
 
@@ -48,6 +49,7 @@ def shop(clock):
     planner = Planner(
         live,
         users,
+        policies=Policies(NotificationSettings()),
         reachable=frozenset(Provider),
         policy=RetryPolicy(max_retries=2),
         held=held,

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.notification import Entry, Outcome, Preference, Provider, Route, State
-from pushers.router import asks_presence, plan, plan_without_live
+from pushers.router import Rulebook, asks_presence, plan
+from pushers.router import plan_without_live as without_live
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALL = frozenset(Provider)
@@ -24,7 +25,11 @@ def told(route, outcome, seconds=0.0, device_id="", provider=""):
 
 
 def decide(step, seconds=0.0, *, online=False, reachable=ALL):
-    return plan(step, online=online, now=at(seconds), reachable=reachable)
+    return plan(step, online=online, now=at(seconds), rules=Rulebook(reachable))
+
+
+def plan_without_live(step, *, now, reachable):
+    return without_live(step, now=now, rules=Rulebook(reachable))
 
 
 def outcomes(planned):
@@ -236,7 +241,7 @@ class World:
         self.now, self.state, self.sent, self.published = NOW, State.PENDING, [], 0
 
     def turn(self):
-        planned = plan(self.step, online=self.data.draw(st.booleans()), now=self.now, reachable=self.reachable)
+        planned = plan(self.step, online=self.data.draw(st.booleans()), now=self.now, rules=Rulebook(self.reachable))
         done, notification = planned.done, self.step.notification
         assert (done.finish is not None) + bool(done.sends) + (done.next_plan_at is not None) == 1
         self.published += planned.publish
@@ -246,7 +251,7 @@ class World:
         elif done.next_plan_at is not None:
             assert self.now < done.next_plan_at <= notification.expires_at
             early = self.now + (done.next_plan_at - self.now) / 2
-            again = plan(self.step, online=True, now=early, reachable=self.reachable)
+            again = plan(self.step, online=True, now=early, rules=Rulebook(self.reachable))
             assert again.done.next_plan_at == done.next_plan_at, "asked too early, it waits for the same moment"
             self.now = done.next_plan_at
         else:

@@ -1,0 +1,148 @@
+"""What settings and users say about a step, as questions that a decision asks: is a route open, when may it be used, which way.
+
+Pure, like the decision itself. The notification's own word comes before its user's, that before its category's, and that before
+the default.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from broker.ledger import Step
+from broker.notification import Lane
+from broker.preferences import ANY, word_on
+from broker.quiet_hours import next_at, zone_of
+from broker.routing import DEFAULT_ROUTES, Quorum, Route, RoutePolicy, StopOn, in_turn
+from config.category_settings import CapSettings, RoutingSettings
+from config.settings import NotificationSettings
+
+__all__ = ["Cap", "Peace", "Policies"]
+
+# What makes a noise, or rings at night. Live is for whoever looks at a screen, and a webhook is a machine.
+_DISTURBING: Final = frozenset({Route.PUSH, Route.EMAIL, Route.SMS})
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """At most so many notifications of a category within a window."""
+
+    limit: int
+    window: timedelta
+
+
+class Peace(msgspec.Struct, frozen=True):
+    """Until when a user is left in peace, and why."""
+
+    until: datetime
+    reason: str
+
+
+class _Category(msgspec.Struct, frozen=True):
+    required: bool = False
+    off: frozenset[str] = frozenset()
+    routing: RoutePolicy = RoutePolicy()
+    cap: Cap | None = None
+
+
+class Policies:
+    """The rules of one process."""
+
+    def __init__(self, settings: NotificationSettings) -> None:
+        self._timezone = settings.timezone
+        self._undisturbed = frozenset(Lane) - {Lane[name.upper()] for name in settings.quiet_hours.ignored_by}
+        default = _routing_of(settings.routing)
+        self._default = default if default.stages else default.over(RoutePolicy(in_turn(DEFAULT_ROUTES)))
+        cap = _cap_of(settings.cap)
+        self._other = _Category(cap=cap)
+        self._categories: Mapping[str, _Category] = {
+            category.name: _Category(
+                category.required,
+                frozenset(category.off_by_default),
+                _routing_of(category.routing),
+                _cap_of(category.cap) or cap,
+            )
+            for category in settings.categories
+        }
+
+    def routing(self, step: Step) -> RoutePolicy:
+        """Tell the way that a notification goes; `stages` is never empty."""
+        notification = step.notification
+        said = notification.terms.routing
+        if said is None:
+            return RoutePolicy(in_turn(notification.routes))
+        if step.rules.routing is not None:
+            said = said.over(step.rules.routing)
+        return said.over(self._category(step).routing).over(self._default)
+
+    def is_open(self, step: Step, route: Route, now: datetime) -> bool:
+        """Tell whether the user wants to be told by a route."""
+        category = self._category(step)
+        if category.required:
+            return True
+        if (word := word_on(step.preferences, step.notification.content.category, route, now)) is not None:
+            # A word on everything does not switch on what users are asked for by name.
+            return word.enabled and (word.category != ANY or not self._is_off(category, route))
+        return not self._is_off(category, route)
+
+    def starts_at(self, step: Step) -> datetime:
+        """Tell before when nothing may be told."""
+        terms, created_at = step.notification.terms, step.notification.created_at
+        if terms.send_at_local:
+            return next_at(terms.send_at_local, created_at, zone_of(*self._zones(step)))
+        return terms.send_at or created_at
+
+    def peace(self, step: Step, route: Route, now: datetime) -> Peace | None:
+        """Tell until when a route must wait because the user is to be left in peace; None where it need not."""
+        rules, lane = step.rules, step.notification.lane
+        if route not in _DISTURBING or lane not in self._undisturbed:
+            return None
+        until, reason = now, ""
+        # The end of the one may lie within the other.
+        for _ in range(4):
+            before = until
+            if rules.snoozed_until is not None and until < rules.snoozed_until:
+                until, reason = rules.snoozed_until, "snoozed"
+            if rules.quiet_hours is not None:
+                zone = zone_of(rules.quiet_hours.timezone, *self._zones(step))
+                if (end := rules.quiet_hours.until(until, zone)) is not None:
+                    until, reason = end, f"quiet hours until {rules.quiet_hours.end} in {zone.key}"
+            if until == before:
+                break
+        return Peace(until, reason) if until > now else None
+
+    def cap(self, step: Step) -> Cap | None:
+        """Tell how often the user may be disturbed by such notifications; None for no limit."""
+        return None if step.notification.lane is Lane.CRITICAL else self._category(step).cap
+
+    @staticmethod
+    def is_capped(route: Route) -> bool:
+        """Whether caps hold for a route."""
+        return route in _DISTURBING
+
+    def _category(self, step: Step) -> _Category:
+        return self._categories.get(step.notification.content.category, self._other)
+
+    @staticmethod
+    def _is_off(category: _Category, route: Route) -> bool:
+        return route in category.off or ANY in category.off
+
+    def _zones(self, step: Step) -> tuple[str, ...]:
+        devices = reversed(step.devices)  # the newest stands last
+        newest = next((device.timezone for device in devices if device.timezone), "")
+        if not newest and step.device is not None:
+            newest = step.device.timezone
+        return step.rules.timezone, newest, self._timezone
+
+
+def _cap_of(settings: CapSettings) -> Cap | None:
+    return Cap(settings.limit, timedelta(seconds=settings.window)) if settings.limit else None
+
+
+def _routing_of(settings: RoutingSettings) -> RoutePolicy:
+    return RoutePolicy(
+        tuple(tuple(Route(name) for name in stage) for stage in settings.stages),
+        {Route(name): wait_s for name, wait_s in settings.waits.items()},
+        StopOn(settings.stop_on) if settings.stop_on else None,
+        Quorum(settings.devices) if settings.devices else None,
+    )
