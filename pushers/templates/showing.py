@@ -12,11 +12,13 @@ from broker.rendering.showing import Showing
 from pushers.outcome import DropMessage, TooLarge
 from pushers.payloads import apns, fcm, webpush
 from pushers.payloads.email import compose_email
+from pushers.payloads.sms import compose_sms
 
 __all__ = ["show"]
 
 # Only lengths matter here: an example of what else a message holds. A real token, topic or address may be a little longer.
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_SMS_PARTS: Final = 2  # as providers.sms.max_segments unless it is set
 _ID: Final = uuid.UUID(int=0x019B76DA_A800_7000_8000_00000000000A)
 
 
@@ -28,26 +30,24 @@ def show(content: Content, route: str) -> Sequence[Showing]:
 
 def _of_apns(notification: Notification) -> Showing:
     message = apns.compose_apns(notification, _device(Provider.APNS, "0" * 64), topic="com.example.app", now=_NOW)
-    if isinstance(message, TooLarge):
-        return _too_large(Provider.APNS, message)
+    if isinstance(message, TooLarge | DropMessage):
+        return _refused(Provider.APNS, message)
     alert = _decoded(message.body).get("aps", {}).get("alert", {})
     return _showing(Provider.APNS, alert, len(message.body), apns.LIMIT_BYTES, message.cuts)
 
 
 def _of_fcm(notification: Notification) -> Showing:
     message = fcm.compose_fcm(notification, _device(Provider.FCM, "0" * 163), now=_NOW)
-    if isinstance(message, TooLarge):
-        return _too_large(Provider.FCM, message)
+    if isinstance(message, TooLarge | DropMessage):
+        return _refused(Provider.FCM, message)
     shown = _decoded(message.body)["message"].get("notification", {})
     return _showing(Provider.FCM, shown, message.counted_bytes, fcm.LIMIT_BYTES, message.cuts)
 
 
 def _of_webpush(notification: Notification) -> Showing:
     message = webpush.compose_webpush(notification, now=_NOW)
-    if isinstance(message, TooLarge):
-        return _too_large(Provider.WEBPUSH, message)
-    if isinstance(message, DropMessage):
-        return Showing(Provider.WEBPUSH, refusal=message.reason)
+    if isinstance(message, TooLarge | DropMessage):
+        return _refused(Provider.WEBPUSH, message)
     told = _decoded(message.plaintext)
     shown = {"title": told["title"], "body": told["options"].get("body", "")}
     return _showing(Provider.WEBPUSH, shown, len(message.plaintext), webpush.LIMIT_BYTES, message.cuts)
@@ -57,9 +57,16 @@ def _of_email(notification: Notification) -> Showing:
     mailbox = _device(Provider.EMAIL, "user@example.com")
     mail = compose_email(notification, mailbox, sender="sender@example.com", sender_name="")
     if isinstance(mail, DropMessage):
-        return Showing(Provider.EMAIL, refusal=mail.reason)
+        return _refused(Provider.EMAIL, mail)
     content = notification.content
     return Showing(Provider.EMAIL, content.title, content.body, len(mail))
+
+
+def _of_sms(notification: Notification) -> Showing:
+    text = compose_sms(notification, max_parts=_SMS_PARTS)
+    if isinstance(text, TooLarge | DropMessage):
+        return _refused(Provider.SMS, text)
+    return Showing(Provider.SMS, "", text.text, len(text.text.encode()), cuts=text.cuts)
 
 
 def _device(provider: Provider, token: str) -> Device:
@@ -74,7 +81,9 @@ def _showing(provider: Provider, shown: dict[str, str], size_bytes: int, limit_b
     return Showing(provider, shown.get("title", ""), shown.get("body", ""), size_bytes, limit_bytes, cuts)
 
 
-def _too_large(provider: Provider, verdict: TooLarge) -> Showing:
+def _refused(provider: Provider, verdict: TooLarge | DropMessage) -> Showing:
+    if isinstance(verdict, DropMessage):
+        return Showing(provider, refusal=verdict.reason)
     return Showing(provider, limit_bytes=verdict.limit_bytes, refusal=f"is larger than {verdict.limit_bytes} bytes")
 
 
@@ -83,4 +92,5 @@ _LOOKS: Final[dict[Provider, Callable[[Notification], Showing]]] = {
     Provider.FCM: _of_fcm,
     Provider.WEBPUSH: _of_webpush,
     Provider.EMAIL: _of_email,
+    Provider.SMS: _of_sms,
 }
