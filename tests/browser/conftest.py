@@ -91,6 +91,12 @@ def _wait_for(port: int) -> None:
 
 
 @pytest.fixture
+def audit() -> str:
+    """A script that looks for texts that are too faint and controls without a name."""
+    return Path(__file__).with_name("audit.js").read_text()
+
+
+@pytest.fixture
 async def context(chromium: Browser) -> BrowserContext:
     return await chromium.new_context(viewport={"width": 1280, "height": 900})
 

@@ -45,6 +45,10 @@ export const development = {
     const response = await fetch("/dev/token", { method: "POST", body: JSON.stringify({ user }) });
     return (await readJson(response)).token;
   },
+  /** What `pushManager.subscribe()` would give, of a simulated push service. */
+  async subscription() {
+    return readJson(await fetch("/dev/webpush", { method: "POST" }));
+  },
   async outbox(id) {
     return (await readJson(await fetch(`/dev/outbox?notification_id=${encodeURIComponent(id)}`))).items;
   },

@@ -1,12 +1,14 @@
 // Puts the page together: two people, a backend, the three places, the record.
 
 import { Api, development } from "/demo/api.js";
+import { Bell } from "/demo/bell.js";
 import { byId } from "/demo/dom.js";
 import { Drawer } from "/demo/drawer.js";
 import { Guide } from "/demo/guide.js";
 import { isFinal } from "/demo/journey.js";
 import { Person } from "/demo/person.js";
 import { markSeen, showNotice, showOutbox, showPhoneTime } from "/demo/places.js";
+import { BrowserPush } from "/demo/push.js";
 import { showRecord } from "/demo/record.js";
 
 // Short enough to watch the whole way in ten seconds; in earnest they are 5 s and 30 s unless told otherwise.
@@ -20,6 +22,7 @@ const api = new Api((call) => drawer.addCall(call));
 const drawer = new Drawer(api);
 const journeys = new Map(); // notification id → its journey, see journeyOf()
 let current = null; // the notification that rail and timeline show
+let browserPush = null;
 let sending = 0; // calls of notify without an answer yet
 
 async function start() {
@@ -36,6 +39,8 @@ async function start() {
   drawer.showRecipes(recipes(channel, users.bob));
   wireGateway(alice.client);
   wireBob(bob);
+  new Bell(bob.client);
+  browserPush = new BrowserPush(bob, () => development.subscription());
   byId("notify").addEventListener("submit", (event) => notify(event, bob));
   alice.client.connect();
   bob.client.connect();
@@ -85,7 +90,7 @@ function wireGateway(client) {
 function wireBob(bob) {
   bob.client.on("publication", ({ publication }) => {
     const notification = publication.data?.notification;
-    if (!notification) return;
+    if (!notification) return; // or it tells how many there are in the inbox, which is for the bell
     const { id } = notification;
     const onAck = () => acknowledge(id, "page", () => bob.client.rpc("notification.ack", { id }));
     showNotice(notification, journeyOf(id).waits.ack_wait_s, onAck);
@@ -170,6 +175,7 @@ async function look(id) {
   ]);
   journey.notification = notification;
   showOutbox(items, journey.tap);
+  browserPush.bring(items, notification);
   if (notification.state === "acknowledged") markSeen(id);
   if (id === current) showRecord(journey);
   const wentAway = notification.steps.some(({ route, outcome }) => route === "live" && outcome === "offline");

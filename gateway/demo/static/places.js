@@ -19,7 +19,7 @@ export function showNotice({ id, title, body = "" }, wait_s, onAck) {
 export function showOutbox(items, onTap) {
   for (const item of items) {
     if (item.provider === "email") showMail(item);
-    else showPush(item, onTap);
+    else if (item.provider !== "webpush") showPush(item, onTap); // a browser shows its own
   }
 }
 
