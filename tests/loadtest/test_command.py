@@ -195,11 +195,12 @@ def test_no_client_may_subscribe(fake_server: Any, credentials: tuple[str, str],
     assert not (tmp_path / "out").exists()
 
 
-def test_a_server_that_is_not_there(free_port: int, tmp_path: Path) -> None:
-    args = ["connect", "--url", f"http://127.0.0.1:{free_port}", "--secret", "s", "--output", str(tmp_path / "out")]
+def test_a_server_that_is_not_there(free_port: Callable[[], int], tmp_path: Path) -> None:
+    port = free_port()
+    args = ["connect", "--url", f"http://127.0.0.1:{port}", "--secret", "s", "--output", str(tmp_path / "out")]
     ended = CliRunner().invoke(loadtest, args)
     assert ended.exit_code == 1
-    assert f"cannot reach http://127.0.0.1:{free_port}" in ended.stderr
+    assert f"cannot reach http://127.0.0.1:{port}" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
 
 

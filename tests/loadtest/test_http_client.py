@@ -83,9 +83,9 @@ async def test_no_whole_answer_is_a_failure_and_the_next_request_opens_anew(answ
     assert len(connections) == 2
 
 
-async def test_a_port_without_a_listener_is_a_failure(free_port: int) -> None:
+async def test_a_port_without_a_listener_is_a_failure(free_port: Callable[[], int]) -> None:
     with pytest.raises(HttpFailed, match=r"refused|Connect"):
-        await HttpConnection(Target("127.0.0.1", free_port), "k").get("/")
+        await HttpConnection(Target("127.0.0.1", free_port()), "k").get("/")
 
 
 async def test_callers_that_overlap_wait_for_each_other() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
@@ -18,9 +19,9 @@ def make_part(port: int) -> SubscriberPart:
     )
 
 
-async def test_a_worker_prepares_tells_what_failed_and_ends(free_port: int) -> None:
+async def test_a_worker_prepares_tells_what_failed_and_ends(free_port: Callable[[], int]) -> None:
     collection = Collection()
-    async with Crew([make_part(free_port)], collection.take) as crew:
+    async with Crew([make_part(free_port())], collection.take) as crew:
         assert await crew.until(lambda: collection.prepared == {0})
         await crew.send(Open(0))
         assert await crew.until(lambda: 0 in collection.opened)
@@ -31,20 +32,20 @@ async def test_a_worker_prepares_tells_what_failed_and_ends(free_port: int) -> N
     assert next(iter(collection.opened[0].failures)) == "cannot connect: Connection refused"
 
 
-async def test_a_killed_worker_is_missed(free_port: int) -> None:
+async def test_a_killed_worker_is_missed(free_port: Callable[[], int]) -> None:
     collection = Collection()
     with pytest.raises(WorkerLost):
-        async with Crew([make_part(free_port)], collection.take) as crew:
+        async with Crew([make_part(free_port())], collection.take) as crew:
             await crew.until(lambda: collection.prepared == {0})
             os.kill(crew.pids[0], signal.SIGKILL)
             await crew.until(lambda: False)
 
 
-async def test_a_stop_ends_the_waiting_but_not_the_workers(free_port: int) -> None:
+async def test_a_stop_ends_the_waiting_but_not_the_workers(free_port: Callable[[], int]) -> None:
     said: list[FromWorker] = []
     stop = asyncio.Event()
     stop.set()
-    async with Crew([make_part(free_port)], lambda _, message: said.append(message)) as crew:
+    async with Crew([make_part(free_port())], lambda _, message: said.append(message)) as crew:
         assert not await crew.until(lambda: bool(said), stop=stop)
         assert await crew.until(lambda: bool(said))
     assert said == [Prepared()]
