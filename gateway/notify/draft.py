@@ -8,9 +8,10 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from broker.errors import BadInput
-from broker.notification import DEFAULT_ROUTES, LANE_BY_PRIORITY, MAX_USERS, NO_JSON, ROUTES, Content, Draft, Lane, Route
+from broker.notification import DEFAULT_ROUTES, LANE_BY_PRIORITY, MAX_USERS, NO_JSON, Content, Draft, Lane
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
+from gateway.notify.timing import digest_of, escalation_of, routing_of, terms_of
 from gateway.notify.wording import has_wording
 from gateway.payloads import is_nested_too_deep
 
@@ -52,6 +53,13 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
     data = _data(request.data)
     if not (request.title or request.body or data is not NO_JSON or has_wording(request)):
         raise BadInput("title", "one of title, body, data, template and variants must not be empty")
+    lane, ttl_s = _lane(request.priority), _seconds("ttl_s", request.ttl_s, defaults.ttl)
+    waits = (
+        _seconds("ack_wait_s", request.ack_wait_s, defaults.ack_wait),
+        _seconds("push_wait_s", request.push_wait_s, defaults.push_wait),
+    )
+    routing = routing_of(request)
+    terms = terms_of(request, routing)
     return Draft(
         users=users,
         content=Content(
@@ -63,13 +71,16 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
             image=request.image,
             collapse_key=request.collapse_key,
         ),
-        lane=_lane(request.priority),
-        routes=_routes(request.routes),
-        ack_wait_s=_seconds("ack_wait_s", request.ack_wait_s, defaults.ack_wait),
-        push_wait_s=_seconds("push_wait_s", request.push_wait_s, defaults.push_wait),
-        ttl_s=_seconds("ttl_s", request.ttl_s, defaults.ttl),
+        lane=lane,
+        routes=routing.routes or DEFAULT_ROUTES,
+        ack_wait_s=waits[0],
+        push_wait_s=waits[1],
+        ttl_s=ttl_s,
         correlation_id=correlation_id,
         inbox=request.inbox,
+        terms=terms,
+        digest=digest_of(request, lane, terms, ttl_s, defaults),
+        escalation=escalation_of(request, users, lane, terms),
     )
 
 
@@ -115,19 +126,6 @@ def _data(data: Raw) -> Raw:
         raise BadInput("data", "is nested too deep")
     # White space between tokens may hold newlines, which would end a message on the wire.
     return Raw(msgspec.json.format(value, indent=-1))
-
-
-def _routes(routes: list[str] | UnsetType) -> tuple[Route, ...]:
-    if isinstance(routes, UnsetType):
-        return DEFAULT_ROUTES
-    if not routes:
-        raise BadInput("routes", "must hold at least one route")
-    for index, route in enumerate(routes):
-        if route not in ROUTES:
-            raise BadInput(f"routes[{index}]", f"must be one of {', '.join(ROUTES)}")
-    if len(set(routes)) != len(routes):
-        raise BadInput("routes", "must not name a route twice")
-    return tuple(Route(route) for route in routes)
 
 
 def _seconds(field: str, value: float | UnsetType, default: float) -> float:

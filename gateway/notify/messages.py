@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from gateway.notify.policy_messages import DigestItem, EscalateItem, Moment, QuietHoursItem, Routes, RoutingItem
 from gateway.notify.template_messages import TemplateUseItem, VariantItem
 
 __all__ = [
@@ -55,9 +56,21 @@ class NotifyRequest(_Request):
     category: Annotated[str, Meta(description="Kind of notification, which users may switch off; such as `orders`.")] = ""
     priority: Annotated[str, Meta(description="`critical`, `high`, `normal` or `bulk`: the lane it travels in.")] = "normal"
     routes: Annotated[
-        list[str] | UnsetType,
-        Meta(description="Ways to try, in order: `live`, `push`, `email`, `sms`, `webhook`; the first three if left out."),
+        Routes | UnsetType,
+        Meta(
+            description="Ways to try, in order: `live`, `push`, `email`, `sms`, `webhook`; those in a list of their own are "
+            "tried together. If left out the user's, the category's or the first three."
+        ),
     ] = UNSET
+    waits: Annotated[dict[str, float], Meta(description="Seconds by route before the next one has its turn.")] = {}
+    stop_on: Annotated[str, Meta(description="`ack`, or `accepted`: no further route once a provider took it.")] = ""
+    devices: Annotated[str, Meta(description="Push devices: `all`, `most_recent` or `one_per_platform`.")] = ""
+    send_at: Annotated[
+        Moment | UnsetType, Meta(description="When to tell it, in Unix seconds or RFC 3339; `ttl_s` counts from then.")
+    ] = UNSET
+    send_at_local: Annotated[str, Meta(description="Time of day on the user's clock at which to tell it next: `09:00`.")] = ""
+    digest: Annotated[DigestItem | UnsetType, Meta(description="Collect it with others.")] = UNSET
+    escalate: Annotated[EscalateItem | UnsetType, Meta(description="Tell somebody else if nobody sees it.")] = UNSET
     ack_wait_s: Annotated[float | UnsetType, Meta(description="Seconds that a connected user has to ack before a push.")] = (
         UNSET
     )
@@ -233,6 +246,9 @@ class PreferenceItem(_Request):
     category: _Category
     route: Annotated[str, Meta(description="`live`, `push`, `email`, `sms`, `webhook`; `*` for all.")]
     enabled: bool
+    until: Annotated[Moment | UnsetType, Meta(description="It counts up to this moment only, such as a mute for a day.")] = (
+        UNSET
+    )
 
 
 class PreferencesGetRequest(_Request):
@@ -242,13 +258,21 @@ class PreferencesGetRequest(_Request):
 
 
 class PreferencesSetRequest(_Request):
-    """Replaces the named pairs; others stay."""
+    """Replaces the named pairs and whatever else is given; the rest stays, and null takes something back."""
 
-    preferences: Annotated[list[PreferenceItem], Meta(description="Pairs of category and route, each on or off.")]
+    preferences: Annotated[list[PreferenceItem], Meta(description="Pairs of category and route, each on or off.")] = []
     user: _User = ""
+    quiet_hours: Annotated[QuietHoursItem | UnsetType | None, Meta(description="When push, email and sms wait.")] = UNSET
+    snooze_until: Annotated[Moment | UnsetType | None, Meta(description="Until when they wait, once.")] = UNSET
+    timezone: Annotated[str | UnsetType, Meta(description="IANA name of the user's zone; that of a device if empty.")] = UNSET
+    routing: Annotated[RoutingItem | UnsetType | None, Meta(description="Which ways to go for this user.")] = UNSET
 
 
 class PreferencesResult(msgspec.Struct):
-    """A user's preferences, by category and route."""
+    """A user's preferences, by category and route, and what else they said; moments in Unix seconds."""
 
     preferences: list[PreferenceItem]
+    quiet_hours: QuietHoursItem | UnsetType = UNSET
+    snoozed_until: float | UnsetType = UNSET
+    timezone: str | UnsetType = UNSET
+    routing: RoutingItem | UnsetType = UNSET

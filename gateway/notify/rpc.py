@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UnsetType
 
 from broker.errors import BadInput
 from broker.notification import Provider
@@ -17,6 +18,7 @@ from gateway.notify.messages import (
     PreferencesGetRequest,
     PreferencesSetRequest,
 )
+from gateway.notify.policy_messages import RoutingItem
 from gateway.notify.service import NotificationService
 from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
@@ -56,6 +58,15 @@ def user_method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awai
             raise BadInput("user", "must not be given: it is the connected one")
         if isinstance(request, DeviceRegisterRequest) and request.provider in _OF_BACKENDS:
             raise BadInput("provider", f"{request.provider} must be registered by the backend, over the API")
+        if isinstance(request, PreferencesSetRequest) and _names_backends(request):
+            raise BadInput("routing.routes", "sms and webhook must be set by the backend, over the API")
         return msgspec.json.encode(await handle(msgspec.structs.replace(request, user=user)))
 
     return call
+
+
+def _names_backends(request: PreferencesSetRequest) -> bool:
+    routing = request.routing
+    if not isinstance(routing, RoutingItem) or isinstance(routing.routes, UnsetType):
+        return False
+    return any(route == stage or route in stage for stage in routing.routes for route in _OF_BACKENDS)

@@ -1,18 +1,18 @@
 """The notification methods themselves: requests in, results out, whoever asks."""
 
 import hashlib
-from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import structlog
 from msgspec import UNSET
 
-from broker.devices import Devices, check_registration
+from broker.devices import DeviceFilter, Devices, check_registration
 from broker.errors import BadInput, NotFound
 from broker.inbox_news import InboxChanged, nobody_asks
 from broker.ledger import Ledger
-from broker.notification import Device, Entry, NotificationStatus, Preference, Provider, State
-from broker.preferences import Preferences, check_preferences
+from broker.notification import Device, Entry, NotificationStatus, Provider, State
+from broker.preferences import Preferences
 from config.logs import mask_address
 from config.settings import NotificationSettings
 from gateway.notify.device_filter import listed_devices, page_size, removed_devices
@@ -31,7 +31,6 @@ from gateway.notify.messages import (
     NotificationItem,
     NotifyRequest,
     NotifyResult,
-    PreferenceItem,
     PreferencesGetRequest,
     PreferencesResult,
     PreferencesSetRequest,
@@ -40,9 +39,13 @@ from gateway.notify.messages import (
     StatusResult,
     StepItem,
 )
+from gateway.notify.user_rules import changed_rules, changes_rules, preferences_result, words_of
 from gateway.notify.wording import Wording, has_wording
 
 __all__ = ["NotificationService"]
+
+# Whoever has more devices than that has a zone among these.
+_DEVICES_READ: Final = 100
 
 
 class NotificationService:
@@ -128,14 +131,24 @@ class NotificationService:
     async def preferences_get(self, request: PreferencesGetRequest) -> PreferencesResult:
         """List what a user said."""
         _require_user(request.user)
-        return _preferences(await self._preferences.of_user(request.user))
+        return await self._preferences_of(request.user)
 
     async def preferences_set(self, request: PreferencesSetRequest) -> PreferencesResult:
         """Take what a user says; answers everything said so far."""
         _require_user(request.user)
-        words = check_preferences(Preference(item.category, item.route, item.enabled) for item in request.preferences)
-        await self._preferences.set(request.user, words)
-        return _preferences(await self._preferences.of_user(request.user))
+        words = words_of(request.preferences, self._settings)
+        if changes_rules(request):
+            before = await self._preferences.rules_of(request.user)
+            devices = await self._devices.find(DeviceFilter(users=(request.user,)), after="", limit=_DEVICES_READ)
+            await self._preferences.change(request.user, words, changed_rules(before, request, devices, self._settings))
+        elif words:
+            await self._preferences.set(request.user, words)
+        else:
+            raise BadInput("preferences", "must hold at least one preference")
+        return await self._preferences_of(request.user)
+
+    async def _preferences_of(self, user: str) -> PreferencesResult:
+        return preferences_result(await self._preferences.of_user(user), await self._preferences.rules_of(user))
 
 
 def _require_user(user: str) -> None:
@@ -190,7 +203,3 @@ def _device(device: Device) -> DeviceItem:
         registered_at=device.registered_at.timestamp(),
         app=device.app or UNSET,
     )
-
-
-def _preferences(words: Sequence[Preference]) -> PreferencesResult:
-    return PreferencesResult([PreferenceItem(word.category, word.route, word.enabled) for word in words])

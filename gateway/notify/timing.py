@@ -1,0 +1,115 @@
+"""From what a request says about when and how somebody is told to values: every rule on these fields."""
+
+import math
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from broker.errors import BadInput
+from broker.notification import Digest, Escalation, Lane, Terms
+from broker.quiet_hours import check_local_time
+from broker.routing import Route, RoutePolicy, check_policy
+from config.settings import NotificationSettings
+from gateway.notify.messages import NotifyRequest
+from gateway.notify.policy_messages import Moment, RoutingItem
+
+__all__ = ["digest_of", "escalation_of", "moment_of", "policy_of", "routing_of", "terms_of"]
+
+_LONGEST_WINDOW_S: Final = 7 * 86400.0
+_LONGEST_DELAY_S: Final = 7 * 86400.0
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def moment_of(value: Moment, field: str) -> datetime:
+    """Read a moment.
+
+    Raises:
+        BadInput: It is none.
+    """
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadInput(field, "must be Unix seconds or RFC 3339 with a zone") from None
+    if moment.tzinfo is None:
+        raise BadInput(field, "must be Unix seconds or RFC 3339 with a zone")
+    if not datetime(1971, 1, 1, tzinfo=UTC) < moment < _LATEST:
+        raise BadInput(field, "must lie between 1971 and 9998")
+    return moment.astimezone(UTC)
+
+
+def routing_of(request: NotifyRequest) -> RoutePolicy:
+    """Read what a request says about routes.
+
+    Raises:
+        BadInput: It contradicts itself, or names what is none.
+    """
+    waits = dict(request.waits)
+    for route, given, field in (
+        (Route.LIVE, request.ack_wait_s, "ack_wait_s"),
+        (Route.PUSH, request.push_wait_s, "push_wait_s"),
+    ):
+        if isinstance(given, UnsetType):
+            continue
+        if route in waits:
+            raise BadInput(f"waits.{route}", f"must not be given beside {field}")
+        if request.routes is UNSET or any(route == stage or route in stage for stage in request.routes):
+            waits[route] = given
+    routes = None if isinstance(request.routes, UnsetType) else request.routes
+    return check_policy(routes, waits, request.stop_on, request.devices)
+
+
+def policy_of(item: RoutingItem, field: str) -> RoutePolicy:
+    """Read a policy that stands by itself."""
+    routes = None if isinstance(item.routes, UnsetType) else item.routes
+    return check_policy(routes, item.waits, item.stop_on, item.devices, field=f"{field}.")
+
+
+def terms_of(request: NotifyRequest, routing: RoutePolicy) -> Terms:
+    """Read when a notification is to be told. Whether that is over the store can tell, by its clock."""
+    if request.send_at is not UNSET and request.send_at_local:
+        raise BadInput("send_at_local", "must not be given beside send_at")
+    send_at = None if isinstance(request.send_at, UnsetType) else moment_of(request.send_at, "send_at")
+    if request.send_at_local:
+        check_local_time(request.send_at_local, "send_at_local")
+    is_later = send_at is not None or bool(request.send_at_local)
+    return Terms(routing, send_at, request.send_at_local, arrives=is_later and request.inbox)
+
+
+def digest_of(request: NotifyRequest, lane: Lane, terms: Terms, ttl_s: float, defaults: NotificationSettings) -> Digest | None:
+    """Read whether a notification is collected."""
+    item = request.digest
+    if isinstance(item, UnsetType):
+        return None
+    if not 0 < len(item.key) <= 255 or not item.key.isprintable():
+        raise BadInput("digest.key", "must be 1 to 255 printable characters")
+    if not (math.isfinite(item.window_s) and 0 < item.window_s <= _LONGEST_WINDOW_S):
+        raise BadInput("digest.window_s", f"must be above 0 and at most {_LONGEST_WINDOW_S:.0f} seconds")
+    if len(item.title) > 1024:
+        raise BadInput("digest.title", "must be at most 1024 characters")
+    if lane is Lane.CRITICAL:
+        raise BadInput("digest", "must not be given with priority critical, which never waits")
+    if terms.send_at is not None or terms.send_at_local:
+        raise BadInput("digest", "must not be given beside send_at and send_at_local")
+    if ttl_s <= item.window_s:
+        raise BadInput("digest.window_s", "must be shorter than ttl_s: it would expire before it is told")
+    return Digest(item.key, item.window_s, item.title or defaults.digest_title or "{count}")
+
+
+def escalation_of(request: NotifyRequest, users: tuple[str, ...], lane: Lane, terms: Terms) -> Escalation | None:
+    """Read who is told where nobody sees a notification."""
+    item = request.escalate
+    if isinstance(item, UnsetType):
+        return None
+    if lane is not Lane.CRITICAL:
+        raise BadInput("escalate", "must only be given with priority critical")
+    if not (math.isfinite(item.after_s) and 0 < item.after_s <= _LONGEST_DELAY_S):
+        raise BadInput("escalate.after_s", f"must be above 0 and at most {_LONGEST_DELAY_S:.0f} seconds")
+    if not 0 < len(item.to_user) <= 255 or "\0" in item.to_user:
+        raise BadInput("escalate.to_user", "must be 1 to 255 characters")
+    if item.to_user in users:
+        raise BadInput("escalate.to_user", "must be somebody else")
+    if terms.send_at_local:
+        raise BadInput("escalate", "must not be given beside send_at_local")
+    routes = None if isinstance(item.routes, UnsetType) else item.routes
+    return Escalation(item.to_user, item.after_s, check_policy(routes, {}, "", "", field="escalate."))
