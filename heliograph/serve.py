@@ -54,8 +54,14 @@ async def _serve(settings: Settings, role: Role, development: Development | None
         async def opened() -> None:
             greet(settings, role, development, port=port)
 
-        await Process(settings, role, sockets, routes=routes).run(ending, opened=opened)
+        await Process(_named(settings, port), role, sockets, routes=routes).run(ending, opened=opened)
     return 0
+
+
+def _named(settings: Settings, port: int) -> Settings:
+    """Name a node that has no name by where it really listens: with port 0 the settings do not say."""
+    name = settings.node.name or f"{settings.http.host}:{port}"
+    return settings.model_copy(update={"node": settings.node.model_copy(update={"name": name})})
 
 
 def development_routes(settings: Settings, control: str) -> list[BaseRoute]:

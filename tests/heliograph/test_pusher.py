@@ -57,6 +57,7 @@ async def test_a_pusher_brings_what_a_gateway_accepts_and_ends_when_told(launch)
         pusher.greeted()
         assert pusher.get("/health/ready") == (200, "{}")
         assert pusher.get("/connection/websocket")[0] == 404
+        assert list(gateway.nodes()) == [f"127.0.0.1:{gateway.port}"], "named by where it really listens"
         [accepted] = gateway.call("notify", user="nobody", title="Hello")["notifications"]
         status = {}
         while status.get("state", "pending") == "pending":
