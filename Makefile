@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install run test faults check clean
+.PHONY: help install run test slow check clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,8 +16,8 @@ run: install                  ## start a development server on http://127.0.0.1:
 test: $(VENV)/.tested         ## set up all that the tests need and run them
 	@scripts/test
 
-faults: $(VENV)/.tested       ## break fleets on purpose and judge what clients saw (some minutes)
-	@scripts/test -m fault tests
+slow: $(VENV)/.tested         ## the tests that take longer: a real cluster, fleets broken on purpose (a quarter of an hour)
+	@scripts/test -m 'slow or fault' tests
 
 check: $(VENV)/.tested        ## format, lint, types, imports, tests: what CI runs
 	@scripts/check

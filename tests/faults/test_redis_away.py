@@ -10,8 +10,6 @@ pytestmark = [pytest.mark.fault, pytest.mark.sdk, pytest.mark.redis, pytest.mark
 CHANNELS = ("news", "chat")
 CLIENTS = 10
 AWAY_S = 12.0
-ANSWER_S = 3.0  # how long a publish may take to be told that it cannot be done; plus what a busy machine adds
-SLACK_S = 2.0
 
 
 async def begin(fleet, *options):
@@ -34,7 +32,7 @@ async def test_away(fleet):
     await fleet.settle(publisher, recorder, CHANNELS, CLIENTS)
 
     assert refused > 0, "publishers were told"
-    assert publisher.slowest_s < ANSWER_S + SLACK_S
+    assert publisher.unanswered == 0, "every publisher was answered before it gave up"
     assert recorder.notes("connecting 3") == recorder.notes("disconnected") == [], "no client was sent away"
     assert len(recorder.notes("connected")) == CLIENTS
     fleet.judge(publisher.events, recorder.events)
@@ -50,6 +48,6 @@ async def test_frozen(fleet):
         await asyncio.sleep(2)
     await fleet.settle(publisher, recorder, CHANNELS, CLIENTS)
 
-    assert publisher.slowest_s < ANSWER_S + SLACK_S
+    assert publisher.unanswered == 0, "every publisher was answered before it gave up"
     assert len(recorder.notes("connected")) == CLIENTS, "no client was sent away"
     fleet.judge(publisher.events, recorder.events)
