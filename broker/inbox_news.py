@@ -27,8 +27,9 @@ __all__ = ["InboxChanged", "InboxNews", "nobody_asks"]
 
 _log = get_logger()
 
-# Long enough that a burst for one user is one publication, too short for a person to notice.
-_WINDOW_S: Final = 0.1
+# Long enough that a burst for one user is one publication, and that a notification comes before its count as a rule; too short
+# for a person to mind.
+_WINDOW_S: Final = 0.25
 _AT_ONCE: Final = 500
 # Past it the news of those who come last are dropped: so many changes within a window are a campaign, not somebody's click.
 _MOST: Final = 20_000

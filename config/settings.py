@@ -404,6 +404,9 @@ class NotificationSettings(_Section):
     templates: TemplateSettings = TemplateSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
     clicks: ClickSettings = ClickSettings()
+    inbox_counts: bool = Field(
+        True, description="Tell connected users, on their personal channel, how many notifications are unseen and unread."
+    )
     retention: Duration = Field(
         2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."
     )

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
-from broker.inbox_news import InboxNews
+from broker.inbox_news import InboxChanged, InboxNews, nobody_asks
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
 from gateway.api.call import Calls
@@ -53,6 +53,7 @@ class GatewayPart:
         self._settings, self._listener = ground.settings, listener
         store = ground.store
         self._news = news = _inbox_news(ground)
+        changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices)
         service = NotificationService(
@@ -60,11 +61,11 @@ class GatewayPart:
             store.devices,
             store.preferences,
             ground.settings.notifications,
-            inbox_changed=news.changed,
+            inbox_changed=changed,
             wording=wording,
         )
-        confirmations = ConfirmationService(store.ledger, news.changed)
-        inbox = InboxService(store.inbox, news.changed, wording)
+        confirmations = ConfirmationService(store.ledger, changed)
+        inbox = InboxService(store.inbox, changed, wording)
         rpc: dict[str, RpcMethod] = {
             **rpc_methods(service),
             **confirmation_rpc_methods(confirmations),
@@ -89,7 +90,7 @@ class GatewayPart:
                 *routes,
                 *openapi_routes(calls.methods, version=self.node.version),
                 *unsubscribe_routes(links, store.preferences),
-                *_click_routes(ground, news),
+                *_click_routes(ground, changed),
             ],
         )
         self._server = GatewayServer(app, self.node)
@@ -126,9 +127,9 @@ class GatewayPart:
         _log.info("node.stopped")
 
 
-def _click_routes(ground: Ground, news: InboxNews) -> list[Route]:
+def _click_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
     links = ClickLinks.of(ground.settings.notifications.clicks)
-    return [] if links is None else click_routes(links, ground.store.ledger, ground.clock, news.changed)
+    return [] if links is None else click_routes(links, ground.store.ledger, ground.clock, changed)
 
 
 def _inbox_news(ground: Ground) -> InboxNews:

@@ -402,6 +402,12 @@ async def wire() -> Any:
             push = await self.until(lambda m: kind in m.get("push", {}) and m["push"].get("channel", "") == channel)
             return dict(push["push"][kind])
 
+        async def notified(self, user: str) -> dict[str, Any]:
+            """Await a live notification, past what else comes on the personal channel."""
+            while "notification" not in (data := (await self.pushed(f"#{user}", "pub"))["data"]):
+                pass
+            return dict(data["notification"])
+
         async def closed(self) -> int:
             """Await the end of the connection; tells its code."""
             async with asyncio.timeout(30):

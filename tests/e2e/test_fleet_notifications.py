@@ -45,8 +45,7 @@ async def test_each_provider_is_reached(fleet, user):
 async def test_an_ack_on_another_node_ends_it(fleet, wire, user, phone, acknowledge):
     client = await wire(fleet.two, token=fleet.token(user))
     sent = fleet.one.notify(user, title="Seen", ack_wait_s=60)
-    live = await client.pushed(f"#{user}", "pub")
-    assert live["data"]["notification"] == {"id": sent, "title": "Seen", "priority": "normal"}
+    assert await client.notified(user) == {"id": sent, "title": "Seen", "priority": "normal"}
     if acknowledge == "over the socket":
         assert "rpc" in await client.ask(rpc={"method": "notification.ack", "data": {"id": sent}})
     else:
@@ -59,7 +58,7 @@ async def test_a_user_on_both_nodes_sees_it_on_both(fleet, wire, user):
     clients = [await wire(node, token=fleet.token(user)) for node in (fleet.one, fleet.two)]
     sent = fleet.two.notify(user, title="Seen", ack_wait_s=60)
     for client in clients:
-        assert (await client.pushed(f"#{user}", "pub"))["data"]["notification"]["id"] == sent
+        assert (await client.notified(user))["id"] == sent
     fleet.one.call("notification_cancel", id=sent)
     assert fleet.two.status(sent)["state"] == "cancelled"
 
@@ -67,7 +66,7 @@ async def test_a_user_on_both_nodes_sees_it_on_both(fleet, wire, user):
 async def test_silence_on_another_node_goes_on_to_the_phone(fleet, wire, user, phone):
     client = await wire(fleet.two, token=fleet.token(user))
     sent = fleet.one.notify(user, title="Anybody?", ack_wait_s=0.2, push_wait_s=0)
-    assert (await client.pushed(f"#{user}", "pub"))["data"]["notification"]["id"] == sent
+    assert (await client.notified(user))["id"] == sent
     status = await fleet.one.settled(sent)
     assert outcomes(status) == [("live", "published"), ("push", "accepted")]
     assert [item["address"] for item in fleet.outbox(sent)] == [phone]

@@ -109,6 +109,8 @@ async def test_notification_and_ack(connect, server):
     client, events = await connect("py-notified")
     sent = server.notify("py-notified", title="Hello", ack_wait_s=30)
     publication = await events.until("publication")
+    while "notification" not in publication.pub.data:  # how many there are in the inbox comes there too
+        publication = await events.until("publication")
     assert publication.channel == "#py-notified"
     assert publication.pub.data["notification"]["id"] == sent
     await client.rpc("notification.ack", {"id": sent})
