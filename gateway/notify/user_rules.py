@@ -60,7 +60,8 @@ def changed_rules(
     quiet_hours = before.quiet_hours
     if not isinstance(request.quiet_hours, UnsetType):
         # Fixed here: whoever sends to a single device later knows that one's zone only.
-        own = timezone or next((device.timezone for device in reversed(list(devices)) if device.timezone), settings.timezone)
+        newest_first = sorted(devices, key=lambda device: device.registered_at, reverse=True)
+        own = timezone or next((device.timezone for device in newest_first if device.timezone), settings.timezone)
         quiet_hours = None if request.quiet_hours is None else _quiet_hours(request.quiet_hours, own)
     snoozed_until = before.snoozed_until
     if not isinstance(request.snooze_until, UnsetType):

@@ -1,0 +1,205 @@
+"""What goes beside notifications: digests, escalations, send times, caps, and the rules of users, on every database."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from broker.errors import BadInput
+from broker.ledger import NewSend, PlanDone
+from broker.notification import Digest, Entry, Escalation, Lane, Outcome, Preference, State, Terms
+from broker.preferences import UserRules
+from broker.quiet_hours import QuietHours
+from broker.routing import Route, RoutePolicy
+
+WINDOW_S = 60.0
+
+
+@pytest.fixture
+def collected(make_draft):
+    """Make a request whose notifications are collected."""
+
+    def make(title, *users, key="posts"):
+        draft = make_draft(*users, title=title)
+        return msgspec.structs.replace(draft, digest=Digest(key, WINDOW_S, "{count} posts"))
+
+    return make
+
+
+async def states(store, *notification_ids):
+    return [(await store.ledger.status(one)).notification.state for one in notification_ids]
+
+
+async def close_digest(pipeline):
+    """Claim the one digest that is due, and close it; gives its id."""
+    step = await pipeline.claim_one()
+    assert step.notification.terms.collects
+    await pipeline.ledger.record([PlanDone(step, next_plan_at=pipeline.clock.now(), closes=True)], [])
+    return step.notification.id
+
+
+async def test_a_window_is_told_in_one_message(store, pipeline, clock, collected):
+    """N-26: members keep their timelines, and the digest tells how many and the last headlines."""
+    ids = []
+    for number in range(7):
+        ids += [one.id for one in await store.ledger.accept(collected(f"Post {number}"))]
+        clock.move(1)
+    assert not await pipeline.claim()
+    assert await states(store, *ids) == [State.PENDING] * 7
+    clock.move(WINDOW_S)
+    digest_id = await close_digest(pipeline)
+    assert await states(store, *ids) == [State.DIGESTED] * 7
+    (line,) = (await store.ledger.status(ids[0])).entries
+    assert (line.outcome, line.detail) == (Outcome.DIGESTED, f"told in {digest_id}")
+    step = await pipeline.claim_one()
+    content = step.notification.content
+    assert (step.notification.id, content.title) == (digest_id, "7 posts")
+    assert content.body.splitlines() == [f"Post {number}" for number in (6, 5, 4, 3, 2)]
+    assert msgspec.json.decode(content.data)["digest"]["count"] == 7
+    assert content.category == "water"
+
+
+async def test_users_and_keys_have_digests_of_their_own(store, pipeline, clock, collected):
+    await store.ledger.accept(collected("One", "ann", "bob"))
+    await store.ledger.accept(collected("Two", "ann", "bob"))
+    await store.ledger.accept(collected("Three", "ann", key="likes"))
+    clock.move(WINDOW_S)
+    assert len(await pipeline.claim()) == 3
+
+
+async def test_what_comes_after_the_window_opens_another(store, pipeline, clock, collected):
+    (first,) = await store.ledger.accept(collected("One"))
+    clock.move(WINDOW_S)
+    await close_digest(pipeline)
+    (second,) = await store.ledger.accept(collected("Two"))
+    assert await states(store, first.id, second.id) == [State.DIGESTED, State.PENDING]
+
+
+async def test_twins_join_one_digest(store, pipeline, clock, collected, together):
+    await together(*(store.ledger.accept(collected(f"Post {number}")) for number in range(6)))
+    clock.move(WINDOW_S)
+    await close_digest(pipeline)
+    assert (await pipeline.claim_one()).notification.content.title == "6 posts"
+
+
+async def test_a_digest_whose_worker_died_is_closed_once(store, pipeline, clock, collected):
+    await store.ledger.accept(collected("One"))
+    clock.move(WINDOW_S)
+    lost = await pipeline.claim_one()
+    clock.move(31)
+    digest_id = await close_digest(pipeline)
+    await store.ledger.record([PlanDone(lost, next_plan_at=clock.now(), closes=True)], [])
+    step = await pipeline.claim_one()
+    assert (step.notification.id, step.notification.content.title) == (digest_id, "1 posts")
+    assert [entry.outcome for entry in step.entries] == [Outcome.DIGESTED]
+
+
+async def test_who_saw_the_digest_saw_what_it_tells(store, pipeline, clock, collected):
+    ids = [(await store.ledger.accept(collected(title)))[0].id for title in ("One", "Two")]
+    clock.move(WINDOW_S)
+    digest_id = await close_digest(pipeline)
+    assert await store.ledger.acknowledge(digest_id, "ann") is State.ACKNOWLEDGED
+    assert await states(store, *ids) == [State.ACKNOWLEDGED] * 2
+    assert not await pipeline.claim()
+
+
+async def test_what_was_seen_or_called_off_before_is_not_told(store, pipeline, clock, collected):
+    ids = [(await store.ledger.accept(collected(title)))[0].id for title in ("One", "Two", "Three")]
+    await store.ledger.acknowledge(ids[0], "ann")
+    await store.ledger.cancel(ids[1])
+    clock.move(WINDOW_S)
+    await close_digest(pipeline)
+    assert (await pipeline.claim_one()).notification.content.body == "Three"
+    assert await states(store, *ids) == [State.ACKNOWLEDGED, State.CANCELLED, State.DIGESTED]
+
+
+async def test_a_digest_of_nothing_is_called_off(store, pipeline, clock, collected):
+    (only,) = await store.ledger.accept(collected("One"))
+    await store.ledger.acknowledge(only.id, "ann")
+    clock.move(WINDOW_S)
+    digest_id = await close_digest(pipeline)
+    assert await states(store, digest_id) == [State.CANCELLED]
+    assert not await pipeline.claim()
+
+
+async def test_calling_a_digest_off_calls_off_what_it_collected(store, pipeline, clock, collected):
+    (only,) = await store.ledger.accept(collected("One"))
+    clock.move(WINDOW_S)
+    digest = await pipeline.claim_one()
+    await store.ledger.cancel(digest.notification.id)
+    assert await states(store, only.id) == [State.CANCELLED]
+
+
+@pytest.fixture
+def escalating(make_draft):
+    draft = make_draft("ann", lane=Lane.CRITICAL)
+    return msgspec.structs.replace(draft, escalation=Escalation("bob", 300.0, RoutePolicy(((Route.PUSH,),))))
+
+
+async def test_what_nobody_sees_is_told_to_another_linked_in_both_timelines(store, pipeline, clock, escalating):
+    (one,) = await store.ledger.accept(escalating)
+    step = await pipeline.claim_one()
+    await store.ledger.record([PlanDone(step, finish=State.EXHAUSTED)], [])
+    clock.move(299)
+    assert not await pipeline.claim()
+    clock.move(1)
+    told = await pipeline.claim_one()
+    assert (told.notification.user, told.notification.terms.escalates) == ("bob", one.id)
+    assert (await store.inbox.counts(["bob"]))[0].unseen == 0
+    line = Entry("", Outcome.ESCALATED, clock.now(), detail="told")
+    done = PlanDone(told, finish=State.EXHAUSTED, arrives=True, tells=(one.id, line))
+    await store.ledger.record([done], [])
+    await store.ledger.record([done], [])
+    assert [entry.outcome for entry in (await store.ledger.status(one.id)).entries] == [Outcome.ESCALATED], "once"
+    assert (await store.inbox.counts(["bob"]))[0].unseen == 1
+
+
+@pytest.mark.parametrize("end", ["acknowledge", "cancel"])
+async def test_what_is_seen_or_called_off_does_not_escalate(store, pipeline, clock, escalating, end):
+    (one,) = await store.ledger.accept(escalating)
+    await (store.ledger.acknowledge(one.id, "ann") if end == "acknowledge" else store.ledger.cancel(one.id))
+    clock.move(300)
+    assert not await pipeline.claim()
+
+
+async def test_a_send_time_is_when_it_falls_due_and_its_life_begins(store, pipeline, clock, make_draft):
+    send_at = clock.now() + timedelta(hours=2)
+    (one,) = await store.ledger.accept(msgspec.structs.replace(make_draft(), terms=Terms(send_at=send_at, arrives=True)))
+    assert not await pipeline.claim()
+    assert (await store.inbox.counts(["ann"]))[0].unseen == 0
+    notification = (await store.ledger.status(one.id)).notification
+    assert (notification.state, notification.expires_at) == (State.PENDING, send_at + timedelta(seconds=600))
+    clock.move(7200)
+    assert (await pipeline.claim_one()).notification.terms.send_at == send_at
+
+
+@pytest.mark.parametrize("hours", [-1, 24 * 367])
+async def test_a_send_time_that_is_over_or_too_far_is_refused(store, clock, make_draft, hours):
+    terms = Terms(send_at=clock.now() + timedelta(hours=hours))
+    with pytest.raises(BadInput) as raised:
+        await store.ledger.accept(msgspec.structs.replace(make_draft(), terms=terms))
+    assert raised.value.field == "send_at"
+
+
+async def test_what_counts_is_counted_once_and_for_its_window(store, pipeline, clock, make_draft):
+    """N-21."""
+    device = await pipeline.register()
+    (one,) = await store.ledger.accept(make_draft())
+    step = await pipeline.claim_one()
+    began = clock.now()
+    await store.ledger.record([PlanDone(step, sends=(NewSend(device, began),), counts=True)], [])
+    assert await store.frequency.told(["ann", "bob"], "water", since=began - timedelta(seconds=1)) == {"ann": {one.id}}
+    assert await store.frequency.told(["ann"], "water", since=began) == {}
+    assert await store.frequency.told(["ann"], "fire", since=began - timedelta(seconds=1)) == {}
+
+
+async def test_rules_come_with_steps_and_go_when_they_are_empty(store, pipeline, clock, make_draft):
+    rules = UserRules(QuietHours("22:00", "07:00", "Europe/Berlin"), clock.now(), "Asia/Tokyo", RoutePolicy(((Route.SMS,),)))
+    muted = Preference("water", "push", False, clock.now() + timedelta(hours=1))
+    await store.preferences.change("ann", [muted], rules)
+    assert await store.preferences.rules_of("ann") == rules
+    await store.ledger.accept(make_draft("ann"))
+    step = await pipeline.claim_one()
+    assert (step.rules, step.preferences) == (rules, (muted,))
+    await store.preferences.change("ann", [], UserRules())
+    assert await store.preferences.rules_of("ann") == UserRules()

@@ -1,0 +1,92 @@
+"""When and how somebody is told, as requests ask for it over the API and over RPC."""
+
+import pytest
+
+HOURS = {"from": "22:00", "to": "07:00", "timezone": "Europe/Berlin"}
+AFAR = 4102444800
+
+
+async def test_quiet_hours_and_the_rest_are_kept_and_taken_back(desk):
+    asked = {"quiet_hours": HOURS, "snooze_until": "2100-01-01T00:00:00Z", "routing": {"routes": [["live", "push"], "email"]}}
+    result = await desk.api.result("preferences_set", user="42", **asked)
+    assert result == {
+        "preferences": [],
+        "quiet_hours": HOURS,
+        "snoozed_until": AFAR,
+        "routing": {"routes": [["live", "push"], "email"]},
+    }
+    result = await desk.api.result("preferences_set", user="42", snooze_until=None, routing=None, timezone="Asia/Tokyo")
+    assert result == {"preferences": [], "quiet_hours": HOURS, "timezone": "Asia/Tokyo"}
+    assert await desk.api.result("preferences_get", user="42") == result
+
+
+async def test_quiet_hours_without_a_zone_are_those_of_the_newest_device(desk):
+    for provider, token, zone in (("email", "a@example.org", "Asia/Tokyo"), ("fcm", "t" * 40, "Europe/Paris")):
+        await desk.api.result("device_register", user="42", provider=provider, token=token, timezone=zone)
+        desk.world.clock.move(1)
+    asked = {"from": "22:00", "to": "07:00"}
+    result = await desk.api.result("preferences_set", user="42", quiet_hours=asked)
+    assert result["quiet_hours"]["timezone"] == "Europe/Paris"
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"quiet_hours": {**HOURS, "to": "22:00"}}, "quiet_hours.to"),
+        ({"quiet_hours": {**HOURS, "from": "25:00"}}, "quiet_hours.from"),
+        ({"quiet_hours": {**HOURS, "timezone": "Mars/Olympus"}}, "quiet_hours.timezone"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"snooze_until": "tomorrow"}, "snooze_until"),
+        ({"snooze_until": "2100-01-01T00:00:00"}, "snooze_until"),
+        ({"routing": {"routes": ["live", "live"]}}, "routing.routes"),
+        ({"preferences": [{"category": "a", "route": "push", "enabled": False, "until": "x"}]}, "preferences[0].until"),
+    ],
+)
+async def test_wrong_rules_are_refused_by_name(desk, asked, field):
+    code, message = await desk.api.error("preferences_set", user="42", **asked)
+    assert (code, message.split(": ")[1]) == (107, field)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"send_at": 1000000000}, "send_at"),
+        ({"send_at": AFAR}, "send_at"),
+        ({"send_at": "soon"}, "send_at"),
+        ({"send_at": 1e300}, "send_at"),
+        ({"send_at_local": "9:00"}, "send_at_local"),
+        ({"send_at": AFAR, "send_at_local": "09:00"}, "send_at_local"),
+        ({"digest": {"key": "", "window_s": 60}}, "digest.key"),
+        ({"digest": {"key": "a", "window_s": 0}}, "digest.window_s"),
+        ({"digest": {"key": "a", "window_s": 60}, "ttl_s": 60}, "digest.window_s"),
+        ({"digest": {"key": "a", "window_s": 60}, "priority": "critical"}, "digest"),
+        ({"digest": {"key": "a", "window_s": 60}, "send_at_local": "09:00"}, "digest"),
+        ({"escalate": {"after_s": 60, "to_user": "boss"}}, "escalate"),
+        ({"escalate": {"after_s": 0, "to_user": "boss"}, "priority": "critical"}, "escalate.after_s"),
+        ({"escalate": {"after_s": 60, "to_user": "42"}, "priority": "critical"}, "escalate.to_user"),
+        ({"escalate": {"after_s": 60, "to_user": "b", "routes": []}, "priority": "critical"}, "escalate.routes"),
+        ({"routes": [["push", "live"], "live"]}, "routes"),
+        ({"routes": ["push"], "waits": {"email": 3}}, "waits.email"),
+        ({"ack_wait_s": 3, "waits": {"live": 3}}, "waits.live"),
+        ({"routes": ["live"], "stop_on": "accepted"}, "stop_on"),
+        ({"devices": "some"}, "devices"),
+    ],
+)
+async def test_contradictions_are_refused_by_name(desk, asked, field):
+    code, message = await desk.api.error("notify", user="42", title="Hello", **asked)
+    assert (code, message.split(": ")[1]) == (107, field)
+
+
+async def test_what_is_to_be_sent_later_is_pending(desk):
+    later = (desk.world.clock.now().timestamp() + 3600) // 1
+    assert await desk.state(await desk.notify(send_at=later)) == "pending"
+    assert await desk.state(await desk.notify(digest={"key": "posts", "window_s": 60})) == "pending"
+
+
+async def test_a_user_cannot_turn_to_routes_that_cost_money(desk):
+    client = desk.world.connected("42")
+    reply = await desk.rpc(client, "preferences.set", routing={"routes": ["live", ["push", "sms"]]})
+    assert reply["error"]["code"] == 107
+    assert "routing.routes" in reply["error"]["message"]
+    reply = await desk.rpc(client, "preferences.set", quiet_hours=HOURS)
+    assert reply == {"rpc": {"data": {"preferences": [], "quiet_hours": HOURS}}}
