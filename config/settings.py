@@ -405,7 +405,8 @@ class NotificationSettings(_Section):
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
     clicks: ClickSettings = ClickSettings()
     inbox_counts: bool = Field(
-        True, description="Tell connected users, on their personal channel, how many notifications are unseen and unread."
+        True,
+        description="Tell users who asked for their inbox, on their personal channel, how many are unseen and unread.",
     )
     retention: Duration = Field(
         2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."

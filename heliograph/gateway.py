@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from prometheus_client import REGISTRY
@@ -52,7 +52,7 @@ class GatewayPart:
     def __init__(self, ground: Ground, listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
         self._settings, self._listener = ground.settings, listener
         store = ground.store
-        self._news = news = _inbox_news(ground)
+        self._news = news = _inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices)
@@ -69,7 +69,7 @@ class GatewayPart:
         rpc: dict[str, RpcMethod] = {
             **rpc_methods(service),
             **confirmation_rpc_methods(confirmations),
-            **inbox_rpc_methods(inbox),
+            **inbox_rpc_methods(inbox, news.watch),
         }
         self.node = Node(ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc)
         ground.resources.push_async_callback(self.node.proxies.close)
@@ -132,10 +132,10 @@ def _click_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
     return [] if links is None else click_routes(links, ground.store.ledger, ground.clock, changed)
 
 
-def _inbox_news(ground: Ground) -> InboxNews:
+def _inbox_news(ground: Ground, is_here: Callable[[str], bool]) -> InboxNews:
     settings, engine = ground.settings, ground.engine
     rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
-    return InboxNews(ground.store.inbox, engine.users, engine.pubsub, rules, ground.clock)
+    return InboxNews(ground.store.inbox, engine.users, engine.pubsub, rules, ground.clock, is_here=is_here)
 
 
 def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:

@@ -1,6 +1,6 @@
 """The inbox of a user, for their backend and for their own pages: listed, counted, marked."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -31,6 +31,8 @@ _GROUP: Final = "Inbox"
 _PAGE: Final = 20
 _MARKS: Final[Mapping[str, Mark]] = {mark.value: mark for mark in (Mark.SEEN, Mark.READ, Mark.UNREAD, Mark.ARCHIVED)}
 _SHELVES: Final[Mapping[str, Shelf]] = {shelf.value: shelf for shelf in Shelf}
+
+Watch = Callable[[str], Awaitable[None]]
 
 _User = Annotated[str, Meta(description="Id of the user.", extra={"is_required": True})]
 _Count = Annotated[int, Meta(description=f"At most {COUNT_CAP}, which means that many or more.")]
@@ -116,7 +118,7 @@ class InboxService:
         return InboxListResult(items, page.next_cursor)
 
     async def counts(self, request: InboxCountsRequest) -> InboxCountsResult:
-        """Count what is unseen and unread; connected users are told by themselves when it changes."""
+        """Count what is unseen and unread; clients that ask for it over RPC are told by themselves when it changes."""
         _require_user(request.user)
         return await self._counted(request.user)
 
@@ -152,11 +154,20 @@ def inbox_methods(service: InboxService) -> list[Method]:
     ]
 
 
-def inbox_rpc_methods(service: InboxService) -> Mapping[str, RpcMethod]:
-    """Make those of the connected user."""
+def inbox_rpc_methods(service: InboxService, watch: Watch) -> Mapping[str, RpcMethod]:
+    """Make those of the connected user; `watch` is told of whoever asks for an inbox, to be told of its changes."""
+
+    def watching(method: RpcMethod) -> RpcMethod:
+        async def call(user: str, data: bytes) -> bytes:
+            if user:
+                await watch(user)  # first, so that no change falls between the answer and the news
+            return await method(user, data)
+
+        return call
+
     return {
-        "inbox.list": user_method(InboxListRequest, service.page),
-        "inbox.counts": user_method(InboxCountsRequest, service.counts),
+        "inbox.list": watching(user_method(InboxListRequest, service.page)),
+        "inbox.counts": watching(user_method(InboxCountsRequest, service.counts)),
         "inbox.mark": user_method(InboxMarkRequest, service.mark),
     }
 

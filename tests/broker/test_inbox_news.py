@@ -31,7 +31,9 @@ class Desk:
         rules = ChannelRules(
             ChannelSettings(without_namespace=options), PersonalChannelSettings(**{"enabled": True, **personal})
         )
-        self.news = InboxNews(store.inbox, self, engine.pubsub, rules, clock)
+        self.here: set[str] = set()
+        self.connected, self.disconnected = engine.users.connected, engine.users.disconnected
+        self.news = InboxNews(store.inbox, self, engine.pubsub, rules, clock, is_here=self.here.__contains__)
         engine.pubsub.on_message(
             lambda channel, message: self.told.append((channel, msgspec.json.decode(message.data), message.offset))
         )
@@ -49,7 +51,9 @@ class Desk:
 
     async def come(self, user: str) -> None:
         await self.engine.users.connected(user, f"client-of-{user}")
+        self.here.add(user)
         await self.engine.pubsub.subscribe(f"#{user}")
+        await self.news.watch(user)
 
     async def heard(self, number: int) -> list[tuple[str, Any, int]]:
         async with asyncio.timeout(30):
@@ -116,3 +120,22 @@ async def test_where_personal_channels_are_off_nobody_is_asked(parts: tuple[Stor
     running.cancel()
     await asyncio.wait({running})
     assert (desk.asked, desk.told) == ([], [])
+
+
+async def test_who_never_asked_for_the_inbox_is_not_told(desk: Desk) -> None:
+    await desk.engine.users.connected("bob", "client-of-bob")
+    await desk.engine.pubsub.subscribe("#bob")
+    await desk.come("ann")
+    desk.news.changed(["bob", "ann"])
+    assert [channel for channel, _, _ in await desk.heard(1)] == ["#ann"]
+
+
+async def test_who_has_gone_is_forgotten(desk: Desk) -> None:
+    await desk.come("ann")
+    desk.here.clear()
+    await desk.clock.advance(61)
+    await desk.come("bob")  # rings the bell
+    watchers = frozenset({"ann\x00inbox", "bob\x00inbox"})
+    async with asyncio.timeout(30):
+        while await desk.engine.users.online(watchers) != {"bob\x00inbox"}:
+            await desk.clock.advance(0.1)

@@ -21,10 +21,12 @@ from gateway.notify.service import NotificationService
 class Desk:
     """Where notifications are asked for: a world whose API and RPC have the notification methods."""
 
-    def __init__(self, world: Any, api: Any, store: Any, told: list[str]) -> None:
+    def __init__(self, world: Any, api: Any, store: Any, told: list[str], watching: list[str]) -> None:
         self.world, self.api, self.store = world, api, store
         # Whose inboxes were said to have changed.
         self.told = told
+        # Who asked for an inbox over RPC, and is to be told of its changes.
+        self.watching = watching
 
     async def notify(self, user: str = "42", **request: Any) -> str:
         """Notify one user; gives the id."""
@@ -63,12 +65,17 @@ async def desk(world, api, tmp_path):
         store.ledger, store.devices, store.preferences, NotificationSettings(), inbox_changed=told.extend
     )
     confirmations, inbox = ConfirmationService(store.ledger, told.extend), InboxService(store.inbox, told.extend)
+    watching: list[str] = []
+
+    async def watch(user: str) -> None:
+        watching.append(user)
+
     made = world(
-        rpc_methods={**rpc_methods(service), **confirmation_rpc_methods(confirmations), **inbox_rpc_methods(inbox)}
+        rpc_methods={**rpc_methods(service), **confirmation_rpc_methods(confirmations), **inbox_rpc_methods(inbox, watch)}
     )
     made.clock = clock
     methods = [*notification_methods(service), *confirmation_methods(confirmations), *inbox_methods(inbox)]
-    yield Desk(made, api(made, methods), store, told)
+    yield Desk(made, api(made, methods), store, told, watching)
     await store.close()
 
 

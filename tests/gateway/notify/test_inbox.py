@@ -118,3 +118,13 @@ WRONG = [
 @pytest.mark.parametrize(("method", "request_", "message"), WRONG)
 async def test_what_is_wrong_is_named(desk, method, request_, message):
     assert await desk.api.error(method, **request_) == (107, f"bad request: {message}")
+
+
+async def test_who_asks_for_an_inbox_over_rpc_is_to_be_told_of_its_changes(desk):
+    client = desk.world.connected("42")
+    await desk.api.result("inbox_counts", user="42")
+    await desk.rpc(client, "inbox.mark", all=True, **{"as": "seen"})
+    assert desk.watching == [], "a backend asks for itself, and who only marks shows no counts"
+    await desk.rpc(client, "inbox.counts")
+    await desk.rpc(client, "inbox.list")
+    assert desk.watching == ["42", "42"]
