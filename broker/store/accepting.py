@@ -71,7 +71,7 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
     """Give ids and encode, before anything waits for the database.
 
     Raises:
-        BadInput: Naming `send_at`, which is over or too far away.
+        BadInput: Naming `send_at`, which is too far away.
     """
     now = clock.now()
     due = _due(draft, now)
@@ -102,8 +102,6 @@ def _due(draft: Draft, now: datetime) -> datetime:
     send_at = draft.terms.send_at
     if send_at is None:
         return now
-    if send_at < now:
-        raise BadInput("send_at", "must not be over")
     if send_at > now + _HORIZON:
         raise BadInput("send_at", f"must be within {_HORIZON.days} days")
     return send_at
@@ -115,11 +113,13 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
     Returns:
         The answer, which is the first one's where the key was seen.
     Raises:
-        BadInput: The key was used with another fingerprint.
+        BadInput: The key was used with another fingerprint, or `send_at` is over.
     """
     if key is not None and (first := take_key(connection, key, new.answer)) is not None:
         return first
     draft = new.draft
+    if new.due_at < draft["created_at"]:  # only now: a late repeat gets the first one's answer
+        raise BadInput("send_at", "must not be over")
     connection.execute(_INSERT_DRAFT, draft)
     same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value, "same_inbox": int(new.place)}
     if new.variants or new.digests or new.escalations:

@@ -181,6 +181,13 @@ async def test_a_send_time_that_is_over_or_too_far_is_refused(store, clock, make
     assert raised.value.field == "send_at"
 
 
+async def test_a_late_repeat_gets_the_first_answer(store, clock, make_draft):
+    draft = msgspec.structs.replace(make_draft(), terms=Terms(send_at=clock.now() + timedelta(seconds=5)))
+    first = await store.ledger.accept(draft, idempotency_key="k")
+    clock.move(10)
+    assert await store.ledger.accept(draft, idempotency_key="k") == first
+
+
 async def test_what_counts_is_counted_once_and_for_its_window(store, pipeline, clock, make_draft):
     """N-21."""
     device = await pipeline.register()
