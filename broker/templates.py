@@ -51,6 +51,7 @@ class TemplateText(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sources of one text, each of its own language of templates; what is empty is left to whoever stands in for it."""
 
     title: str = ""
+    subtitle: str = ""
     body: str = ""
     html: str = ""
     link: str = ""

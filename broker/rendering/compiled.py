@@ -32,6 +32,7 @@ class Rendered(msgspec.Struct, frozen=True):
     """The texts as they are told. `html` has its styles at its elements, and then `body` is what it says without any."""
 
     title: str = ""
+    subtitle: str = ""
     body: str = ""
     html: str = ""
     link: str = ""
@@ -179,4 +180,4 @@ def _finished(texts: Mapping[str, str]) -> Rendered:
             html = inline_styles(html)
         except Unstylable as exc:
             raise RenderFault("html", str(exc)) from None
-    return Rendered(texts.get("title", "").strip(), body, html, link, image)
+    return Rendered(texts.get("title", "").strip(), texts.get("subtitle", "").strip(), body, html, link, image)

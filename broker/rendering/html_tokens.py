@@ -21,12 +21,13 @@ _ATTRIBUTE: Final = re.compile(r"([^\s=/\"'<>]++)(?:\s*+=\s*+(?:\"([^\"]*)\"|'([
 
 class Token(msgspec.Struct, frozen=True, gc=False):
     """A piece: `name` is the tag's in small letters, or the text itself; `at` is where it begins, `rest` its attributes as
-    written. An `end` may have no beginning, and a `start` no end."""
+    written, from `rest_at` on. An `end` may have no beginning, and a `start` no end."""
 
     kind: Literal["start", "end", "text"]
     name: str
     at: int
     rest: str = ""
+    rest_at: int = 0
 
     def attributes(self) -> Mapping[str, str]:
         """Read the attributes, the first of each name."""
@@ -69,7 +70,7 @@ def tokens_of(source: str) -> Iterator[Token]:
                 continue
             return
         name = tag[2].lower()
-        yield Token("end" if tag[1] else "start", name, at, tag[3])
+        yield Token("end" if tag[1] else "start", name, at, tag[3], tag.start(3))
         at = tag.end()
         if name in _RAW and not tag[1]:
             at = raw_text.find(f"</{name}", at)

@@ -86,7 +86,7 @@ class Renderer:
     async def render(self, content: Content, route: str, locale: str, own: Mapping[str, str] | None = None) -> Content:
         """Put the texts into a content that names a template; any other stays as it is.
 
-        A text's own link and image win over those of the request.
+        A text's own subtitle, link and image win over those of the request.
 
         Args:
             locale: Of whom it is told to; where there is no text for it, one for the default language is taken.
@@ -109,6 +109,7 @@ class Renderer:
         return msgspec.structs.replace(
             content,
             title=rendered.title,
+            subtitle=rendered.subtitle or content.subtitle,
             body=rendered.body,
             html=rendered.html,
             link=rendered.link or content.link,

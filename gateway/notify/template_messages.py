@@ -35,6 +35,7 @@ _Route = Annotated[str, Meta(description="`live`, `push`, `email`, `sms` or `web
 _Variables = Annotated[Raw, Meta(description="JSON object with what the template needs, up to 16 KiB.")]
 _Version = Annotated[int, Meta(description="Version of the name; 0 for the newest.")]
 _Title = Annotated[str, Meta(description="Template of the title; a mail's subject.")]
+_Subtitle = Annotated[str, Meta(description="Template of a second headline, where there is room for one.")]
 _Body = Annotated[str, Meta(description="Template of the text; a mail's text part, made from `html` if left out.")]
 _Html = Annotated[str, Meta(description="Template of a mail's HTML part, in which variables are escaped.")]
 _Link = Annotated[str, Meta(description="Template of what opens when it is tapped.")]
@@ -70,6 +71,7 @@ class TemplatePutRequest(_Request):
     locale: _Locale = ""
     route: _Route = ""
     title: _Title = ""
+    subtitle: _Subtitle = ""
     body: _Body = ""
     html: _Html = ""
     link: _Link = ""
@@ -119,6 +121,7 @@ class TemplateItem(msgspec.Struct, omit_defaults=True):
     version: int
     created_at: float
     title: str = ""
+    subtitle: str = ""
     body: str = ""
     html: str = ""
     link: str = ""
@@ -174,6 +177,7 @@ class TemplatePreviewRequest(_Request):
     route: _Route = ""
     variables: _Variables = Raw()
     title: _Title = ""
+    subtitle: _Subtitle = ""
     body: _Body = ""
     html: _Html = ""
     link: _Link = ""
@@ -198,6 +202,7 @@ class TemplatePreviewResult(msgspec.Struct):
     locale: str
     version: int
     title: str
+    subtitle: str
     body: str
     html: str
     link: str
@@ -209,6 +214,7 @@ class TemplateLintRequest(_Request):
     """Looks texts over that need not be stored."""
 
     title: _Title = ""
+    subtitle: _Subtitle = ""
     body: _Body = ""
     html: _Html = ""
     link: _Link = ""

@@ -53,7 +53,7 @@ class TemplateService:
         key = check_key(request.name, request.locale, request.route)
         text = _text(request)
         if text == TemplateText():
-            raise BadInput("title", "one of title, body, html, link and image must not be empty")
+            raise BadInput("title", "one of title, subtitle, body, html, link and image must not be empty")
         needs = await _needs(text)
         findings = [finding for finding in await _linted(text) if finding.rule != _NOTHING_SHOWN]
         version = await self._templates.put(key, text)
@@ -139,7 +139,7 @@ class TemplateService:
         return newest if version is None else version
 
     def _preview(self, rendered: Rendered, key: TemplateKey, locale: str, version: int) -> TemplatePreviewResult:
-        content = Content(rendered.title, rendered.body, html=rendered.html, link=rendered.link, image=rendered.image)
+        content = Content(**{field: getattr(rendered, field) for field in FIELDS})
         views = self._show(content, key.route) if self._show is not None else ()
         texts = {field: getattr(rendered, field) for field in FIELDS}
         return TemplatePreviewResult(locale, version, **texts, providers=[_view(view) for view in views])

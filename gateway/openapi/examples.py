@@ -228,6 +228,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             "locale": "",
             "version": 0,
             "title": "Hello Ann",
+            "subtitle": "",
             "body": "2 new",
             "html": "",
             "link": "",

@@ -25,6 +25,7 @@ _SUBJECT_CHARS: Final = 200
 # Nothing that could end the address or the line.
 _UNSUBSCRIBE: Final = re.compile(r"https://[!#-;=?-~]+")
 _UNFOLDED_CHARS: Final = 66
+_ENCODED_BYTES: Final = 39  # 52 characters of base64, and 12 around them; the first follows the header's name
 _MOST_UNFOLDED_CHARS: Final = 970  # RFC 5322 §2.1.1: 998 in a line
 # One addr-spec, ASCII, no quoted local part: what every relay takes, and nothing that could start a second recipient.
 _ADDRESS: Final = re.compile(
@@ -95,17 +96,40 @@ def _part_lines(boundary: str, subtype: str, text: str) -> tuple[str, ...]:
 
 @lru_cache(16)
 def _from_line(sender: str, sender_name: str) -> str:
-    address = Address(_one_line(sender_name), addr_spec=sender)
+    name = _one_line(sender_name)
+    if _must_be_encoded(name):
+        return f"From: {_encoded(name)} <{sender}>"
+    address = Address(name, addr_spec=sender)
     header: str = SMTP.header_factory("From", address).fold(policy=SMTP)
     return header.removesuffix("\r\n")
 
 
 def _subject_line(content: Content) -> str:
     text = _subject(content)
-    if text.isascii() and len(text) <= _UNFOLDED_CHARS and "=?" not in text:
+    if _must_be_encoded(text):
+        return f"Subject: {_encoded(text)}"
+    if len(text) <= _UNFOLDED_CHARS:
         return f"Subject: {text}"
-    header: str = SMTP.header_factory("Subject", text).fold(policy=SMTP)  # encoded and folded (RFC 2047, RFC 5322 §2.2.3)
+    header: str = SMTP.header_factory("Subject", text).fold(policy=SMTP)  # folded (RFC 5322 §2.2.3)
     return header.removesuffix("\r\n")
+
+
+def _must_be_encoded(text: str) -> bool:
+    """Whether a line cannot stand in a header as it is. One that reads as if it were encoded must not be taken for it: the
+    library would decode it, line ends included, and write these into the header."""
+    return "=?" in text or not text.isascii()
+
+
+def _encoded(text: str) -> str:
+    """Write a line as encoded words of UTF-8 (RFC 2047 §2: at most 75 characters each, whole characters in each)."""
+    words, word = [], b""
+    for char in text:
+        data = char.encode("utf-8", "replace")
+        if len(word) + len(data) > _ENCODED_BYTES:
+            words.append(word)
+            word = b""
+        word += data
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(one).decode('ascii')}?=" for one in (*words, word))
 
 
 def _one_line(text: str) -> str:

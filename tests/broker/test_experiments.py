@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.experiments import Interval, assign, wilson
@@ -14,6 +14,7 @@ WEIGHTS = st.floats(0.01, 1000)
 
 
 @given(st.text(), st.text(), NAMES, st.data())
+@settings(deadline=None)
 def test_a_user_keeps_their_variant_whatever_the_order(
     user: str, experiment: str, names: list[str], data: st.DataObject
 ) -> None:
@@ -23,6 +24,7 @@ def test_a_user_keeps_their_variant_whatever_the_order(
 
 
 @given(st.text(), NAMES, st.data())
+@settings(deadline=None)
 def test_a_new_variant_takes_users_and_moves_none_between_the_others(user: str, names: list[str], data: st.DataObject) -> None:
     variants = [Variant(name, data.draw(WEIGHTS)) for name in names]
     before = assign("e", user, variants)
@@ -60,6 +62,7 @@ def test_of_nothing_nothing_is_known() -> None:
 
 
 @given(st.integers(1, 10**9), st.data())
+@settings(deadline=None)
 def test_an_interval_holds_its_share_and_stays_within_bounds(trials: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, trials))
     interval = wilson(successes, trials)

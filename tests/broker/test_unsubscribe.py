@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
 
 
 @given(TEXTS, TEXTS, TEXTS)
+@settings(deadline=None)
 def test_a_link_opens_to_what_it_was_made_of_and_is_always_the_same(user: str, category: str, route: str) -> None:
     opt_out = OptOut(user, category, route)
     token = LINKS.token(opt_out)
@@ -40,6 +41,7 @@ def test_a_link_tells_nothing_of_anybody() -> None:
 
 
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
+@settings(deadline=None)
 def test_a_changed_link_opens_nothing(place: int, char: str) -> None:
     token = LINKS.token(ANN)
     place %= len(token)
@@ -61,8 +63,8 @@ def test_another_secret_opens_nothing_unless_it_is_named_as_the_previous_one() -
     token = LINKS.token(ANN)
     with pytest.raises(NotFound):
         UnsubscribeLinks("https://x.test", OTHER.encode()).open(token)
-    settings = UnsubscribeSettings(public_url="https://x.test/", secret=OTHER, previous_secret=SECRET)
-    changed = UnsubscribeLinks.of(settings)
+    rotated = UnsubscribeSettings(public_url="https://x.test/", secret=OTHER, previous_secret=SECRET)
+    changed = UnsubscribeLinks.of(rotated)
     assert changed is not None
     assert changed.open(token) == ANN
     assert changed.token(ANN) != token
@@ -74,7 +76,7 @@ def test_nothing_is_made_where_nothing_is_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "rule"),
+    ("given_settings", "rule"),
     [
         ({"public_url": "https://x.test"}, "go together"),
         ({"secret": SECRET}, "go together"),
@@ -87,9 +89,9 @@ def test_nothing_is_made_where_nothing_is_set() -> None:
         ({"public_url": "https://x.test:99999", "secret": SECRET}, "https"),
     ],
 )
-def test_settings_that_make_no_links_are_refused(settings: dict[str, str], rule: str) -> None:
+def test_settings_that_make_no_links_are_refused(given_settings: dict[str, str], rule: str) -> None:
     with pytest.raises(ValidationError, match=rule):
-        UnsubscribeSettings(**settings)
+        UnsubscribeSettings(**given_settings)
 
 
 def test_plain_http_is_for_this_machine_alone() -> None:

@@ -1,7 +1,7 @@
 """HTML taken apart, read as text, and styled: right for what people write, bounded for whatever else comes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.rendering.html_text import text_of_html
@@ -44,6 +44,7 @@ def test_html_reads_as_text(html: str, text: str) -> None:
 
 
 @given(SOUP)
+@settings(deadline=None)
 def test_any_soup_is_taken_apart_and_no_text_is_made_up(soup: str) -> None:
     tokens = list(tokens_of(soup))
     places = [token.at for token in tokens]
@@ -55,6 +56,7 @@ def test_any_soup_is_taken_apart_and_no_text_is_made_up(soup: str) -> None:
 
 
 @given(SOUP)
+@settings(deadline=None)
 def test_any_soup_is_styled_or_refused(soup: str) -> None:
     try:
         styled = inline_styles(soup)

@@ -1,7 +1,7 @@
 """What a look over a template finds, by place and rule."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.rendering.lint import Finding, lint
@@ -62,6 +62,7 @@ def test_something_must_be_there() -> None:
 
 
 @given(st.text(alphabet="<>/ab{}% \n'\"", max_size=80))
+@settings(deadline=None)
 def test_whatever_comes_is_looked_over(source: str) -> None:
     assert len(lint(TemplateText(title=source, html=source), ["a"])) <= 300
 
