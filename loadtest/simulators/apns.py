@@ -1,6 +1,6 @@
-"""APNs: Apple's provider API, `POST /3/device/<token>` with an ES256 provider token.
+"""APNs: Apple's provider API, `POST /3/device/<token>` with an ES256 provider token or a certificate for the app.
 
-Not modelled: certificates instead of tokens, broadcast channels, grouping and delays by priority, one stored notification
+Not modelled: broadcast channels, grouping and delays by priority, one stored notification
 per sleeping device, and the per-device limit (a fault rule answers 429 where a test wants it).
 """
 
@@ -19,9 +19,11 @@ from loadtest.simulators.exchange import ProviderName, Reply, Request, come_back
 from loadtest.simulators.fates import Fate, Fates, fate_of_token
 from loadtest.simulators.outbox import Outbox
 
-__all__ = ["TOPIC", "ApnsService"]
+__all__ = ["SECOND_TOPIC", "TOPIC", "ApnsService"]
 
 TOPIC: Final = "test.simulator.app"
+# Another app of the same team.
+SECOND_TOPIC: Final = "test.simulator.kiosk"
 _TOKEN_LIFETIME_S: Final = 3600
 _CLOCK_SKEW_S: Final = 300
 _TOKENS: Final = 1000
@@ -135,6 +137,8 @@ class ApnsService:
 
     def _check_authorisation(self, request: Request) -> None:
         authorisation = request.header(b"authorization") or ""
+        if request.peer and not authorisation:
+            return  # whose certificate it is, is looked at with the topic
         scheme, _, token = authorisation.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _Refusal("MissingProviderToken")
@@ -184,9 +188,11 @@ class ApnsService:
         topic = request.header(b"apns-topic")
         if not topic:
             raise _Refusal("MissingTopic")
-        if topic == TOPIC + _TOPIC_SUFFIXES[push_type]:
-            return
-        raise _Refusal("BadTopic" if topic.startswith(TOPIC) else "TopicDisallowed")
+        app = topic.removesuffix(_TOPIC_SUFFIXES[push_type])
+        if app not in (TOPIC, SECOND_TOPIC) or topic != app + _TOPIC_SUFFIXES[push_type]:
+            raise _Refusal("BadTopic" if topic.startswith((TOPIC, SECOND_TOPIC)) else "TopicDisallowed")
+        if request.peer and not request.header(b"authorization") and request.peer != app:
+            raise _Refusal("TopicDisallowed")
 
     def _check_payload(self, request: Request) -> dict[str, Any]:
         limit = _VOIP_LIMIT_BYTES if request.headers.get(b"apns-push-type") == b"voip" else _LIMIT_BYTES

@@ -11,6 +11,7 @@ import uvloop
 
 from loadtest.simulators.credentials import CredentialsUnreadable
 from loadtest.simulators.process import run_simulators
+from loadtest.simulators.sms import HOOK_PATH
 from loadtest.simulators.suite import Ports, Simulators
 
 __all__ = ["port_options", "simulate"]
@@ -45,7 +46,7 @@ def port_options(command: Callable[..., R]) -> Callable[..., R]:
 )
 @port_options
 def simulate(data: Path, ports: Ports) -> None:
-    """Run simulators of APNs, FCM, a Web Push service and a mail relay.
+    """Run simulators of APNs, FCM, a Web Push service, a mail relay, text messages and webhooks.
 
     They speak the real protocols on loopback, refuse what the real services refuse, and show what they took.
     """
@@ -61,6 +62,10 @@ def _show(simulators: Simulators) -> None:
     click.echo(f"FCM        {settings['fcm']['url']}")
     click.echo(f"Web Push   https://{settings['webpush']['connect_to']}")
     click.echo(f"SMTP       {settings['email']['url']}")
+    for relay in simulators.relays.values():
+        click.echo(f"           {relay['url']}  (login {relay['username']}, password {relay['password']})")
+    click.echo(f"SMS        {settings['sms']['url']}  (signed webhook at {HOOK_PATH})")
+    click.echo(f"Webhooks   https://{settings['webhook']['connect_to']}")
     click.echo(f"Control    {simulators.control}/outbox · /webpush/subscriptions · /faults · /stats · /reset")
     click.echo("\nSettings that point at them:\n")
     click.echo(format_providers(settings))

@@ -9,11 +9,14 @@ from loadtest.simulators.faults import Action
 
 __all__ = ["Answer", "Handler", "ProviderName", "Reply", "Request", "come_back"]
 
-ProviderName = Literal["apns", "fcm", "webpush", "email"]
+ProviderName = Literal["apns", "fcm", "webpush", "email", "sms", "webhook"]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A whole HTTP request. Header names are lower-case; `repeated` is the first name that came twice, or empty."""
+    """A whole HTTP request. Header names are lower-case; `repeated` is the first name that came twice, or empty.
+
+    `peer` is the common name of the certificate that the caller has shown, empty where it showed none that was asked for.
+    """
 
     method: str
     path: str
@@ -21,6 +24,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: dict[bytes, bytes]
     body: bytes
     repeated: bytes = b""
+    peer: str = ""
 
     def header(self, name: bytes) -> str | None:
         """Read a header as text; None where it is absent. Bytes beyond Latin-1 cannot occur."""

@@ -28,7 +28,7 @@ from loadtest.simulators.exchange import Answer, Handler, Reply, Request
 from loadtest.simulators.faults import CloseConnection, Delay, GoAway, LimitStreams, ResetStream, Silence, SplitBody
 from loadtest.simulators.header_block import PlainEncoder
 
-__all__ = ["MAX_BODY_BYTES", "Http2Protocol"]
+__all__ = ["MAX_BODY_BYTES", "Http2Protocol", "peer_of"]
 
 MAX_BODY_BYTES: Final = 32 * 1024
 _WINDOW: Final = 2**31 - 1
@@ -88,11 +88,13 @@ class Http2Protocol(asyncio.Protocol):
         self._received_bytes = 0
         self._last_stream_id: int | None = None  # set once GOAWAY went out: what lies above is ignored
         self._transport: asyncio.Transport
+        self._peer = ""
 
     # -- asyncio's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the class
+        self._peer = peer_of(self._transport)
         settings = {
             h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._limit,
             h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 16 * 1024,
@@ -169,7 +171,7 @@ class Http2Protocol(asyncio.Protocol):
 
     def _answer(self, stream_id: int, stream: _Stream) -> None:
         stream.is_complete = True
-        answer = self._handler(_request_of(stream.headers, bytes(stream.body)))
+        answer = self._handler(_request_of(stream.headers, bytes(stream.body), self._peer))
         if answer.fault is None:
             self._reply(stream_id, answer.reply)
         else:
@@ -292,7 +294,14 @@ class Http2Protocol(asyncio.Protocol):
             self._transport.write(data)
 
 
-def _request_of(fields: list[tuple[bytes, bytes]], body: bytes) -> Request:
+def peer_of(transport: asyncio.Transport) -> str:
+    """Read the common name of the certificate that a caller has shown; empty where it was not asked, or has none."""
+    certificate = transport.get_extra_info("ssl_object").getpeercert() or {}
+    names = (value for part in certificate.get("subject", ()) for name, value in part if name == "commonName")
+    return next(names, "")
+
+
+def _request_of(fields: list[tuple[bytes, bytes]], body: bytes, peer: str) -> Request:
     headers: dict[bytes, bytes] = {}
     repeated = b""
     for name, value in fields:
@@ -306,6 +315,7 @@ def _request_of(fields: list[tuple[bytes, bytes]], body: bytes) -> Request:
         headers=headers,
         body=body,
         repeated=repeated,
+        peer=peer,
     )
 
 

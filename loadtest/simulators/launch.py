@@ -63,7 +63,7 @@ async def launch(data_dir: str | Path, **ports: int) -> LaunchedSimulators:
 
     Args:
         data_dir: Where they keep their keys; created if missing.
-        ports: `apns`, `fcm`, `webpush`, `smtp`, `control`; free ones are taken where left out.
+        ports: By the names that `suite.Ports` lists, such as `apns` and `control`; free ones are taken where left out.
     Raises:
         LaunchFailed: They ended at once (a port taken, a damaged file) or did not answer in time.
     """

@@ -8,7 +8,7 @@ from typing import Any, cast
 from config.clock import Clock
 from loadtest.simulators.exchange import Handler
 from loadtest.simulators.http1 import Http1Protocol
-from loadtest.simulators.http2 import Http2Protocol
+from loadtest.simulators.http2 import Http2Protocol, peer_of
 
 __all__ = ["Listener"]
 
@@ -18,7 +18,7 @@ class Listener:
 
     Args:
         streams: How many concurrent HTTP/2 streams a connection is granted.
-        needs_authorisation: Grant one stream only until a reply is authorised, as APNs does.
+        needs_authorisation: Grant one stream only until a reply is authorised, as APNs does; a certificate is enough, too.
         speaks_http1: Whether callers without HTTP/2 are served too.
     """
 
@@ -75,9 +75,8 @@ class Listener:
         """Choose the protocol of a new connection; None where there is none to offer."""
         self._transports.add(transport)
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
-            return Http2Protocol(
-                self._handler, self._clock, self.spawn, streams=self._streams, is_open=not self._needs_authorisation
-            )
+            is_open = not self._needs_authorisation or bool(peer_of(transport))
+            return Http2Protocol(self._handler, self._clock, self.spawn, streams=self._streams, is_open=is_open)
         return Http1Protocol(self._handler, self._clock, self.spawn) if self._speaks_http1 else None
 
     def release(self, transport: asyncio.Transport) -> None:

@@ -1,16 +1,18 @@
-"""A mail relay that keeps what it is given, on aiosmtpd: plain SMTP on loopback.
+"""A mail relay that keeps what it is given, on aiosmtpd: plain SMTP on loopback, and submission with TLS and a login.
 
 Faults that make sense for mail: respond (its `body` or `reason` is the text), delay, silence, close. They are committed at
-RCPT TO, or after the final dot for rules that say `taken`. Not modelled: TLS, AUTH, bounces, and slow DATA.
+RCPT TO, or after the final dot for rules that say `taken`. Not modelled: bounces, and slow DATA.
 """
 
 import asyncio
+import ssl
+import warnings
 from email import message_from_bytes
 from email.message import EmailMessage, MIMEPart
 from email.policy import default
 from typing import Any, Final, cast
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from config.clock import Clock
 from loadtest.simulators.exchange import ProviderName
@@ -43,7 +45,11 @@ _FATES: Final = {
 
 
 class SmtpService:
-    """The relay: a listener, and the hooks that aiosmtpd calls for each connection."""
+    """The relay: its listeners, and the hooks that aiosmtpd calls for each connection.
+
+    `open` listens without TLS for whoever comes, as a relay on the same machine does; `open_submission` with TLS (RFC 8314) for
+    whoever logs in, on one port by STARTTLS and on another at once.
+    """
 
     name: ProviderName = "email"
 
@@ -51,16 +57,20 @@ class SmtpService:
         self._outbox = outbox
         self._faults = faults
         self._clock = clock
-        self._server: asyncio.Server
+        self._servers: list[asyncio.Server] = []
         self._connections: set[_Connection] = set()
         self.fates = Fates()
         self.tally = Tally()
 
     @property
     def port(self) -> int:
-        """The port listened on."""
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        """The port listened on without TLS."""
+        return self.ports[0]
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports listened on: without TLS, by STARTTLS, with TLS at once."""
+        return tuple(server.sockets[0].getsockname()[1] for server in self._servers)
 
     async def open(self, port: int) -> None:
         """Start listening; 0 takes a free port.
@@ -69,14 +79,37 @@ class SmtpService:
             OSError: The port is taken.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self, self._connections), "127.0.0.1", port)
+        self._servers.append(await loop.create_server(lambda: _Connection(self, self._connections), "127.0.0.1", port))
+
+    async def open_submission(self, ports: tuple[int, int], context: ssl.SSLContext, login: tuple[str, str]) -> None:
+        """Start listening for those who log in, by STARTTLS and with TLS at once; 0 takes a free port.
+
+        Raises:
+            OSError: A port is taken.
+        """
+        checks = _LoginCheck(*login)
+
+        def by_starttls() -> _Connection:
+            return _Connection(self, self._connections, authenticator=checks, auth_required=True, tls_context=context)
+
+        def at_once() -> _Connection:
+            with warnings.catch_warnings():
+                # It knows only of TLS that it has begun itself, and takes this for a login in clear.
+                warnings.simplefilter("ignore")
+                return _Connection(self, self._connections, authenticator=checks, auth_required=True, auth_require_tls=False)
+
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(by_starttls, "127.0.0.1", ports[0]))
+        self._servers.append(await loop.create_server(at_once, "127.0.0.1", ports[1], ssl=context))
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._connections):
             connection.abort()
-        await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     # -- aiosmtpd's hooks
 
@@ -131,16 +164,28 @@ class SmtpService:
         return None
 
 
+class _LoginCheck:
+    """Knows one user; called by aiosmtpd for each attempt."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._wanted = username.encode(), password.encode()
+
+    def __call__(self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
+        is_known = isinstance(given, LoginPassword) and (given.login, given.password) == self._wanted
+        return AuthResult(success=is_known, handled=False)
+
+
 class _Connection(SMTP):
     """One SMTP connection; it is registered while it lives, so that the listener can end it."""
 
-    def __init__(self, service: SmtpService, connections: set["_Connection"]) -> None:
+    def __init__(self, service: SmtpService, connections: set["_Connection"], **options: Any) -> None:
         super().__init__(
             service,
             data_size_limit=_LIMIT_BYTES,
             enable_SMTPUTF8=True,
             hostname="mail.simulator.test",
             ident="ESMTP simulator",
+            **options,
         )
         self._connections = connections
         self.faults_after_data: list[Action] = []

@@ -1,6 +1,8 @@
 """All simulators together in one loop: what `python -m loadtest.simulators` runs and what tests open."""
 
 import contextlib
+import hashlib
+import hmac
 import json
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,13 +19,16 @@ from loadtest.simulators.fcm import TOKEN_PATH, FcmService, client_email
 from loadtest.simulators.handling import Handling, Statistics
 from loadtest.simulators.listener import Listener
 from loadtest.simulators.outbox import Outbox
+from loadtest.simulators.sms import SmsAccount, SmsService
 from loadtest.simulators.smtp import SmtpService
 from loadtest.simulators.subscriptions import Subscription, Subscriptions
+from loadtest.simulators.webhook import WebhookService
 from loadtest.simulators.webpush import WebPushService
 
 __all__ = ["Ports", "Simulators"]
 
 _STREAMS: Final = 1000  # what Apple announces after the first authorised request
+_MAIL_USER: Final = "heliograph"
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -33,11 +38,15 @@ class Ports(msgspec.Struct, frozen=True):
     fcm: int = 0
     webpush: int = 0
     smtp: int = 0
+    submission: int = 0
+    smtps: int = 0
+    sms: int = 0
+    webhook: int = 0
     control: int = 0
 
 
 class Simulators:
-    """APNs, FCM, a Web Push service, a mail relay and their control interface, open inside `async with`.
+    """APNs, FCM, Web Push, a mail relay, text messages, webhooks and a control interface, open inside `async with`.
 
     Keys are kept in `data_dir`, so callers and Web Push subscriptions stay valid over a restart; what was delivered, fault
     rules and access tokens are not kept.
@@ -57,9 +66,13 @@ class Simulators:
         self.apns: ApnsService
         self.fcm: FcmService
         self.webpush: WebPushService
+        self.sms: SmsService
+        self.webhook: WebhookService
         self.smtp = SmtpService(self.outbox, self.faults, self._clock)
         self.providers: dict[str, dict[str, Any]] = {}
         """Settings for `[providers]` that point at the simulators."""
+        self.relays: dict[str, dict[str, Any]] = {}
+        """Settings for `[providers.email]` that point at the relay's ports with TLS and login: `starttls` and `implicit`."""
         self.control = ""
         """The control interface's address, without a slash at the end."""
 
@@ -84,7 +97,7 @@ class Simulators:
         """Forget deliveries, faults, counts and which busy addresses were met; keys and connections stay."""
         self.outbox.clear()
         self.faults.clear()
-        for service in (self.apns, self.fcm, self.webpush, self.smtp):
+        for service in (self.apns, self.fcm, self.webpush, self.smtp, self.sms, self.webhook):
             service.fates.clear()
         for tally in self._tallies.values():
             tally.clear()
@@ -96,30 +109,41 @@ class Simulators:
         ca_file = self._folder / "ca.pem"
         authority.write(ca_file)
         self.subscriptions = Subscriptions(credentials.subscription_seed)
+        authority.write_client(self._folder / "apns-client.pem", TOPIC)
         self.apns = ApnsService(credentials, self.outbox, self._clock)
         self.fcm = FcmService(credentials, self.outbox, self._clock)
         self.webpush = WebPushService(self.subscriptions, self.outbox, self._clock)
-        handlings = {service.name: Handling(service, self.faults) for service in (self.apns, self.fcm, self.webpush)}
+        account = _sms_account(credentials)
+        self.sms = SmsService(account, self.outbox, self._clock)
+        self.webhook = WebhookService(account.secret, self.outbox, self._clock)
+        services = (self.apns, self.fcm, self.webpush, self.sms, self.webhook)
+        handlings = {service.name: Handling(service, self.faults) for service in services}
         self._tallies = {**{name: handling.tally for name, handling in handlings.items()}, "email": self.smtp.tally}
-        apns = Listener(handlings["apns"], self._clock, streams=_STREAMS, needs_authorisation=True, speaks_http1=False)
-        fcm = Listener(handlings["fcm"], self._clock)
-        webpush = Listener(handlings["webpush"], self._clock)
-        for listener, port, protocols in (
-            (apns, self._ports.apns, ("h2",)),
-            (fcm, self._ports.fcm, ("h2", "http/1.1")),
-            (webpush, self._ports.webpush, ("h2", "http/1.1")),
-        ):
-            await listener.open(port, authority.context(protocols))
+        ports: dict[str, int] = {}
+        for name, handling in handlings.items():
+            is_apns = name == "apns"
+            streams = _STREAMS if is_apns else 1000
+            listener = Listener(handling, self._clock, streams=streams, needs_authorisation=is_apns, speaks_http1=not is_apns)
+            protocols = ("h2",) if is_apns else ("h2", "http/1.1")
+            await listener.open(getattr(self._ports, name), authority.context(protocols, asks_client=is_apns))
             opening.push_async_callback(listener.close)
-        await self.smtp.open(self._ports.smtp)
+            ports[name] = listener.port
         opening.push_async_callback(self.smtp.close)
+        await self.smtp.open(self._ports.smtp)
+        login = (_MAIL_USER, _derived(credentials, "mail password"))
+        await self.smtp.open_submission((self._ports.submission, self._ports.smtps), authority.mail_context(), login)
         await self._open_control(opening)
         self.providers = {
-            "apns": _apns_settings(credentials, apns.port, ca_file),
-            "fcm": _fcm_settings(credentials, fcm.port, ca_file),
-            "webpush": _webpush_settings(credentials, webpush.port, ca_file),
-            "email": _email_settings(self.smtp.port),
+            "apns": _apns_settings(credentials, ports["apns"], ca_file),
+            "fcm": _fcm_settings(credentials, ports["fcm"], ca_file),
+            "webpush": _webpush_settings(credentials, ports["webpush"], ca_file),
+            "email": _email_settings(f"smtp+plain://127.0.0.1:{self.smtp.port}"),
+            "sms": _sms_settings(account, ports["sms"], ca_file),
+            "webhook": _webhook_settings(account, ports["webhook"], ca_file),
         }
+        for mode, scheme, port in zip(("starttls", "implicit"), ("smtp", "smtps"), self.smtp.ports[1:], strict=True):
+            known = {"username": login[0], "password": login[1], "ca_file": str(ca_file)}
+            self.relays[mode] = _email_settings(f"{scheme}://127.0.0.1:{port}") | known
 
     async def _open_control(self, opening: contextlib.AsyncExitStack) -> None:
         server = ControlServer(
@@ -165,5 +189,37 @@ def _webpush_settings(credentials: Credentials, port: int, ca_file: Path) -> dic
     }
 
 
-def _email_settings(port: int) -> dict[str, Any]:
-    return {"url": f"smtp+plain://127.0.0.1:{port}", "sender": "heliograph@simulator.test", "sender_name": "heliograph"}
+def _email_settings(url: str) -> dict[str, Any]:
+    return {"url": url, "sender": "heliograph@simulator.test", "sender_name": "heliograph"}
+
+
+def _sms_settings(account: SmsAccount, port: int, ca_file: Path) -> dict[str, Any]:
+    url = f"https://127.0.0.1:{port}"
+    return {
+        "kind": "twilio",
+        "url": url,
+        "account_sid": account.sid,
+        "auth_token": account.auth_token,
+        "sender": "+15005550006",
+        "status_callback": f"{url}/status",
+        "ca_file": str(ca_file),
+    }
+
+
+def _webhook_settings(account: SmsAccount, port: int, ca_file: Path) -> dict[str, Any]:
+    return {
+        "secret": account.secret,
+        "allowed_hosts": ["*"],
+        "connect_to": f"127.0.0.1:{port}",
+        "ca_file": str(ca_file),
+    }
+
+
+def _sms_account(credentials: Credentials) -> SmsAccount:
+    sid, token = f"AC{_derived(credentials, 'sms account')}", _derived(credentials, "sms token")
+    return SmsAccount(sid, token, _derived(credentials, "hook secret"))
+
+
+def _derived(credentials: Credentials, what: str) -> str:
+    """Make a word that stays the same as long as the keys do."""
+    return hmac.new(credentials.subscription_seed.encode(), what.encode(), hashlib.sha256).hexdigest()[:32]

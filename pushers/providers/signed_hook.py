@@ -1,12 +1,10 @@
 """Signed calls to an address of the operator's or a user's choice: JSON by POST, and what the answers mean.
 
-The receiver checks `heliograph-signature` against its secret: one `v1=` and a hexadecimal HMAC-SHA256 over
-`<heliograph-id>.<heliograph-timestamp>.<body>` for each secret in use, so that secrets can change without a gap. The id is the
-same at each try and tells a repeat; the timestamp is that of the try, so that an old call cannot be played again.
+They are signed as status webhooks are, so that receivers check one rule: `heliograph-signature` holds `v1=` and the HMAC-SHA256
+of `<heliograph-timestamp>.<body>` for each secret in use, and secrets can change without a gap. The timestamp is that of the
+try, so that an old call cannot be played again; a repeat is told by `delivery_id` in the body.
 """
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -16,43 +14,22 @@ import msgspec
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.providers.http_message import HttpRequest, HttpResponse
 from pushers.providers.retry_after import parse_retry_after, server_error
+from pushers.status_webhooks import sign
 
-__all__ = ["ID_HEADER", "SIGNATURE_HEADER", "TIMESTAMP_HEADER", "build_signed", "classify_hook", "sign"]
+__all__ = ["build_signed", "classify_hook"]
 
-ID_HEADER: Final = "heliograph-id"
-TIMESTAMP_HEADER: Final = "heliograph-timestamp"
-SIGNATURE_HEADER: Final = "heliograph-signature"
 _BUSY_S: Final = 60.0
 
 
-def sign(secret: str, call_id: str, timestamp: int, body: bytes) -> str:
-    """Make one signature of a call."""
-    signed = f"{call_id}.{timestamp}.".encode() + body
-    return f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
-
-
 def build_signed(
-    url: str,
-    body: bytes,
-    *,
-    call_id: str,
-    secrets: Sequence[str],
-    now: datetime,
-    timeout_s: float,
-    pinned: tuple[str, ...] = (),
+    url: str, body: bytes, *, secrets: Sequence[str], now: datetime, timeout_s: float, pinned: tuple[str, ...] = ()
 ) -> HttpRequest:
-    """Address and sign a call.
-
-    Args:
-        call_id: The same at each try.
-        secrets: One signature for each, the current one first.
-    """
+    """Address and sign a call, with each of the secrets."""
     timestamp = int(now.timestamp())
     headers = {
         "content-type": "application/json",
-        ID_HEADER: call_id,
-        TIMESTAMP_HEADER: str(timestamp),
-        SIGNATURE_HEADER: ",".join(sign(secret, call_id, timestamp, body) for secret in secrets),
+        "heliograph-timestamp": str(timestamp),
+        "heliograph-signature": sign(secrets, timestamp, body),
     }
     return HttpRequest(url, headers, body, timeout_s, pinned)
 

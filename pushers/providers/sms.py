@@ -15,7 +15,7 @@ from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.provider_settings import SmsSettings
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
-from pushers.payloads.handles import remaining_s, target_id
+from pushers.payloads.handles import remaining_s
 from pushers.payloads.sms import SmsText, compose_sms
 from pushers.payloads.webhook import compose_hooked_sms
 from pushers.providers import errors
@@ -47,9 +47,7 @@ class TwilioProvider:
         text = _compose(notification, device, self._settings)
         if not isinstance(text, SmsText):
             return text
-        request = build_twilio(
-            text, device, settings=self._settings, authorization=self._authorization, validity_s=remaining_s(notification, now)
-        )
+        request = build_twilio(text, notification, device, settings=self._settings, authorization=self._authorization, now=now)
         try:
             response = await self._transport.request(request)
         except errors.Ambiguous as exc:
@@ -64,7 +62,7 @@ class TwilioProvider:
 
 
 class HookedSmsProvider:
-    """Hands texts to a gateway of the operator's own, which tells repeats by the call's id."""
+    """Hands texts to a gateway of the operator's own, which tells repeats by `delivery_id`."""
 
     def __init__(self, settings: SmsSettings, secrets: tuple[str, ...], transport: HttpTransport) -> None:
         self._settings, self._secrets, self._transport = settings, secrets, transport
@@ -78,8 +76,7 @@ class HookedSmsProvider:
         if not isinstance(text, SmsText):
             return text
         body = compose_hooked_sms(notification, device, text)
-        call_id, timeout_s = target_id(notification, device), self._settings.timeout
-        request = build_signed(self._settings.url, body, call_id=call_id, secrets=self._secrets, now=now, timeout_s=timeout_s)
+        request = build_signed(self._settings.url, body, secrets=self._secrets, now=now, timeout_s=self._settings.timeout)
         try:
             response = await self._transport.request(request)
         except errors.TransportError as exc:
@@ -99,13 +96,17 @@ def _compose(notification: Notification, device: Device, settings: SmsSettings) 
     return compose_sms(notification, max_parts=settings.max_segments)
 
 
-def build_twilio(text: SmsText, device: Device, *, settings: SmsSettings, authorization: str, validity_s: int) -> HttpRequest:
+def build_twilio(
+    text: SmsText, notification: Notification, device: Device, *, settings: SmsSettings, authorization: str, now: datetime
+) -> HttpRequest:
     """Write the form. Twilio tries for at most ten hours, and for one second at least."""
     sender = "MessagingServiceSid" if settings.sender.startswith("MG") else "From"
     fields = {"To": device.token, sender: settings.sender, "Body": text.text}
-    fields["ValidityPeriod"] = str(max(1, min(_LONGEST_VALIDITY_S, validity_s)))
+    fields["ValidityPeriod"] = str(max(1, min(_LONGEST_VALIDITY_S, remaining_s(notification, now))))
     if settings.status_callback:
-        fields["StatusCallback"] = settings.status_callback
+        # Twilio knows the message by an id of its own: with this, who is told of its fate knows which notification it was.
+        handle = urlencode({"notification": notification.id, "device": device.id})
+        fields["StatusCallback"] = f"{settings.status_callback}?{handle}"
     url = f"{(settings.url or TWILIO_URL).rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
     headers = {
         "authorization": authorization,

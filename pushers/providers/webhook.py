@@ -9,7 +9,6 @@ from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.provider_settings import WebhookSettings
 from pushers.outcome import DropMessage, Retry, SendOutcome
-from pushers.payloads.handles import target_id
 from pushers.payloads.webhook import compose_hook
 from pushers.providers import errors
 from pushers.providers.egress import Forbidden, Pins, Unresolved, check_endpoint
@@ -37,7 +36,6 @@ class WebhookProvider:
             request = build_signed(
                 settings.url or device.token,
                 body,
-                call_id=target_id(notification, device),
                 secrets=self._secrets,
                 now=now,
                 timeout_s=settings.timeout,

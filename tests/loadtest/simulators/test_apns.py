@@ -37,6 +37,7 @@ class Caller:
         method: str = "POST",
         body: bytes = PAYLOAD,
         repeated: bytes = b"",
+        peer: str = "",
         **headers: str | None,
     ) -> Reply:
         fields = {
@@ -46,7 +47,7 @@ class Caller:
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         kept = {name.encode(): value.encode() for name, value in fields.items() if value is not None}
-        return self.service.take(Request(method, path, "127.0.0.1", kept, body, repeated))
+        return self.service.take(Request(method, path, "127.0.0.1", kept, body, repeated, peer))
 
 
 @pytest.fixture
@@ -213,3 +214,24 @@ def test_refusals_echo_the_id(caller: Caller) -> None:
 def test_errors_of_fault_rules_are_worded_like_apples(caller: Caller) -> None:
     assert reason(caller.service.error(429, "TooManyRequests")) == (429, "TooManyRequests")
     assert caller.service.error(500, "").body == b""
+
+
+def test_a_certificate_for_the_app_stands_in_for_a_token(caller: Caller) -> None:
+    assert caller.call(authorization=None, peer="test.simulator.app").status == 200
+    assert (
+        caller.call(
+            authorization=None, peer="test.simulator.app", apns_topic="test.simulator.app.voip", apns_push_type="voip"
+        ).status
+        == 200
+    )
+
+
+def test_a_certificate_for_another_app_does_not(caller: Caller) -> None:
+    reply = caller.call(authorization=None, peer="test.simulator.app", apns_topic="test.simulator.kiosk")
+    assert reason(reply) == (400, "TopicDisallowed")
+    assert reason(caller.call(authorization=None)) == (403, "MissingProviderToken")
+
+
+def test_a_team_has_a_second_app(caller: Caller) -> None:
+    assert caller.call(apns_topic="test.simulator.kiosk").status == 200
+    assert reason(caller.call(apns_topic="test.simulator.kiosk.voip")) == (400, "BadTopic")

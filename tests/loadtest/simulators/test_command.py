@@ -48,5 +48,5 @@ def test_what_is_no_port_is_an_error_of_use() -> None:
 
 def test_help_names_every_port() -> None:
     text = CliRunner().invoke(simulate, ["--help"]).output
-    for name in ("apns", "fcm", "webpush", "smtp", "control"):
+    for name in ("apns", "fcm", "webpush", "smtp", "submission", "smtps", "sms", "webhook", "control"):
         assert f"--{name}-port" in text

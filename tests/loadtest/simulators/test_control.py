@@ -62,7 +62,7 @@ async def test_statistics(sims: Simulators, call_control: Call) -> None:
     _, statistics = await call_control(f"{sims.control}/stats")
     assert statistics["outbox"] == {"kept": 1, "recorded": 1}
     assert statistics["providers"]["apns"] == {"calls": 0, "faults": 0, "replies": {}}
-    assert statistics["providers"].keys() == {"apns", "fcm", "webpush", "email"}
+    assert statistics["providers"].keys() == {"apns", "fcm", "webpush", "email", "sms", "webhook"}
 
 
 async def test_reset(sims: Simulators, call_control: Call) -> None:

@@ -13,7 +13,7 @@ from loadtest.simulators.suite import Ports, Simulators
 
 async def test_settings_fit_the_section_of_ours(sims: Simulators) -> None:
     settings = ProvidersSettings.model_validate(sims.providers)
-    for section in (settings.apns, settings.fcm, settings.webpush, settings.email):
+    for section in (settings.apns, settings.fcm, settings.webpush, settings.email, settings.sms, settings.webhook):
         assert section.is_configured
     assert settings.webpush.allowed_hosts == ("*",)
     assert Path(settings.apns.ca_file).is_absolute()

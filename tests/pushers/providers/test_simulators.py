@@ -27,7 +27,8 @@ from pushers.outcome import Accepted, Ambiguous, DropDevice, DropMessage, Retry
 from pushers.provider import Provider
 from pushers.providers.configured import build_providers
 
-NAMES = ("apns", "fcm", "webpush", "email")
+NAMES = ("apns", "fcm", "webpush", "email", "sms", "webhook")
+NUMBERS = {"taken": "+15005550006", "unregistered": "+15005550004", "busy": "+15005550008", "refused": "+15005550002"}
 APNS_WORDS = {"taken": "a1" * 32, "unregistered": "dead" * 16, "busy": "b005" * 16, "refused": "bad0" * 16}
 
 
@@ -64,13 +65,19 @@ def device(simulators: Simulators, make_device: Callable[..., Device]) -> Callab
         if provider == "webpush":
             token = msgspec.json.encode(simulators.mint_subscription(word)).decode()
         else:
-            token = {"apns": APNS_WORDS[word], "fcm": f"token:{word}", "email": f"{word}@mail.example"}[provider]
+            token = {
+                "apns": APNS_WORDS[word],
+                "fcm": f"token:{word}",
+                "email": f"{word}@mail.example",
+                "sms": NUMBERS[word],
+                "webhook": f"https://hooks.example.org/T1/{word}",
+            }[provider]
         return make_device(ProviderName(provider), token)
 
     return make
 
 
-def test_all_four_are_built(providers: Mapping[str, Provider]) -> None:
+def test_all_are_built(providers: Mapping[str, Provider]) -> None:
     assert tuple(providers) == NAMES
 
 
@@ -86,11 +93,11 @@ async def test_taken(
     assert isinstance(outcome, Accepted)
     assert outcome.provider_id
     (item,) = simulators.outbox.items()
-    assert (item.provider, item.title, item.notification_id) == (name, "Order 7", notification.id)
+    assert (item.provider, item.title or item.body[:7], item.notification_id) == (name, "Order 7", notification.id)
     assert "It has left" in item.body
     if name == "webpush":
         assert item.decrypted
-    if name != "email":
+    if name not in ("email", "sms"):
         assert (item.link, item.image) == ("https://shop.example/7", "https://shop.example/7.png")
         assert str(item.data["order"]) == "7"
 
@@ -120,7 +127,7 @@ async def test_refused(
     assert isinstance(await providers[name].send(notification, device(name, "refused"), now=SystemClock().now()), DropMessage)
 
 
-HTTP_NAMES = ("apns", "fcm", "webpush")
+HTTP_NAMES = ("apns", "fcm", "webpush", "webhook")
 FAULTS = [
     (Respond(503, headers={"retry-after": "17"}), Retry),
     (Respond(500, body=""), Retry),
