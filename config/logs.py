@@ -14,10 +14,21 @@ __all__ = ["configure_logging", "get_logger", "mask_address", "mask_token"]
 _SECRET_KEYS = frozenset({"token", "key", "api_key", "secret", "password", "authorization", "private_key", "body", "data"})
 
 
+class _StandardError:
+    """Whatever standard error is when a line is written: loggers live longer than a redirection of it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logging(level: str = "info", style: Literal["auto", "console", "json"] = "auto") -> None:
     """Build the chain: merge context, level, time, mask, render to standard error. Called once, by the composition root."""
     threshold = getattr(logging, level.upper())
     is_console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    error: Any = _StandardError()
     render: Any = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer(sort_keys=False)
     structlog.configure(
         processors=[
@@ -29,11 +40,11 @@ def configure_logging(level: str = "info", style: Literal["auto", "console", "js
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(error),
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard module; only their warnings matter to an operator.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=error, format="%(levelname)s %(name)s: %(message)s")
 
 
 def get_logger() -> Any:

@@ -1,8 +1,8 @@
 """Whether a load balancer should send clients to this process: readiness, with the reasons against it.
 
-Liveness is another question: who answers lives, and `/health` only tells besides whether the end has begun. A process is
-not ready once its end has begun, while its loop is overloaded, and while something that it stands on has not answered for
-longer than the grace. Clients that are connected stay so in the last two cases, and nobody is well served by a restart.
+Liveness is another question: who answers lives, also while it drains. A process is not ready once its end has begun, while
+its loop is overloaded, and while something that it stands on has not answered for longer than the grace. Clients that are
+connected stay so in the last two cases, and nobody is well served by a restart.
 """
 
 import asyncio
@@ -78,10 +78,10 @@ class Readiness:
 
 
 def health_routes(readiness: Readiness) -> list[Route]:
-    """Make `/health` (this process lives, and means to go on) and `/health/ready` (send clients here; else the reasons)."""
+    """Make `/health` (this process lives) and `/health/ready` (send clients here; else the reasons)."""
 
     async def health(_request: Request) -> Response:
-        return JSONResponse({}, status_code=503 if readiness.is_ending else 200)
+        return JSONResponse({})
 
     async def ready(_request: Request) -> Response:
         reasons, concerns = readiness.reasons(), readiness.concerns()

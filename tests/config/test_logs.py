@@ -143,3 +143,19 @@ def test_most_of_a_token_stays_hidden(token):
 )
 def test_an_address_can_be_recognised_and_not_used(address, shown):
     assert mask_address(address) == shown
+
+
+def test_a_logger_outlives_a_redirection_of_standard_error(monkeypatch, capsys):
+    import io
+
+    gone = io.StringIO()
+    with monkeypatch.context() as redirected:
+        redirected.setattr(sys, "stderr", gone)
+        configure_logging()
+        log = get_logger()
+        log.info("first.line")
+        gone_text = gone.getvalue()
+    gone.close()
+    log.info("second.line")
+    assert "first.line" in gone_text
+    assert "second.line" in capsys.readouterr().err

@@ -151,7 +151,7 @@ CALLS = [
         "notify", {"user": "7", "title": "x", "titel": "y"}, 107, "titel: unknown field", id="unknown field in notify"
     ),
     pytest.param("notify", {"user": "7"}, 107, "title: one of", id="notify of nothing"),
-    pytest.param("notify", {"user": "7", "title": "x", "routes": ["sms"]}, 107, "routes[0]: must be", id="unknown route"),
+    pytest.param("notify", {"user": "7", "title": "x", "routes": ["pigeon"]}, 107, "routes[0]: must be", id="unknown route"),
     pytest.param("notify", {"users": ["7", "7"], "title": "x"}, 107, "users: must not name", id="user named twice"),
     pytest.param("notification_ack", {"user": "7", "id": "x"}, 104, "notification not found", id="unknown notification"),
     pytest.param(
