@@ -14,7 +14,10 @@ from broker.ledger import Step, StepKind
 from broker.notification import ROUTES, Content, Device, Draft, Lane, Provider
 from broker.store.store import Store, open_store
 from config.clock import ManualClock
+from config.settings import StoreSettings
 
+# On a busy machine a database may take its time; how long is too long has tests of its own.
+PATIENT = StoreSettings(connect_timeout=60, pool_timeout=60, answer_timeout=90, statement_timeout=60)
 _LEASE = timedelta(seconds=30)
 _NUMBERS = itertools.count(1)
 
@@ -49,7 +52,7 @@ async def open_another(store_url: str, clock: ManualClock) -> AsyncIterator[Call
     stores: list[Store] = []
 
     async def open_one() -> Store:
-        stores.append(await open_store(store_url, clock=clock, idempotency_ttl_s=3600))
+        stores.append(await open_store(store_url, clock=clock, idempotency_ttl_s=3600, settings=PATIENT))
         return stores[-1]
 
     yield open_one
