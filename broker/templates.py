@@ -19,6 +19,7 @@ __all__ = [
     "FIELDS",
     "MAX_SOURCE_BYTES",
     "MAX_TEXTS",
+    "OWN_VARIABLES",
     "TEMPLATE_ROUTES",
     "StoredText",
     "TemplateKey",
@@ -33,6 +34,8 @@ __all__ = [
 MAX_SOURCE_BYTES: Final = 64 * 1024
 # Texts of one name; a set of them is held in memory when it is rendered.
 MAX_TEXTS: Final = 200
+# What templates may name beside the variables of a request, and what it is where nobody says: here, no way out of a mail.
+OWN_VARIABLES: Final[Mapping[str, str]] = {"unsubscribe_url": ""}
 TEMPLATE_ROUTES: Final = ("", "live", "push", "email", "sms", "webhook")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")

@@ -23,6 +23,9 @@ _COMMANDS: Final = {
     "dead-letters": LateCommand(
         "heliograph.commands.dead_letters:dead_letters", "Look at what could not be delivered, and have it tried anew."
     ),
+    "template": LateCommand(
+        "heliograph.commands.template:template", "Look templates over, try them out, and put them into a server."
+    ),
     "init": LateCommand("heliograph.commands.init:init", "Write a settings file with fresh secrets."),
     "config": LateCommand("heliograph.commands.config:config", "Check, show and describe settings."),
     "db": LateCommand("heliograph.commands.db:db", "Bring the store's tables up to date, or look how they stand."),

@@ -46,6 +46,7 @@ class PusherPart:
                 make_renderer(ground),
                 UnsubscribeLinks.of(settings.notifications.unsubscribe),
                 ClickLinks.of(settings.notifications.clicks),
+                required=frozenset(one.name for one in settings.notifications.categories if one.required),
             ),
         )
         self._duties = Duties(

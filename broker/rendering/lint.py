@@ -12,12 +12,11 @@ from broker.rendering.compiled import compile_text
 from broker.rendering.errors import SyntaxFault, TemplateFault
 from broker.rendering.html_tokens import VOID, tokens_of
 from broker.rendering.styles import MAX_ELEMENTS
-from broker.templates import FIELDS, TemplateText
+from broker.templates import FIELDS, OWN_VARIABLES, TemplateText
 
-__all__ = ["OWN_VARIABLES", "Finding", "lint"]
+__all__ = ["NOTHING_SHOWN", "Finding", "lint"]
 
-# What is given in mails beside the variables of a request.
-OWN_VARIABLES: Final = frozenset({"unsubscribe_url"})
+NOTHING_SHOWN: Final = "one of title, body and html must not be empty"
 _MAX_DEPTH: Final = 100
 _MOST: Final = 100
 # Elements that the HTML standard lets end where the next one begins, or with what they stand in.
@@ -45,10 +44,10 @@ def lint(text: TemplateText, declared: Iterable[str] | None = None) -> list[Find
     Returns:
         What was found, in the order of the fields, then of lines.
     """
-    known = None if declared is None else frozenset(declared) | OWN_VARIABLES
+    known = None if declared is None else frozenset(declared) | OWN_VARIABLES.keys()
     found: list[Finding] = []
-    if not any(getattr(text, field) for field in FIELDS):
-        found.append(Finding("error", "title", 0, "one of title, body and html must not be empty"))
+    if not (text.title or text.body or text.html):
+        found.append(Finding("error", "title", 0, NOTHING_SHOWN))
     for field in FIELDS:
         if source := getattr(text, field):
             found += _findings(field, source, known)

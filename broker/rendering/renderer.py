@@ -15,7 +15,7 @@ from broker.errors import BadInput
 from broker.notification import NO_JSON, Content, TemplateUse
 from broker.rendering.compiled import CompiledText, Rendered, compile_text
 from broker.rendering.errors import MissingVariable, RenderFault, TemplateFault, Unrenderable
-from broker.templates import FIELDS, StoredText, Templates, TemplateText, canonical_locale, locale_chain
+from broker.templates import FIELDS, OWN_VARIABLES, StoredText, Templates, TemplateText, canonical_locale, locale_chain
 from config.clock import Clock
 
 __all__ = ["Chosen", "Renderer", "choose"]
@@ -76,7 +76,7 @@ class Renderer:
                 language = self._default_locale or "all languages"
                 raise BadInput("name", f"has no text for the route {route} in {language}: add one, or name other routes")
             try:
-                await self._render(name, chosen, route, variables, {})
+                await self._render(name, chosen, route, variables, OWN_VARIABLES)
             except MissingVariable as exc:
                 raise BadInput(f"variables.{exc.variable}", f"must be given: {exc} on the route {route}") from None
             except RenderFault as exc:
@@ -90,7 +90,7 @@ class Renderer:
 
         Args:
             locale: Of whom it is told to; where there is no text for it, one for the default language is taken.
-            own: Variables that are ours to give; kept apart in what is remembered only where the text names them.
+            own: Those of `OWN_VARIABLES` that have a value; kept apart in what is remembered only where the text names them.
         Raises:
             Unrenderable: Trying again would not help.
             StoreUnavailable: It would.
@@ -103,7 +103,7 @@ class Renderer:
         if chosen is None:
             raise Unrenderable(f"template {use.name} has no text for {locale or 'any language'} on the route {route}")
         try:
-            rendered = await self._render(use.name, chosen, route, bytes(use.variables), own or {})
+            rendered = await self._render(use.name, chosen, route, bytes(use.variables), own or OWN_VARIABLES)
         except TemplateFault as exc:
             raise Unrenderable(f"template {use.name} in {chosen.locale or 'all languages'}: {exc}") from None
         return msgspec.structs.replace(
@@ -127,7 +127,7 @@ class Renderer:
         chosen = choose(await self._texts(name, version), route, locale, self._default_locale)
         if chosen is None:
             raise BadInput("name", "names no template with a text for this locale and route")
-        return chosen, await self._render(name, chosen, route, variables, {})
+        return chosen, await self._render(name, chosen, route, variables, OWN_VARIABLES)
 
     async def try_out(self, text: TemplateText, variables: bytes) -> Rendered:
         """Render a text that is not stored.
@@ -135,7 +135,8 @@ class Renderer:
         Raises:
             TemplateFault: Naming field, line and rule.
         """
-        return await self._work_out(compile_text(text), variables, {})
+        compiled = await asyncio.to_thread(compile_text, text)
+        return await self._work_out(compiled, variables, OWN_VARIABLES)
 
     async def _texts(self, name: str, version: int) -> Texts:
         texts = self._sets.get((name, version))

@@ -10,7 +10,7 @@ from broker.errors import BadInput, NotFound
 from broker.notification import Content
 from broker.rendering.compiled import Rendered, compile_text
 from broker.rendering.errors import MissingVariable, TemplateFault
-from broker.rendering.lint import Finding, lint
+from broker.rendering.lint import NOTHING_SHOWN, Finding, lint
 from broker.rendering.renderer import Renderer
 from broker.rendering.showing import Show, Showing
 from broker.templates import FIELDS, StoredText, TemplateKey, Templates, TemplateText, check_key, check_name
@@ -55,7 +55,7 @@ class TemplateService:
         if text == TemplateText():
             raise BadInput("title", "one of title, subtitle, body, html, link and image must not be empty")
         needs = await _needs(text)
-        findings = [finding for finding in await _linted(text) if finding.rule != _NOTHING_SHOWN]
+        findings = [finding for finding in await _linted(text) if finding.rule != NOTHING_SHOWN]
         version = await self._templates.put(key, text)
         return TemplatePutResult(version, needs, _found(findings))
 
@@ -157,9 +157,6 @@ def template_methods(service: TemplateService) -> list[Method]:
         method("template_preview", TemplatePreviewRequest, service.preview),
         method("template_lint", TemplateLintRequest, service.lint),
     ]
-
-
-_NOTHING_SHOWN = "one of title, body and html must not be empty"
 
 
 def _text(request: TemplatePutRequest | TemplatePreviewRequest | TemplateLintRequest) -> TemplateText:

@@ -26,8 +26,16 @@ _OPENED_IN_BROWSERS: Final = frozenset({Provider.EMAIL, Provider.WEBPUSH})
 class Telling:
     """Knows languages, templates and links."""
 
-    def __init__(self, renderer: Renderer, links: UnsubscribeLinks | None = None, clicks: ClickLinks | None = None) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        links: UnsubscribeLinks | None = None,
+        clicks: ClickLinks | None = None,
+        *,
+        required: frozenset[str] = frozenset(),
+    ) -> None:
         self._renderer, self._links, self._clicks = renderer, links, clicks
+        self._required = required
 
     async def to_device(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
         """Make what a device is told, or say what becomes of the delivery instead."""
@@ -71,7 +79,8 @@ class Telling:
         return replace(notification, content=content)
 
     def _way_out(self, notification: Notification) -> str:
-        """Tell the link that ends such mails. Critical ones have none: what must reach somebody is no list to be left."""
-        if self._links is None or notification.lane is Lane.CRITICAL:
+        """Tell the link that ends such mails. What must reach somebody is no list to be left: critical ones have none, and
+        neither have those of categories that are required."""
+        if self._links is None or notification.lane is Lane.CRITICAL or notification.content.category in self._required:
             return ""
         return self._links.address(OptOut(notification.user, notification.content.category, Route.EMAIL))

@@ -58,7 +58,7 @@ def test_titles_stand_in_one_line() -> None:
 
 
 def test_something_must_be_there() -> None:
-    assert found(TemplateText()) == [("error", "title", 0)]
+    assert found(TemplateText()) == found(TemplateText(link="https://x.test")) == [("error", "title", 0)]
 
 
 @given(st.text(alphabet="<>/ab{}% \n'\"", max_size=80))

@@ -83,6 +83,13 @@ async def test_a_deep_json_of_variables_is_refused(templated: Any) -> None:
     assert refused == "template.variables: is nested too deep"
 
 
+async def test_what_is_ours_to_give_need_not_be_given(desk: Any) -> None:
+    await desk.put(title="T", html="<a href='{{ unsubscribe_url }}'>x</a>")
+    await accepted(desk, template={"name": "t"})
+    shown = await desk.api.result("template_preview", name="t", route="email")
+    assert '<a href="">x</a>' in shown["html"]
+
+
 async def test_a_text_for_some_routes_serves_requests_that_name_them(templated: Any) -> None:
     notification = await accepted(templated, template={"name": "mail", "variables": NEEDED}, routes=["email"])
     assert notification.content.template.name == "mail"

@@ -133,6 +133,15 @@ async def test_a_critical_mail_names_none_and_neither_does_anything_without_sett
     assert await Telling(renderer).to_device(plain, mailbox) is plain
 
 
+async def test_a_category_that_is_required_is_no_list_to_be_left(
+    renderer: Renderer, links: Any, notification: Any, device: Any
+) -> None:
+    telling = Telling(renderer, links, required=frozenset({"security"}))
+    required, other = (notification(content=Content(title="A", category=name)) for name in ("security", "news"))
+    assert await telling.to_device(required, device(Provider.EMAIL)) is required
+    assert (await telling.to_device(other, device(Provider.EMAIL))).content.unsubscribe
+
+
 async def test_the_pipeline_tells_what_it_can_and_refuses_the_rest(
     rig: Any, telling: Telling, using: Any, device: Any, version: int
 ) -> None:
