@@ -22,6 +22,8 @@ from pushers.live import encode
 from pushers.payloads.apns import compose_apns
 from pushers.payloads.email import compose_email
 from pushers.payloads.fcm import compose_fcm
+from pushers.payloads.sms import SmsText, compose_sms
+from pushers.payloads.webhook import compose_hook
 from pushers.payloads.webpush import compose_webpush
 
 ID = "019b76da-a800-7000-8000-00000000000a"
@@ -112,6 +114,17 @@ def test_connections_get_it_in_one_line(told: Any, value: str) -> None:
     assert b"\r" not in line
     shown = json.loads(line)["notification"]
     assert (shown["title"], shown["body"]) == expected(value)
+
+
+@given(ANYTHING)
+@settings(deadline=None)
+def test_text_messages_and_webhooks_carry_it_as_text(told: Any, value: str) -> None:
+    phone = compose_sms(told(value, "sms"), max_parts=10)
+    assert isinstance(phone, SmsText)
+    assert all(char.isprintable() or char in "\n\u200d" for char in phone.text)
+    assert phone.text.startswith("T")
+    hook = json.loads(compose_hook(told(value, "webhook"), device(Provider.WEBHOOK, "crm")))
+    assert (hook["title"], hook["body"]) == expected(value)
 
 
 class _Seen(HTMLParser):
