@@ -84,6 +84,7 @@ class Connect:
                 entrance = await self._entrances.prepare(client, entry.channel, entry.grant, entry.asked)
                 entrances.append(entrance)
             await self._arrival.register(client)
+            await self._entrances.level(*entrances)
             if not client.is_open:
                 raise DisconnectClient(disconnects.CLOSED)  # it left while we waited
             # Whoever was blocked or revoked meanwhile was not found among the connected, and others may have come.

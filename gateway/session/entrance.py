@@ -33,6 +33,9 @@ from gateway.upstream import Upstream
 
 __all__ = ["Asked", "Entrance", "Entrances", "Entry"]
 
+# Once is the rule; an engine that answers ever differently must not keep anybody here.
+_LEVELLED_AT_MOST = 5
+
 
 class Asked(msgspec.Struct, frozen=True):
     """What the client wants back: the position it holds (None when it does not recover), and whether it insists."""
@@ -52,11 +55,12 @@ class Entry(msgspec.Struct, frozen=True):
 class Entrance:
     """A client between asking and being in. Belongs to one call; either `take_place` or `give_up` ends it."""
 
-    __slots__ = ("asked", "client", "grant", "has_presence", "read", "room")
+    __slots__ = ("asked", "client", "grant", "has_presence", "read", "room", "top")
 
     def __init__(self, client: Client, room: Room, grant: Grant, asked: Asked) -> None:
         self.client, self.room, self.grant, self.asked = client, room, grant, asked
         self.read: Slice | None = None
+        self.top: Position | None = None  # where it stands when it is settled
         self.has_presence = False
 
 
@@ -99,35 +103,47 @@ class Entrances:
         try:
             await self._upstream.link(channel)
             if grant.is_positioned:
-                entrance.read = await self._read(channel, grant, asked)
-                await self._until_level(room, entrance.read.top)
+                entrance.read = await self._read(entrance)
             if grant.keeps_presence:
                 entrance.has_presence = True
                 await self._presence.add(channel, _info(client, grant.info))
+            await self.level(entrance)
         except BaseException:
             await self.give_up(entrance)
             raise
         return entrance
 
+    async def level(self, *entrances: Entrance) -> None:
+        """Bring rooms and whoever enters them to one place of their streams.
+
+        A client that stood elsewhere would miss what the others have had, or get twice what they are yet to get. `prepare` ends
+        with it; it is needed again where something was waited for since.
+
+        Raises:
+            EngineUnavailable: What is missing cannot be read now.
+        """
+        for _ in range(_LEVELLED_AT_MOST):
+            uneven = [entrance for entrance in entrances if not _is_level(entrance)]
+            if not uneven:
+                return
+            for entrance in uneven:
+                await self._bring_level(entrance)
+
     def settle(self, entrance: Entrance) -> Entry:
         """Decide what the client gets. Synchronous, and followed by the reply and `take_place` in the same turn.
 
         Raises:
-            DisconnectClient: 3010, when live publications do not join the stream that was read, or the room has just begun
-                to fill a gap.
+            DisconnectClient: 3010, when client and room do not stand at the same place in the stream.
             ClientError: 112, when the client insists on a recovery that cannot be.
         """
         grant, asked = entrance.grant, entrance.asked
         wants_recovery = asked.position is not None or grant.recovers_always
         if entrance.read is None:
             return Entry(grant, None, asked.position is not None)
-        if entrance.room.held is not None:
+        if not _is_level(entrance):
             raise DisconnectClient(disconnects.INSUFFICIENT_STATE)
-        buffered = entrance.room.entering[entrance.client]
-        try:
-            merged = merge(entrance.read, buffered)
-        except Gap:
-            raise DisconnectClient(disconnects.INSUFFICIENT_STATE) from None
+        merged = merge(entrance.read, entrance.room.entering[entrance.client])
+        entrance.top = merged.top
         recovery = Recovery(False, merged.top)
         if grant.is_recoverable and wants_recovery:
             recovery = self._recover(grant, asked, merged)
@@ -140,9 +156,8 @@ class Entrances:
         room, client = entrance.room, entrance.client
         del room.entering[client]
         client.subscribing.discard(room.channel)
-        read = entrance.read
-        if read is not None and (room.position is None or (not room.size and room.is_behind(read.top))):
-            room.position = read.top
+        if entrance.top is not None and (room.position is None or not room.size):
+            room.position = entrance.top
         return self._hub.join(client, room, entrance.grant)
 
     async def announce(self, subscription: Subscription, client: Client) -> None:
@@ -209,15 +224,14 @@ class Entrances:
             leave = Leave(_info(client, subscription.chan_info))
             await self._best_effort(self._pubsub.publish_membership(channel, leave))
 
-    async def _until_level(self, room: Room, top: Position) -> None:
-        """Have a room catch up with a top that was read before pub/sub brought it, and wait while it fills a gap.
-
-        Whoever enters stands at that top; what the room gets to hear of later would reach it twice.
-
-        Raises:
-            EngineUnavailable: What is missing cannot be read now.
-        """
-        if room.size and room.held is None and room.is_behind(top):
+    async def _bring_level(self, entrance: Entrance) -> None:
+        """Have a room catch up with what was read before pub/sub brought it, or read again what the room knows already."""
+        room = entrance.room
+        if room.held is None:
+            top = _top(entrance)
+            if top is None or not room.is_behind(top):
+                entrance.read = await self._read(entrance)
+                return
             room.held = []
             self._heal(room)
         while room.held is not None:
@@ -234,8 +248,9 @@ class Entrances:
         kept = merged if not asked.position.epoch or asked.position.epoch == merged.top.epoch else None
         return recover(asked.position, kept, merged.top, limit=self._recovery_limit)
 
-    async def _read(self, channel: str, grant: Grant, asked: Asked) -> Slice:
+    async def _read(self, entrance: Entrance) -> Slice:
         """Read what a recovery may need, or just the top."""
+        channel, grant, asked = entrance.room.channel, entrance.grant, entrance.asked
         kept_s = history_meta_ttl_s(self._rules.options(channel))
         if grant.is_recoverable and grant.recovers_cache and (asked.position is not None or grant.recovers_always):
             return await self._history.read(channel, since=None, limit=1, reverse=True, meta_ttl_s=kept_s)
@@ -246,6 +261,26 @@ class Entrances:
             except PositionLost:
                 pass
         return await self._history.read(channel, since=None, limit=0, meta_ttl_s=kept_s)
+
+
+def _top(entrance: Entrance) -> Position | None:
+    """Tell where in the stream whoever enters stands by now; None where what was read and what came since do not meet."""
+    assert entrance.read is not None
+    try:
+        return merge(entrance.read, entrance.room.entering[entrance.client]).top
+    except Gap:
+        return None
+
+
+def _is_level(entrance: Entrance) -> bool:
+    """Whether a client may become a member now: it stands where the room's members do, or is the first."""
+    room = entrance.room
+    if entrance.read is None:
+        return True
+    if room.held is not None:
+        return False
+    top = _top(entrance)
+    return top is not None and (not room.size or room.position in (None, top))
 
 
 def _hold_back(room: Room) -> None:

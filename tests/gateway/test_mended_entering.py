@@ -169,3 +169,85 @@ async def test_a_room_that_missed_something_while_only_somebody_entered_begins_a
     await scene.publish(3)
     await turns()
     assert offsets(client.read()) == [2, 3]
+
+
+class Late:
+    """A world whose pub/sub brings nothing before `bring`, and whose reads of channels that begin with "slow" wait."""
+
+    def __init__(self, world):
+        self.world, self.gates, self.under_way = world, {}, []
+        world.engine.pubsub.on_message(lambda *message: self.under_way.append(message))
+        self._read = world.engine.history.read
+        world.node.entrances._history = self
+
+    async def read(self, channel, **asked):
+        if channel.startswith("slow"):
+            await self.gates.setdefault(channel, asyncio.Event()).wait()
+        return await self._read(channel, **asked)
+
+    async def publish(self, *numbers):
+        kept = publish_options(self.world.node.rules.options("a"))
+        for number in numbers:
+            await self.world.engine.pubsub.publish("a", Publication(b"%d" % number), kept)
+
+    def bring(self):
+        for channel, message in self.under_way:
+            self.world.node.deliver(channel, message)
+        self.under_way.clear()
+
+    def connect(self, user, *channels, **sub):
+        client = self.world.client()
+        request = {"token": self.world.token(user, channels=channels), "subs": {"a": sub} if sub else {}}
+        client.send({"id": 1, "connect": request})
+        return client
+
+    async def let_in(self, client, channel):
+        """Answer the read that a client waits for; gives what it is told of `a` with its connect reply, and later."""
+        self.gates[channel].set()
+        await turns()
+        reply, *pushes = client.read()
+        told = reply["connect"]["subs"]["a"]
+        return [told["offset"], *(entry["offset"] for entry in told.get("publications", ())), *offsets(pushes)]
+
+
+@pytest.mark.parametrize("sub", [{}, {"recover": True, "offset": 1}])
+async def test_one_that_has_read_less_than_somebody_who_entered_meanwhile(world, sub):
+    """The room stands where the second one does; the first would never get what lies between."""
+    late = Late(world(channel=STREAM))
+    await late.publish(1)
+    first = late.connect("1", "a", "slow", **sub)
+    await late.publish(2)
+    second = late.connect("2", "a")
+    assert second.read() == []
+    assert second.node.hub.room("a").position.offset == 2
+    assert await late.let_in(first, "slow") == ([1, 2] if sub else [2])
+    await late.publish(3)
+    late.bring()
+    assert offsets(first.read()) == [3]
+    assert offsets(second.read()) == [3]
+
+
+async def test_one_that_has_read_more_than_somebody_who_entered_meanwhile(world):
+    """The room stands where the first one does; the second would get twice what it has read already."""
+    late = Late(world(channel=STREAM))
+    await late.publish(1)
+    first = late.connect("1", "a", "slow-1")
+    await late.publish(2)
+    second = late.connect("2", "a", "slow-2")
+    assert await late.let_in(first, "slow-1") == [1]
+    assert await late.let_in(second, "slow-2") == [2]
+    await late.publish(3)
+    late.bring()
+    assert offsets(first.read()) == [2, 3]
+    assert offsets(second.read()) == [3]
+
+
+async def test_a_room_that_somebody_led_ahead_and_left_begins_anew(world):
+    late = Late(world(channel=STREAM))
+    await late.publish(1)
+    first = late.connect("1", "a", "slow")
+    await late.publish(2)
+    late.connect("2", "a").vanish()
+    assert await late.let_in(first, "slow") == [1]
+    late.bring()
+    assert offsets(first.read()) == [2]
