@@ -23,6 +23,7 @@ from gateway.node import Node
 SECRET = "secret-of-the-machine-0123456789abcdef"
 GRACE_S = 5
 RECOVERY_LIMIT = 3
+LATE_AT_MOST_S = 15
 
 _OPEN = {"allow_subscribe_for_client": True, "allow_publish_for_client": True, "allow_tags_filter": True}
 _KEPT = {**_OPEN, "history_size": 4, "history_ttl": "20s", "history_meta_ttl": "60s"}
@@ -134,7 +135,7 @@ class GovernedEngine:
         self.control, self.limits, self.revocation = self.memory.control, self.memory.limits, self.memory.revocation
         self.slow: frozenset[str] = frozenset()
         self.waiting: list[asyncio.Future[None]] = []
-        self.is_late = False
+        self.is_late = self.was_late = False
         self.under_way: defaultdict[str, deque[Any]] = defaultdict(deque)
         self.to_lose = 0
         self._deliver: Any = None
@@ -143,6 +144,16 @@ class GovernedEngine:
     def on_published(self, note: Any) -> None:
         """Say who is told of each publication, and whether pub/sub brings it at once."""
         self._note = note
+
+    def be_late(self, is_late: bool) -> None:
+        """Keep deliveries back from now on, or no longer."""
+        self.is_late = is_late
+        self.was_late |= is_late
+
+    @property
+    def was_orderly(self) -> bool:
+        """Whether every delivery has come, and at once."""
+        return not self.was_late and not any(truth.lost for truth in self.truths.values())
 
     async def pause(self, point: str) -> None:
         if point in self.slow:
@@ -197,14 +208,20 @@ class GovernedEngine:
             self.to_lose -= 1
             self.truths[channel].lost.add(json.loads(message.data)["n"])
         elif self.is_late or self.under_way[channel]:
-            self.under_way[channel].append(message)
+            self.under_way[channel].append((self.clock.monotonic(), message))
         else:
             self.bring(channel, message)
 
     def let_through(self, channel: str, count: int) -> None:
         """Deliver the oldest of what is under way."""
         for _ in range(min(count, len(self.under_way[channel]))):
-            self.bring(channel, self.under_way[channel].popleft())
+            self.bring(channel, self.under_way[channel].popleft()[1])
+
+    def let_old_through(self) -> None:
+        """Deliver what has been under way too long: nothing outlives its stream on the way."""
+        too_old = self.clock.monotonic() - LATE_AT_MOST_S
+        for channel, messages in self.under_way.items():
+            self.let_through(channel, sum(since <= too_old for since, _ in messages))
 
     def release(self, index: int) -> None:
         """Let one of the calls that wait go on."""
@@ -287,6 +304,7 @@ class World:
     def pass_second(self) -> None:
         self.clock.move(1)
         with self.running():
+            self.engine.let_old_through()
             self.node.wheel.turn()
         self.turn(3)
         for truth in self.truths.values():

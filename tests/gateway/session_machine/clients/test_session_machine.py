@@ -12,6 +12,7 @@ What must hold for every client and channel:
 """
 
 import json
+from itertools import combinations
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -42,6 +43,7 @@ WISHES = st.fixed_dictionaries(
 INDEXES = st.integers(0, 50)
 KINDS = st.sampled_from(["", "goal", "foul"])
 COUNTS = st.sampled_from([0, 1, 1, 2, 3, 4, 6])
+FEW_POINTS = st.sampled_from([frozenset(), *map(frozenset, combinations(POINTS, 1)), *map(frozenset, combinations(POINTS, 2))])
 SELDOM = st.sampled_from([False, False, False, True])
 MOSTLY = st.sampled_from([True, True, True, False])
 
@@ -121,16 +123,36 @@ class SessionMachine(RuleBasedStateMachine):
         client.line = None
 
     @precondition(lambda self: self.here)
-    @rule(index=INDEXES, missed=COUNTS, meanwhile=COUNTS, kind=KINDS, point=st.sampled_from(["", "", *POINTS]), is_late=SELDOM)
-    def blink(self, index, missed, meanwhile, kind, point, is_late):
+    @rule(index=INDEXES, missed=COUNTS, meanwhile=COUNTS, kind=KINDS, points=FEW_POINTS, is_late=SELDOM, loses=SELDOM)
+    def blink(self, index, missed, meanwhile, kind, points, is_late, loses):
         """The network breaks for a moment, in which the channels go on, and perhaps while the client comes back."""
         client, engine, channel = self.here[index % len(self.here)], self.world.engine, self.channel(index)
         self.vanish(index)
         self.publish_many(channel, kind, missed)
-        engine.slow, engine.is_late = frozenset({point}), is_late
+        engine.slow = points
+        engine.be_late(is_late)
         client.connect(0, has_delta=index % 2 == 0)
-        self.publish_many(channel, kind, meanwhile)
-        engine.slow, engine.is_late = frozenset(), False
+        for number in range(meanwhile):
+            engine.to_lose += loses and number == 0
+            self.publish_many(channel, kind, 1)
+            if engine.waiting:
+                with self.world.running():
+                    engine.release(0)
+                self.world.turn(3)
+        engine.slow = frozenset()
+        engine.be_late(False)
+
+    @precondition(lambda self: self.here)
+    @rule(count=COUNTS, kind=KINDS, seconds=st.sampled_from([21, 61]))
+    def sleep(self, count, kind, seconds):
+        """Everybody goes for so long that publications expire, or streams are forgotten; then life goes on."""
+        while self.here:
+            self.vanish(0)
+        self.pass_time(seconds)
+        for channel in self.channels:
+            self.publish_many(channel, kind, count)
+        while self.away:
+            self.come(0, 0, count % 2 == 0)
 
     @precondition(lambda self: self.here)
     @rule(index=INDEXES, ttl_s=st.sampled_from([0, 8, 20]))
@@ -205,7 +227,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(is_late=st.booleans())
     def be_late(self, is_late):
-        self.world.engine.is_late = is_late
+        self.world.engine.be_late(is_late)
 
     @precondition(lambda self: any(self.world.engine.under_way.values()))
     @rule(count=st.sampled_from([1, 2, 9]))
