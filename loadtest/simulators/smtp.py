@@ -5,6 +5,7 @@ RCPT TO, or after the final dot for rules that say `taken`. Not modelled: bounce
 """
 
 import asyncio
+import logging
 import ssl
 import warnings
 from email import message_from_bytes
@@ -22,6 +23,9 @@ from loadtest.simulators.handling import Tally
 from loadtest.simulators.outbox import Outbox
 
 __all__ = ["SmtpService"]
+
+# aiosmtpd warns of what it does itself, and of TLS that it does not see.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 _LIMIT_BYTES: Final = 10 * 1024 * 1024
 _KEPT_HEADERS: Final = frozenset(
