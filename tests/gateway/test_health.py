@@ -95,3 +95,20 @@ async def test_the_answers(scene, method):
     assert await status("/health/ready") == (503, None if method == "HEAD" else {"reasons": ["overloaded"]})
     scene.readiness.is_ending = True
     assert await status("/health") == (200, body)
+
+
+async def test_concerns_are_told_and_turn_nobody_away(scene):
+    app = Starlette(routes=health_routes(scene.readiness))
+    concerns = []
+    scene.readiness.concerns = lambda: concerns
+
+    async def ready():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as http:
+            response = await http.get("/health/ready")
+            return response.status_code, response.json()
+
+    assert await ready() == (200, {})
+    concerns.append("apns is paused: InvalidProviderToken")
+    assert await ready() == (200, {"concerns": ["apns is paused: InvalidProviderToken"]})
+    scene.readiness.is_ending = True
+    assert await ready() == (503, {"reasons": ["draining"], "concerns": ["apns is paused: InvalidProviderToken"]})

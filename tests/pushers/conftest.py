@@ -80,7 +80,7 @@ class Row:
     notification_id: str
     due_at: datetime | None
     device_id: str = ""
-    provider: Provider | None = None
+    provider: str = ""
     attempt: int = 0
     lease: str = ""
     lease_until: datetime | None = None
@@ -226,7 +226,7 @@ class FakeLedger:
         row.lease, row.lease_until, row.attempt, row.due_at = "", None, 0, plan.next_plan_at
         for send in plan.sends:
             name = f"send-{next(self._ids)}"
-            self._put(Row(name, StepKind.SEND, id_, send.due_at, send.device.id, send.device.provider))
+            self._put(Row(name, StepKind.SEND, id_, send.due_at, send.device.id, send.device.carrier))
         if plan.finish is not None:
             self._end(id_, plan.finish)
 
@@ -260,7 +260,7 @@ class FakeLedger:
 class ScriptedProvider:
     """A provider that answers as told: outcomes in order, then `Accepted`; `hang` keeps it from answering."""
 
-    def __init__(self, name: Provider, clock: ManualClock) -> None:
+    def __init__(self, name: str, clock: ManualClock) -> None:
         self.name = name
         self.clock = clock
         self.script: list[outcomes.SendOutcome | Exception] = []
@@ -301,9 +301,9 @@ class Rig:
     clock: ManualClock
     ledger: FakeLedger
     engine: MemoryEngine
-    providers: dict[Provider, ScriptedProvider]
+    providers: dict[str, ScriptedProvider]
     settings: NotificationSettings = field(default_factory=NotificationSettings)
-    limits: dict[Provider, ProviderLimits] = field(default_factory=dict)
+    limits: dict[str, ProviderLimits] = field(default_factory=dict)
     published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     pipelines: list[tuple[Pipeline, asyncio.Task[None]]] = field(default_factory=list)
 
@@ -348,13 +348,18 @@ class Rig:
         await self.engine.users.connected(user, f"client-of-{user}")
         await self.engine.pubsub.subscribe(f"#{user}")
 
+    def add_app(self, name: str) -> ScriptedProvider:
+        """Add a carrier beside the providers' own, such as "fcm:kiosk"."""
+        self.providers[name] = ScriptedProvider(name, self.clock)
+        return self.providers[name]
+
     def state(self, notification: Notification) -> State:
         return self.ledger.notifications[notification.id].state
 
     def outcomes(self, notification: Notification) -> list[tuple[str, str]]:
         return self.ledger.outcomes(notification.id)
 
-    def calls(self, provider: Provider) -> list[float]:
+    def calls(self, provider: str) -> list[float]:
         """When a provider was called, in seconds since the start."""
         return [(at - START).total_seconds() for at, _, _ in self.providers[provider].calls]
 

@@ -98,3 +98,38 @@ def test_a_probe_that_fails_otherwise_proves_nothing(gate, clock):
     assert not gate.is_wide_open
     gate.abandon(gate.enter())
     assert gate.enter() is not None
+
+
+def test_what_is_held_against_the_settings_is_told_until_a_probe_passes(gate, clock):
+    assert gate.complaint == ""
+    call(gate, ConfigPause("InvalidProviderToken"))
+    assert gate.complaint == "InvalidProviderToken"
+    clock.move(66.1)
+    assert gate.complaint == "InvalidProviderToken"
+    call(gate, Accepted())
+    assert gate.complaint == ""
+
+
+def test_new_settings_are_tried_at_once_by_a_single_probe(gate):
+    call(gate, ConfigPause("403"))
+    assert gate.enter() is None
+    gate.trust_again()
+    assert gate.blocked_s() == 0.0
+    probe = gate.enter()
+    assert probe is not None
+    assert gate.enter() is None, "the others wait for what the probe brings"
+    gate.leave(probe, Accepted())
+    assert gate.is_wide_open
+
+
+def test_new_settings_that_are_wrong_too_pause_for_longer(gate):
+    call(gate, ConfigPause("403"))
+    gate.trust_again()
+    call(gate, ConfigPause("403"))
+    assert 120.0 <= gate.blocked_s() <= 132.0
+
+
+def test_new_settings_do_not_cut_the_providers_own_word_short(gate):  # R11
+    call(gate, Retry("429", after_s=30.0, scope="lane", is_failure=False))
+    gate.trust_again()
+    assert gate.blocked_s() >= 30.0

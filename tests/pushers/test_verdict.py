@@ -105,3 +105,9 @@ def test_the_ends_without_a_call(step, device):
     assert verdict.removed(sent, now=NOW).entry is None
     broken = verdict.broken(sent, sent.device, policy=RetryPolicy(max_retries=0), now=NOW, spread=0.0)
     assert (broken.entry.outcome, broken.entry.detail) == (Outcome.GAVE_UP, "internal error")
+
+
+def test_what_a_repeat_would_double_is_not_repeated(judge):  # N-5: no handle, no second call
+    done = judge(Ambiguous("timeout", may_repeat=False), attempt=1)
+    assert (done.entry.outcome, done.retry_at) == (Outcome.UNKNOWN, None)
+    assert done.entry.detail == "no answer, and a repeat could double: timeout"
