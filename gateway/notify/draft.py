@@ -11,6 +11,7 @@ from broker.errors import BadInput
 from broker.notification import DEFAULT_ROUTES, LANE_BY_PRIORITY, MAX_USERS, NO_JSON, Content, Draft, Lane
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
+from gateway.notify.presentation import presentation_of
 from gateway.notify.timing import digest_of, escalation_of, routing_of, terms_of
 from gateway.notify.wording import has_wording
 from gateway.payloads import is_nested_too_deep
@@ -51,7 +52,8 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
     if request.image and not request.image.startswith("https://"):
         raise BadInput("image", "must be an https address")
     data = _data(request.data)
-    if not (request.title or request.body or data is not NO_JSON or has_wording(request)):
+    has_text = bool(request.title or request.body or has_wording(request))
+    if not has_text and data is NO_JSON:
         raise BadInput("title", "one of title, body, data, template and variants must not be empty")
     lane, ttl_s = _lane(request.priority), _seconds("ttl_s", request.ttl_s, defaults.ttl)
     waits = (
@@ -70,6 +72,7 @@ def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation
             link=request.link,
             image=request.image,
             collapse_key=request.collapse_key,
+            **presentation_of(request, data, has_text=has_text),
         ),
         lane=lane,
         routes=routing.routes or DEFAULT_ROUTES,

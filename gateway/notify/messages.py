@@ -79,6 +79,13 @@ class NotifyRequest(_Request):
     collapse_key: Annotated[str, Meta(description="A later notification with the same one replaces it on devices.")] = ""
     link: Annotated[str, Meta(description="What opens when it is tapped.")] = ""
     image: Annotated[str, Meta(description="https address of a picture.")] = ""
+    subtitle: Annotated[str, Meta(description="Line between title and body, where there is one.")] = ""
+    badge: Annotated[int | UnsetType, Meta(description="Number on the app's icon; 0 takes it away.")] = UNSET
+    sound: Annotated[str, Meta(description="Name of a sound in the app, or `none`; the usual one if left out.")] = ""
+    thread: Annotated[str, Meta(description="Groups what is shown: a conversation, an order.")] = ""
+    push_type: Annotated[
+        str, Meta(description="`alert`, `background`, `voip` or `live-activity`; by the texts if left out.")
+    ] = ""
     template: Annotated[TemplateUseItem | UnsetType, Meta(description="Texts from a template, instead of title and body.")] = (
         UNSET
     )
