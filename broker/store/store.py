@@ -20,7 +20,6 @@ from broker.ledger import Ledger
 from broker.preferences import Preferences
 from broker.retention import Retention
 from broker.status_events import StatusEvents
-from broker.suppression import Suppression
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
@@ -45,6 +44,7 @@ from broker.store.status_events import SqlStatusEvents
 from broker.store.status_outbox import StatusOutbox
 from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
+from broker.suppression import Suppression
 from broker.templates import Templates
 from config.clock import Clock
 from config.settings import StoreSettings
