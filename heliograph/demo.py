@@ -6,6 +6,8 @@ from collections.abc import Callable
 from http.client import HTTPException
 from urllib.parse import quote
 
+import msgspec
+
 from config.errors import SettingsError
 from gateway.demo.routes import DemoContext
 from heliograph.development import Development
@@ -35,8 +37,9 @@ def demo_context(control: str, api_key: str, make_token: Callable[[str], str]) -
         query = f"?notification_id={quote(notification_id)}" if notification_id else ""
         return await _ask(f"{control}/outbox{query}")
 
-    async def mint_subscription() -> bytes:
-        return await _ask(f"{control}/webpush/subscriptions", body=b"{}")
+    async def mint_subscription(name: str) -> bytes:
+        asked = {"name": name, "kept": True} if name else {}
+        return await _ask(f"{control}/webpush/subscriptions", body=msgspec.json.encode(asked))
 
     return DemoContext(api_key=api_key, make_token=make_token, outbox=outbox, mint_subscription=mint_subscription)
 

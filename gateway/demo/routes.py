@@ -19,6 +19,7 @@ __all__ = ["DemoContext", "demo_routes"]
 
 _INDEX: Final = "index.html"
 _BODY_LIMIT_BYTES: Final = 4096
+_NAME_LIMIT: Final = 64
 _BAD_REQUEST: Final = 107
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -31,13 +32,14 @@ class DemoContext(msgspec.Struct, frozen=True):
         api_key: The development key of the HTTP API.
         make_token: Makes a connection token (a JWT) for a user id.
         outbox: Tells, as the JSON `{"items": […]}`, what the simulators received, oldest first; of one notification or of all.
-        mint_subscription: Makes a browser's push subscription at the simulated push service, as its JSON.
+        mint_subscription: Makes a browser's push subscription at the simulated push service, as its JSON; the same one for
+            the same name, and that of a new browser for none.
     """
 
     api_key: str
     make_token: Callable[[str], str]
     outbox: Callable[[str | None], Awaitable[bytes]]
-    mint_subscription: Callable[[], Awaitable[bytes]]
+    mint_subscription: Callable[[str], Awaitable[bytes]]
 
 
 class _TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +72,10 @@ def demo_routes(context: DemoContext) -> list[Route]:
         return _json(await context.outbox(request.query_params.get("notification_id")))
 
     async def webpush(request: Request) -> Response:
-        return _json(await context.mint_subscription())
+        name = request.query_params.get("name", "")
+        if len(name) > _NAME_LIMIT:
+            return _bad_request(f"name: must have at most {_NAME_LIMIT} characters")
+        return _json(await context.mint_subscription(name))
 
     return [
         Route("/", _loopback_only(page_file), methods=["GET"]),

@@ -1,6 +1,5 @@
 """Notify: API → store → pipeline → providers, to users that are away and have one registered device each."""
 
-import asyncio
 import time
 from collections.abc import Iterable
 
@@ -8,17 +7,17 @@ import msgspec
 
 from loadtest.environment import describe_environment
 from loadtest.histogram import Histogram
-from loadtest.http_client import HttpConnection, HttpFailed
+from loadtest.http_client import HttpConnection
 from loadtest.measure import Collection, make_latency, make_seconds, make_spread
 from loadtest.messages import TICK_S, Finish, Measure, NotifierPart, Tick
 from loadtest.pipeline_watch import Arrival, PipelineWatch
 from loadtest.result import Failure, Figure, Latency, Result, Second
+from loadtest.scenarios.registering import register_devices
 from loadtest.session import Conditions, NothingMeasured, Session, alongside, cpu_seconds, failures_of, show_ms, soon_ns
 from loadtest.swarm import Crew
 
-__all__ = ["NotifyPlan", "conduct_notify", "device_token", "make_part"]
+__all__ = ["NotifyPlan", "conduct_notify", "make_part"]
 
-_REGISTERING_AT_ONCE = 8
 _SAMPLE = 200
 _OUTBOX_EVERY = 8_000
 _PATIENCE_S = 30.0
@@ -51,15 +50,6 @@ def make_part(plan: NotifyPlan, conditions: Conditions) -> NotifierPart:
         priority=plan.priority,
         cpu=conditions.cpu,
     )
-
-
-def device_token(provider: str, number: int) -> str:
-    """A well-formed address of a device, the same in every run so that devices do not pile up."""
-    if provider == "email":
-        return f"load-{number}@example.test"
-    if provider == "apns":
-        return f"{number:064x}"
-    return f"load-device-{number:08d}"
 
 
 def _users(plan: NotifyPlan) -> list[str]:
@@ -100,35 +90,10 @@ class _Run:
     # The stages
 
     async def register(self) -> None:
-        """Give every user one device; registering again is no change."""
-        self._session.stage = "registering devices"
-        waiting = iter(enumerate(_users(self._plan)))
-
-        async def keep_registering() -> None:
-            connection = HttpConnection(self._session.conditions.target, self._session.conditions.api_key)
-            for number, user in waiting:
-                if self._session.stop.is_set():
-                    break
-                await self._register_one(connection, number, user)
-            await connection.aclose()
-
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(_REGISTERING_AT_ONCE):
-                    tasks.create_task(keep_registering(), name="registering")
-        except* NothingMeasured as group:
-            raise NothingMeasured(str(group.exceptions[0])) from None
-
-    async def _register_one(self, connection: HttpConnection, number: int, user: str) -> None:
-        provider = self._plan.provider
-        body = {"user": user, "provider": provider, "token": device_token(provider, number)}
-        try:
-            status, answer = await connection.post("/api/device_register", msgspec.json.encode(body))
-        except HttpFailed as exc:
-            raise NothingMeasured(f"a device could not be registered: {exc}") from exc
-        if status != 200 or b'"error"' in answer:
-            text = answer[:200].decode(errors="replace").strip()
-            raise NothingMeasured(f"a device could not be registered: HTTP {status} {text}")
+        """Give every user one device."""
+        session = self._session
+        session.stage = "registering devices"
+        await register_devices(self._plan.provider, _users(self._plan), session.conditions, session.stop)
 
     async def notify(self, crew: Crew) -> None:
         """Hand all notifications in, following a sample of them and reading the outbox before it overflows."""

@@ -31,6 +31,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 class _Minting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "device"
+    kept: bool = False
 
 
 class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,14 +42,15 @@ def create_control(
     outbox: Outbox,
     faults: FaultSchedule,
     *,
-    mint: Callable[[str], Subscription],
+    mint: Callable[[str, bool], Subscription],
     statistics: Callable[[], Mapping[str, Statistics]],
     reset: Callable[[], None],
 ) -> ASGIApp:
     """Build the application.
 
-    `GET /outbox[?notification_id=…][&provider=…]`, `GET /stats`, `POST /webpush/subscriptions {"name"?}`,
-    `POST /faults {"rules": […]}` (replaces all), `POST /reset`. A bad body is answered 400 with `{"error"}`.
+    `GET /outbox[?notification_id=…][&provider=…]`, `GET /stats`, `POST /faults {"rules": […]}` (replaces all), `POST /reset`,
+    `POST /webpush/subscriptions {"name"?, "kept"?}` (kept: the same one whenever the name comes). A bad body is answered 400
+    with `{"error"}`.
     """
 
     async def list_outbox(request: Request) -> Response:
@@ -57,7 +59,8 @@ def create_control(
         return _json({"items": items})
 
     async def mint_subscription(request: Request) -> Response:
-        return _json(mint(msgspec.json.decode(await request.body() or b"{}", type=_Minting).name))
+        asked = msgspec.json.decode(await request.body() or b"{}", type=_Minting)
+        return _json(mint(asked.name, asked.kept))
 
     async def set_faults(request: Request) -> Response:
         faults.set(msgspec.json.decode(await request.body(), type=_Faults).rules)

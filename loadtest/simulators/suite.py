@@ -85,9 +85,12 @@ class Simulators:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._opened.aclose()
 
-    def mint_subscription(self, name: str = "device") -> Subscription:
-        """Make the Web Push subscription of a new simulated browser; `name` becomes part of its endpoint."""
-        return self.subscriptions.mint(name, self._clock.new_id().hex[-12:])
+    def mint_subscription(self, name: str = "device", is_kept: bool = False) -> Subscription:
+        """Make a simulated browser's Web Push subscription; `name` becomes part of its endpoint.
+
+        It is that of a new browser each time, or with `is_kept` that of the same one each time the name comes.
+        """
+        return self.subscriptions.mint(name, "kept" if is_kept else self._clock.new_id().hex[-12:])
 
     def statistics(self) -> dict[str, Statistics]:
         """Count calls by provider."""

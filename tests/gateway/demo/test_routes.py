@@ -20,8 +20,8 @@ async def _outbox(notification_id: str | None) -> bytes:
     return msgspec.json.encode({"items": items})
 
 
-async def _mint_subscription() -> bytes:
-    return b'{"endpoint":"https://127.0.0.1:9/w/1","keys":{"p256dh":"p","auth":"a"}}'
+async def _mint_subscription(name: str) -> bytes:
+    return b'{"endpoint":"https://127.0.0.1:9/w/%s","keys":{"p256dh":"p","auth":"a"}}' % name.encode()
 
 
 @pytest.fixture
@@ -115,7 +115,11 @@ async def test_outbox_tells_all_or_one_notification(page: httpx.AsyncClient) -> 
 
 async def test_webpush_hands_out_a_subscription_as_it_is(page: httpx.AsyncClient) -> None:
     answer = await page.post("/dev/webpush")
-    assert (answer.status_code, answer.content) == (200, await _mint_subscription())
+    assert (answer.status_code, answer.content) == (200, await _mint_subscription(""))
+    answer = await page.post("/dev/webpush", params={"name": "phone"})
+    assert (answer.status_code, answer.content) == (200, await _mint_subscription("phone"))
+    answer = await page.post("/dev/webpush", params={"name": "x" * 65})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "name: must have at most 64 characters")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ async def test_subscriptions(sims: Simulators, call_control: Call) -> None:
     assert named["keys"].keys() == {"p256dh", "auth"}
     _, again = await call_control(f"{sims.control}/webpush/subscriptions", {"name": "alice-phone"})
     assert again["endpoint"] != named["endpoint"]
+    _, kept = await call_control(f"{sims.control}/webpush/subscriptions", {"name": "alice-phone", "kept": True})
+    _, kept_again = await call_control(f"{sims.control}/webpush/subscriptions", {"name": "alice-phone", "kept": True})
+    assert kept == kept_again
+    assert kept["endpoint"] not in (named["endpoint"], again["endpoint"])
     status, unnamed = await call_control(f"{sims.control}/webpush/subscriptions", raw=b"")
     assert (status, "/p/device-" in unnamed["endpoint"]) == (200, True)
 
