@@ -4,11 +4,11 @@ import ssl
 
 from prometheus_client import Counter
 
+from config.egress import Forbidden
 from config.errors import SettingsError
 from heliograph.ground import Ground
 from pushers.duties import Duty
 from pushers.metrics import Metrics
-from pushers.providers.egress import Forbidden
 from pushers.providers.http import HttpTransport
 from pushers.providers.webhook_post import WebhookPost
 from pushers.providers.webhook_target import check_target

@@ -9,6 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from config.clock import Clock
+from config.egress import Pins
 from config.provider_settings import (
     ApnsSettings,
     EmailSettings,
@@ -34,7 +35,6 @@ from pushers.providers.credentials import (
     read_service_account,
     read_signing_secrets,
 )
-from pushers.providers.egress import Pins
 from pushers.providers.email import EmailProvider
 from pushers.providers.fcm import FcmProvider
 from pushers.providers.fcm_token import AccessTokens

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
+from config.egress import Forbidden, Pins, Unresolved, check_endpoint
 from config.provider_settings import WebhookSettings
 from pushers.outcome import DropMessage, Retry, SendOutcome
 from pushers.payloads.webhook import compose_hook
 from pushers.providers import errors
-from pushers.providers.egress import Forbidden, Pins, Unresolved, check_endpoint
 from pushers.providers.failures import outcome_of
 from pushers.providers.http import HttpTransport
 from pushers.providers.signed_hook import build_signed, classify_hook

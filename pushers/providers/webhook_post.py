@@ -1,8 +1,8 @@
 """Posts to a status webhook over the one HTTP transport, within the egress rules."""
 
 from config.clock import Clock
+from config.egress import Forbidden, Pins, Unresolved
 from pushers.providers import errors
-from pushers.providers.egress import Forbidden, Pins, Unresolved
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpRequest
 from pushers.providers.retry_after import parse_retry_after

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pushers.providers.egress import Pins, check_endpoint
+from config.egress import Pins, check_endpoint
 
 __all__ = ["WebhookTarget", "check_target"]
 

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
+from config.egress import Endpoint, Forbidden, Pins, Unresolved, check_endpoint
 from config.settings import WebPushSettings
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.payloads.encryption import encrypt
 from pushers.payloads.webpush import LIMIT_BYTES, WebPushMessage, compose_webpush
 from pushers.providers import errors
-from pushers.providers.egress import Endpoint, Forbidden, Pins, Unresolved, check_endpoint
 from pushers.providers.failures import outcome_of
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpRequest, HttpResponse

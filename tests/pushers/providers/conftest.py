@@ -1,4 +1,4 @@
-"""A small HTTP/2 server that misbehaves on request, and factories for notifications and devices."""
+"""A small HTTP/2 server that misbehaves on request."""
 
 import asyncio
 import ipaddress
@@ -14,16 +14,11 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
-import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-from broker.notification import Content, Device, Lane, Notification, Provider, Route
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
@@ -50,38 +45,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ca_file(certificate: Path) -> str:
     return str(certificate)
-
-
-@pytest.fixture
-def now() -> datetime:
-    return NOW
-
-
-@pytest.fixture
-def make_notification() -> Callable[..., Notification]:
-    def make(*, lane: Lane = Lane.NORMAL, ttl_s: float = 3600, data: Any = None, **content: Any) -> Notification:
-        raw = msgspec.Raw() if data is None else msgspec.Raw(msgspec.json.encode(data))
-        return Notification(
-            id="019b76da-a800-7000-8000-00000000000a",
-            user="42",
-            content=Content(data=raw, **content),
-            lane=lane,
-            routes=(Route.PUSH,),
-            ack_wait_s=5,
-            push_wait_s=30,
-            created_at=NOW,
-            expires_at=NOW + timedelta(seconds=ttl_s),
-        )
-
-    return make
-
-
-@pytest.fixture
-def make_device() -> Callable[..., Device]:
-    def make(provider: Provider, token: str, device_id: str = "device-1") -> Device:
-        return Device(device_id, "42", provider, token, "any", NOW)
-
-    return make
 
 
 class Exchange:

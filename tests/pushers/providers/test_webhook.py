@@ -10,12 +10,12 @@ import pytest
 from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.clock import ManualClock, SystemClock
+from config.egress import Pins
 from config.provider_settings import ProvidersSettings, WebhookSettings
 from loadtest.simulators.suite import Simulators
 from pushers.outcome import Accepted, DropDevice, DropMessage, Retry
 from pushers.provider import Provider
 from pushers.providers.configured import build_providers
-from pushers.providers.egress import Pins
 from pushers.providers.http import HttpTransport
 from pushers.providers.webhook import WebhookProvider
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pushers.providers.egress import Forbidden, Pins
+from config.egress import Forbidden, Pins
 from pushers.providers.webhook_target import check_target
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
 from config.clock import ManualClock
+from config.egress import Pins
 from config.settings import WebPushSettings
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
-from pushers.providers.egress import Pins
 from pushers.providers.http import HttpTransport
 from pushers.providers.http_message import HttpResponse
 from pushers.providers.vapid import Vapid

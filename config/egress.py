@@ -1,9 +1,9 @@
-"""The guard of addresses that users hand in: where a Web Push subscription or a webhook of theirs may make us connect to.
+"""The guard of addresses that come from outside: Web Push subscriptions, webhooks, and where issuers keep their keys.
 
-Such a URL is whatever somebody has registered, so that it is read as an attempt to reach a neighbour of ours. Three
-walls, each sufficient for most attempts: the spelling (one strict pattern instead of a parser, because two parsers that
-disagree are a hole), the allow-list of hosts, and the addresses that the name resolves to, which are looked up once and then
-pinned, so that no second lookup can answer otherwise.
+The first two are URLs that users hand in. Such a URL is whatever somebody has registered, so that it is read as an attempt to
+reach a neighbour of ours. Three walls, each sufficient for most attempts: the spelling (one strict pattern instead of a
+parser, because two parsers that disagree are a hole), the allow-list of hosts, and the addresses that the name resolves to,
+which are looked up once and then pinned, so that no second lookup can answer otherwise.
 """
 
 import asyncio
@@ -127,6 +127,11 @@ class Pins:
     """Addresses of hosts, looked up at most once a minute, each checked before anybody may connect to it."""
 
     def __init__(self, clock: Clock, look_up: Callable[[str], Sequence[str]] = lookup) -> None:
+        """Make it.
+
+        Args:
+            look_up: Gives a name's addresses; called in a thread.
+        """
         self._clock = clock
         self._look_up = look_up
         self._pins: OrderedDict[str, tuple[float, tuple[str, ...]]] = OrderedDict()
@@ -136,12 +141,22 @@ class Pins:
         """Give libcurl's RESOLVE entry for a host, so that it connects to a checked address and to no other.
 
         Raises:
+            Forbidden, Unresolved: As `addresses`.
+        """
+        addresses = await self.addresses(host)
+        brackets = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        return (f"{host}:443:{brackets}",)
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """Give a host's addresses, all of them public.
+
+        Raises:
             Forbidden: One address or more is not public.
             Unresolved: The name has none right now.
         """
-        until, entry = self._pins.get(host, (0.0, ()))
-        if entry and self._clock.monotonic() < until:
-            return entry
+        until, addresses = self._pins.get(host, (0.0, ()))
+        if addresses and self._clock.monotonic() < until:
+            return addresses
         if (flight := self._flights.get(host)) is None:
             flight = self._flights[host] = asyncio.create_task(self._renew(host), name=f"lookup:{host}")
             flight.add_done_callback(lambda _: self._flights.pop(host, None))
@@ -155,17 +170,15 @@ class Pins:
 
     async def _renew(self, host: str) -> tuple[str, ...]:
         try:
-            addresses = await asyncio.to_thread(self._look_up, host)
+            addresses = tuple(await asyncio.to_thread(self._look_up, host))
         except (OSError, UnicodeError) as exc:
             raise Unresolved("host name not found") from exc
         if not addresses:
             raise Unresolved("host name without an address")
         if not all(map(is_global_address, addresses)):
             raise Forbidden("host name leads to an address that is not public")
-        brackets = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
-        entry = (f"{host}:443:{brackets}",)
-        self._pins[host] = (self._clock.monotonic() + _PIN_S, entry)
+        self._pins[host] = (self._clock.monotonic() + _PIN_S, addresses)
         self._pins.move_to_end(host)
         while len(self._pins) > _PINS:
             self._pins.popitem(last=False)
-        return entry
+        return addresses

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from config.clock import ManualClock
-from pushers.providers.egress import Forbidden, Pins, Unresolved, check_endpoint, is_global_address
+from config.egress import Forbidden, Pins, Unresolved, check_endpoint, is_global_address
 
 ALLOWED = ("fcm.googleapis.com", "push.apple.com", "notify.windows.com")
 
