@@ -2,7 +2,7 @@
 
 CLOSED lets everything through and looks at the last calls; too many failures open it. OPEN lets nothing through until its
 time has passed. HALF_OPEN lets one call through, and once that went well a few at a time; a run of successes closes it, one
-failure opens it again, for twice as long.
+failure opens it again, for twice as long as the time before, up to a cap. Once closed, all is forgiven.
 
 A *permit* is the number of the state's life in which a call began. A call that ends in another life says nothing about this
 one and is not counted: what began before the breaker opened cannot close it, nor open it a second time.
@@ -47,8 +47,17 @@ NEXT: Final[Mapping[tuple[BreakerState, BreakerEvent], BreakerState]] = {
 }
 
 
+# Beyond it the power of two would only overflow; every cap is reached long before.
+_MAX_DOUBLINGS: Final = 60
+
+
 class BreakerRules(msgspec.Struct, frozen=True):
-    """The figures."""
+    """The figures.
+
+    It opens when `failure_ratio` of the last `window` calls failed, or took longer than `slow_s`, and there were `min_calls`
+    within `calls_within_s`. It stays open for `open_s`, twice as long with each reopening, at most `open_cap_s`; a share
+    `open_spread` of that more or less is drawn. Half open, `probes` may be under way; `successes` in a row close it.
+    """
 
     window: int = 10
     failure_ratio: float = 0.5
@@ -56,6 +65,7 @@ class BreakerRules(msgspec.Struct, frozen=True):
     calls_within_s: float = 60.0
     slow_s: float = 5.0
     open_s: float = 60.0
+    open_cap_s: float = 600.0
     open_spread: float = 0.1
     probes: int = 5
     successes: int = 5
@@ -71,6 +81,7 @@ class Breaker:
         # Newest last: when a call ended and whether it failed.
         self._calls: deque[tuple[float, bool]] = deque(maxlen=max(self.rules.min_calls, self.rules.window))
         self._open_until = 0.0
+        self._reopened = 0
         self._probing = 0
         self._succeeded = 0
 
@@ -121,10 +132,12 @@ class Breaker:
             return
         self._probing -= 1
         if failed:
+            self._reopened += 1
             self._open(BreakerEvent.FAILED, now, spread)
             return
         self._succeeded += 1
         if self._succeeded >= self.rules.successes:
+            self._reopened = 0
             self._move(BreakerEvent.PROVED)
 
     def abandon(self, permit: int) -> None:
@@ -140,8 +153,10 @@ class Breaker:
         return failures >= self.rules.failure_ratio * self.rules.window
 
     def _open(self, event: BreakerEvent, now: float, spread: float) -> None:
-        # Only ever longer: nobody calls before the time that was promised, and a fleet does not come back in one moment.
-        self._open_until = now + self.rules.open_s * (1 + self.rules.open_spread * spread)
+        rules = self.rules
+        rest_s = min(rules.open_cap_s, rules.open_s * 2.0 ** min(self._reopened, _MAX_DOUBLINGS))
+        # To both sides, and of the capped time too: the processes of a fleet do not come back in one moment.
+        self._open_until = now + rest_s * (1 + rules.open_spread * (2 * spread - 1))
         self._move(event)
 
     def _move(self, event: BreakerEvent) -> None:

@@ -34,7 +34,7 @@ _log = get_logger()
 R = TypeVar("R")
 
 # Slowness is what the timeout is for. A short rest: clients that wait for an answer come back within seconds.
-_RULES: Final = BreakerRules(slow_s=math.inf, open_s=5.0)
+_RULES: Final = BreakerRules(slow_s=math.inf, open_s=5.0, open_cap_s=5.0)
 
 
 class Backend(Generic[R]):

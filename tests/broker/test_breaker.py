@@ -1,20 +1,22 @@
-"""The breaker by cases and as a machine beside a model."""
+"""The breaker by cases and as a machine beside a model (N-11)."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from broker.breaker import NEXT, Breaker, BreakerEvent, BreakerRules, BreakerState
 
+MIDDLE = 0.5  # neither shortens nor prolongs
 
-def call(breaker, now, *, failed=False, took_s=0.1, spread=0.0):
+
+def call(breaker, now, *, failed=False, took_s=0.1, spread=MIDDLE):
     permit = breaker.begin(now)
     assert permit is not None
     breaker.end(permit, failed=failed, took_s=took_s, now=now, spread=spread)
 
 
-def opened(now=0.0, spread=0.0):
+def opened(now=0.0, spread=MIDDLE):
     breaker = Breaker()
     for _ in range(20):
         call(breaker, now, failed=True, spread=spread)
@@ -22,7 +24,7 @@ def opened(now=0.0, spread=0.0):
 
 
 def test_the_figures():
-    assert BreakerRules() == BreakerRules(10, 0.5, 20, 60.0, 5.0, 60.0, 0.1, 5, 5)
+    assert BreakerRules() == BreakerRules(10, 0.5, 20, 60.0, 5.0, 60.0, 600.0, 0.1, 5, 5)
 
 
 def test_it_opens_at_half_of_the_last_ten_once_twenty_were_seen():
@@ -80,21 +82,54 @@ def test_after_a_good_probe_five_may_be_under_way_and_five_successes_close():
     assert breaker.begin(60.0) is None
     for permit in permits[:4]:
         assert breaker.state(60.0) is BreakerState.HALF_OPEN
-        breaker.end(permit, failed=False, took_s=0.1, now=60.0, spread=0.0)
+        breaker.end(permit, failed=False, took_s=0.1, now=60.0, spread=MIDDLE)
     assert breaker.state(60.0) is BreakerState.CLOSED
 
 
-def test_one_failure_reopens():
+def test_each_reopening_doubles_the_rest_up_to_ten_minutes():
     breaker, now = opened(), 0.0
-    for _ in range(4):
-        assert breaker.blocked_s(now) == pytest.approx(60.0)
-        now += 60.0
+    for rest_s in (60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0):
+        assert breaker.blocked_s(now) == pytest.approx(rest_s)
+        now += rest_s
         call(breaker, now, failed=True)
 
 
-def test_jitter_only_prolongs():
-    assert opened(spread=0.0).blocked_s(0.0) == 60.0
-    assert opened(spread=0.999).blocked_s(0.0) == pytest.approx(66.0, abs=0.1)
+def test_a_failure_after_some_successes_is_a_reopening_too():
+    breaker = opened()
+    for _ in range(4):
+        call(breaker, 60.0)
+    call(breaker, 60.0, failed=True)
+    assert breaker.blocked_s(60.0) == pytest.approx(120.0)
+
+
+def test_what_closed_begins_with_a_minute_again():
+    breaker = opened()
+    call(breaker, 60.0, failed=True)
+    for _ in range(5):
+        call(breaker, 180.0)
+    assert breaker.state(180.0) is BreakerState.CLOSED
+    for _ in range(20):
+        call(breaker, 200.0, failed=True)
+    assert breaker.blocked_s(200.0) == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize("reopenings", [0, 1, 4, 5, 70])
+@given(spread=st.floats(0.0, 1.0, exclude_max=True))
+def test_the_rest_is_spread_by_a_tenth_to_both_sides(reopenings, spread):
+    breaker, now = opened(spread=spread), 0.0
+    for _ in range(reopenings):
+        now += breaker.blocked_s(now) + 0.001
+        call(breaker, now, failed=True, spread=spread)
+    rest_s = min(600.0, 60.0 * 2**reopenings)
+    assert breaker.blocked_s(now) == pytest.approx(rest_s * (0.9 + 0.2 * spread))
+
+
+def test_a_service_may_always_get_the_same_rest():
+    breaker = Breaker(BreakerRules(open_s=5.0, open_cap_s=5.0))
+    for _ in range(20):
+        call(breaker, 0.0, failed=True)
+    call(breaker, 5.0, failed=True)
+    assert breaker.blocked_s(5.0) == pytest.approx(5.0)
 
 
 def test_a_call_from_another_life_is_not_counted():
@@ -104,9 +139,9 @@ def test_a_call_from_another_life_is_not_counted():
         call(breaker, 0.0, failed=True)
     probe = breaker.begin(60.0)
     for permit in old:
-        breaker.end(permit, failed=True, took_s=60.0, now=60.0, spread=0.0)
+        breaker.end(permit, failed=True, took_s=60.0, now=60.0, spread=MIDDLE)
     assert breaker.state(60.0) is BreakerState.HALF_OPEN
-    breaker.end(probe, failed=False, took_s=0.1, now=60.0, spread=0.0)
+    breaker.end(probe, failed=False, took_s=0.1, now=60.0, spread=MIDDLE)
     assert breaker.begin(60.0) is not None
 
 
@@ -137,7 +172,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.breaker = Breaker()
         self.seen, self.life = BreakerState.CLOSED, 0
-        self.opened_at = 0.0
+        self.opened_at, self.rest_s = 0.0, 0.0
         self.under_way = []
 
     def look(self):
@@ -146,9 +181,11 @@ class BreakerMachine(RuleBasedStateMachine):
         if state is not self.seen:
             assert (self.seen, state) in {(before, after) for (before, _), after in NEXT.items()}
             if state is BreakerState.OPEN:
-                self.opened_at = self.now
+                again = self.seen is BreakerState.HALF_OPEN
+                self.opened_at, self.rest_s = self.now, min(600.0, 2 * self.rest_s) if again else 60.0
+                assert self.breaker.blocked_s(self.now) == pytest.approx(self.rest_s)
             if self.seen is BreakerState.OPEN:
-                assert self.now - self.opened_at >= 60.0
+                assert self.now - self.opened_at >= self.rest_s
             self.seen, self.life = state, self.life + 1
         return state
 
@@ -175,7 +212,7 @@ class BreakerMachine(RuleBasedStateMachine):
         for _ in range(min(count, len(self.under_way))):
             permit, life = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
             before, is_current = self.seen, life == self.life
-            self.breaker.end(permit, failed=failed, took_s=took_s, now=self.now, spread=0.0)
+            self.breaker.end(permit, failed=failed, took_s=took_s, now=self.now, spread=MIDDLE)
             after = self.look()
             if after is not before:
                 assert is_current, "a call of another life moved it"
