@@ -71,6 +71,37 @@ def make_step(notification: Notification | None = None, kind: StepKind = StepKin
     return Step(kind=kind, notification=notification or make_notification(), **fields)
 
 
+@pytest.fixture(scope="session")
+def now() -> datetime:
+    return START
+
+
+@pytest.fixture(scope="session", name="make_notification")
+def notification_factory() -> Callable[..., Notification]:
+    """Notifications to a provider's payload: what is named goes into the content, `data` as JSON."""
+
+    def make(*, lane: Lane = Lane.NORMAL, ttl_s: float = 3600, data: Any = None, **content: Any) -> Notification:
+        raw = msgspec.Raw() if data is None else msgspec.Raw(msgspec.json.encode(data))
+        return make_notification(
+            id="019b76da-a800-7000-8000-00000000000a",
+            user="42",
+            content=Content(data=raw, **content),
+            lane=lane,
+            routes=(Route.PUSH,),
+            expires_at=START + timedelta(seconds=ttl_s),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session", name="make_device")
+def device_factory() -> Callable[..., Device]:
+    def make(provider: Provider, token: str, device_id: str = "device-1") -> Device:
+        return Device(device_id, "42", provider, token, "any", START)
+
+    return make
+
+
 @dataclass
 class Row:
     """A step as the fake ledger keeps it; a resting plan has no due time."""
