@@ -7,7 +7,7 @@ at most `burst / per_s` ahead of now. A moment that has passed says the same as 
 from math import inf
 
 from broker.engines.memory.deadlines import SWEEP, Deadlines
-from broker.limits import Rate
+from broker.limits import Allowance, Rate, allowance_of
 from config.clock import Clock
 
 __all__ = ["MemoryLimits"]
@@ -25,8 +25,15 @@ class MemoryLimits:
         self._ends: Deadlines[str] = Deadlines()
 
     async def acquire(self, key: str, rate: Rate, *, cost: int = 1) -> float:
+        return inf if cost > rate.burst else max(0.0, self._spend(key, rate, cost))
+
+    async def spend(self, key: str, rate: Rate, *, cost: int = 1) -> Allowance:
         if cost > rate.burst:
-            return inf
+            return Allowance(inf, 0, inf)
+        return allowance_of(self._spend(key, rate, cost), rate, cost)
+
+    def _spend(self, key: str, rate: Rate, cost: int) -> float:
+        """Spend from an allowance: tells the wait in seconds, or as a negative number when it will be whole again."""
         now = self._clock.monotonic()
         self._sweep(now)
         known = self._whole_at_by_key.get(key)
@@ -37,7 +44,7 @@ class MemoryLimits:
         self._whole_at_by_key[key] = whole_at
         if known is None:
             self._ends.note(whole_at, key)
-        return 0.0
+        return now - whole_at
 
     def clear(self) -> None:
         """Make every allowance whole."""

@@ -70,3 +70,20 @@ async def test_a_cost_above_the_burst_never_can_be_spent(engine):
 async def test_keys_have_their_own_allowance(engine):
     for key in ("a", "b"):
         assert [await engine.limits.acquire(key, Rate(1.0, 1)) > 0 for _ in range(2)] == [False, True]
+
+
+async def test_what_is_left_is_told(engine, pass_time):
+    spent = [await engine.limits.spend("k", TEN_PER_S) for _ in range(3)]
+    assert [(one.wait_s, one.remaining) for one in spent] == [(0.0, 2), (0.0, 1), (0.0, 0)]
+    assert spent[2].whole_in_s == pytest.approx(0.3, abs=0.02)
+    refused = await engine.limits.spend("k", TEN_PER_S)
+    assert refused.wait_s == pytest.approx(0.1, abs=0.02)
+    assert (refused.remaining, refused.whole_in_s) == (0, pytest.approx(0.3, abs=0.02))
+    await pass_time(0.2)
+    assert (await engine.limits.spend("k", TEN_PER_S, cost=3)).remaining == 2  # refused: nothing of it is gone
+    assert (await engine.limits.spend("k", TEN_PER_S)).remaining == 1
+
+
+async def test_a_cost_above_the_burst_leaves_nothing_to_wait_for(engine):
+    assert (await engine.limits.spend("k", TEN_PER_S, cost=4)).wait_s == math.inf
+    assert (await engine.limits.spend("k", TEN_PER_S, cost=3)).wait_s == 0.0

@@ -3,7 +3,8 @@
 --
 -- KEYS  whole (string: Unix us)
 -- ARGV  rate per second, burst, cost
--- Answers '0' when it was spent, else after how many us it can be, as text, since a Lua number would lose its fraction.
+-- Answers after how many us it can be spent; when it was, the negative number of us after which the allowance is whole. As
+-- text, since a Lua number would lose its fraction.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local each = 1000000 / ARGV[1]
@@ -18,4 +19,4 @@ if wait > 1 then
   return string.format('%.17g', wait)
 end
 redis.call('SET', KEYS[1], string.format('%.17g', whole), 'PX', math.ceil((whole - now) / 1000) + 1)
-return '0'
+return string.format('%.17g', now - whole)
