@@ -1,0 +1,102 @@
+"""Who asks: bound at the edge where a request comes in, read where something is done because of it.
+
+It is carried as the correlation id of the log is, beside the arguments: a store that writes down who changed a row is far below
+the method that was called, and whatever stands between has no use for it.
+
+A command of a client is stepped in its connection's own turn, and its rest runs in a task (`gateway/session/eager.py`). A
+variable that is set inside would be seen by what comes after it in the same turn, and could not be taken back in the task. So
+`within` runs each step of a coroutine in a context of its own, whoever drives it.
+"""
+
+from collections.abc import Coroutine, Generator
+from contextvars import Context, ContextVar, copy_context
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+import structlog
+
+__all__ = ["SYSTEM", "Actor", "ActorKind", "Caller", "bind_caller", "caller", "within"]
+
+T = TypeVar("T")
+
+
+class ActorKind(StrEnum):
+    """What kind of somebody does something."""
+
+    API_KEY = "api_key"
+    USER = "user"
+    OPERATOR = "operator"
+    SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who does something: the name of an API key (or its first characters, never more), a user's id, an operator's name."""
+
+    kind: ActorKind
+    name: str = ""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """An actor, and where the request came from.
+
+    Attributes:
+        address: Of the peer, empty where there is none.
+        transport: `api`, `consumer`, `websocket`, …; empty for what the system does by itself.
+    """
+
+    actor: Actor
+    address: str = ""
+    transport: str = ""
+    correlation_id: str = ""
+
+
+SYSTEM: Final = Caller(Actor(ActorKind.SYSTEM))
+
+_CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=SYSTEM)
+
+
+def caller() -> Caller:
+    """Tell who asks; the system itself where nobody does."""
+    return _CALLER.get()
+
+
+def bind_caller(who: Caller) -> None:
+    """Say who asks from here on in this task: for edges whose every request has a task of its own."""
+    _CALLER.set(who)
+    if who.correlation_id:
+        structlog.contextvars.bind_contextvars(correlation_id=who.correlation_id)
+
+
+async def within(who: Caller, work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` with a caller that nothing else sees, however this coroutine is driven. Log lines get its correlation id."""
+    context = copy_context()
+    context.run(bind_caller, who)
+    return await _Scoped(work, context)
+
+
+class _Scoped(Generic[T]):
+    """A coroutine whose every step runs in a context."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], context: Context) -> None:
+        self._work, self._context = work, context
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        work, run = self._work, self._context.run
+        sent: Any = None
+        failure: BaseException | None = None
+        while True:
+            try:
+                waiting_for = run(work.send, sent) if failure is None else run(work.throw, failure)
+            except StopIteration as exc:
+                result: T = exc.value
+                return result
+            sent = failure = None
+            try:
+                sent = yield waiting_for
+            except GeneratorExit:
+                run(work.close)
+                raise
+            except BaseException as exc:  # the loop throws cancellation in here; it belongs to the coroutine
+                failure = exc
