@@ -18,7 +18,16 @@ import msgspec
 
 from config.clock import Clock
 
-__all__ = ["Endpoint", "Forbidden", "Pins", "Unresolved", "check_endpoint", "is_global_address", "lookup"]
+__all__ = [
+    "Endpoint",
+    "Forbidden",
+    "Pins",
+    "Unresolved",
+    "check_endpoint",
+    "check_private_endpoint",
+    "is_global_address",
+    "lookup",
+]
 
 _ENDPOINT_CHARS: Final = 2048
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -27,6 +36,11 @@ _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ENDPOINT: Final = re.compile(
     rf"https://(?P<host>(?:{_LABEL}\.)+(?!\d+(?:[:/?]|$)|0x[0-9a-f]*(?:[:/?]|$)){_LABEL})"
     r"(?::443)?(?P<path>(?:[/?][A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?)"
+)
+# Of an operator's own network: any host, port and path, but nothing that could be read as something else.
+_PRIVATE_ENDPOINT: Final = re.compile(
+    r"https?://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])"
+    r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?"
 )
 _LOCAL_NAMES: Final = (
     "localhost",
@@ -88,6 +102,16 @@ def check_endpoint(url: str, allowed_hosts: Sequence[str]) -> Endpoint:
     if not is_named and "*" not in allowed_hosts:
         raise Forbidden("host is not among the allowed ones")
     return Endpoint(url, host, is_named)
+
+
+def check_private_endpoint(url: str) -> None:
+    """Hold an address that an operator has named as one of their own network against its spelling.
+
+    Raises:
+        Forbidden: It breaks a rule.
+    """
+    if len(url) > _ENDPOINT_CHARS or _PRIVATE_ENDPOINT.fullmatch(url) is None:
+        raise Forbidden("endpoint is not a plain http or https address")
 
 
 def is_global_address(text: str) -> bool:

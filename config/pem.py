@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+    PrivateKey: TypeAlias = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
     PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+    # A secret counts as both halves of a pair.
+    KeyPair: TypeAlias = tuple["PrivateKey", PublicKey] | tuple[bytes, bytes]
 
-__all__ = ["algorithms_of", "read_ec_private_key", "read_public_key"]
+__all__ = ["algorithms_of", "read_ec_private_key", "read_public_key", "read_signing_key"]
 
 Kind: TypeAlias = Literal["rsa", "ecdsa", "eddsa"]
 
 # RFC 7518 §3.4 binds each ES algorithm to its curve.
 _ES_ALGORITHM_BY_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _RSA_MIN_BITS = 2048  # RFC 7518 §3.3
+_SECRET_MIN_BYTES = 32  # RFC 7518 §3.2
 
 
 def read_public_key(pem: str, kind: Kind) -> "PublicKey":
@@ -71,6 +75,34 @@ def read_ec_private_key(pem: str) -> "EllipticCurvePrivateKey":
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise ValueError("must be an elliptic-curve key on P-256")
     return key
+
+
+def read_signing_key(text: str) -> "KeyPair":
+    """Read what we sign our own tokens with: a private key in PEM form with its public half, or a secret.
+
+    Raises:
+        ValueError: The text is neither, or too weak; the message never quotes it.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    if "-----BEGIN" not in text:
+        secret = text.encode()
+        if len(secret) < _SECRET_MIN_BYTES:
+            raise ValueError(f"must be a private key in PEM form, or a secret of {_SECRET_MIN_BYTES} bytes or more")
+        return secret, secret
+    try:
+        key = load_pem_private_key(_lines(text), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("must be an unencrypted private key in PEM form, or a secret") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _RSA_MIN_BITS:
+        return key, key.public_key()
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _ES_ALGORITHM_BY_CURVE:
+        return key, key.public_key()
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key, key.public_key()
+    raise ValueError(f"must be on P-256, P-384, P-521 or Ed25519, or an RSA key of {_RSA_MIN_BITS} bits or more")
 
 
 def algorithms_of(key: "PublicKey") -> tuple[str, ...]:

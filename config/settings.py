@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from config.audience_settings import CampaignSettings, TopicSettings
 from config.category_settings import CapSettings, CategorySettings, QuietHoursSettings, RoutingSettings
 from config.click_settings import ClickSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
@@ -30,6 +31,7 @@ from config.provider_settings import (
 )
 from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
 from config.section import Section as _Section
+from config.token_settings import ConnectionTokenSettings, SubscriptionTokenSettings, TokenSettings
 
 __all__ = [
     "ApnsSettings",
@@ -96,30 +98,6 @@ class StoreSettings(_Section):
     )
 
 
-class TokenSettings(_Section):
-    hmac_secret_key: SecretStr = Field(SecretStr(""), description="Secret of HS256, HS384 and HS512 tokens.")
-    hmac_previous_secret_key: SecretStr = Field(
-        SecretStr(""), description="Tried when the current secret fails, while secrets are rotated."
-    )
-    rsa_public_key: str = Field("", description="PEM of RS256, RS384 and RS512 tokens.")
-    ecdsa_public_key: str = Field("", description="PEM of ES256, ES384 and ES512 tokens.")
-    eddsa_public_key: str = Field("", description="PEM of EdDSA (Ed25519) tokens.")
-    audience: str = Field("", description="If set, `aud` must name it.")
-    issuer: str = Field("", description="If set, `iss` must equal it.")
-    user_id_claim: str = Field("sub", min_length=1, description="Claim that holds the user id.")
-
-    @property
-    def has_key(self) -> bool:
-        """Whether any token could be verified."""
-        return bool(
-            self.hmac_secret_key.get_secret_value() or self.rsa_public_key or self.ecdsa_public_key or self.eddsa_public_key
-        )
-
-
-class SubscriptionTokenSettings(TokenSettings):
-    enabled: bool = Field(False, description="Use these keys for subscription tokens instead of client.token's.")
-
-
 class PersonalChannelSettings(_Section):
     enabled: bool = Field(True, description="Subscribe every known user to `#user`, where notifications arrive live.")
     personal_channel_namespace: str = Field("", description="Namespace of the personal channel.")
@@ -176,7 +154,7 @@ class ClientSettings(_Section):
     history_max_publication_limit: int = Field(300, ge=1, description="Most publications in one history answer.")
     recovery_max_publication_limit: int = Field(300, ge=1, description="Most publications in one recovery.")
     connect_include_server_time: bool = Field(False, description="Tell the time in the connect result.")
-    token: TokenSettings = TokenSettings()
+    token: ConnectionTokenSettings = ConnectionTokenSettings()
     subscription_token: SubscriptionTokenSettings = SubscriptionTokenSettings()
     subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
     proxy: ClientProxySettings = ClientProxySettings()
@@ -413,6 +391,8 @@ class NotificationSettings(_Section):
     )
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
     status_webhook: StatusWebhookSettings = StatusWebhookSettings()
+    topics: TopicSettings = TopicSettings()
+    campaigns: CampaignSettings = CampaignSettings()
 
     @field_validator("categories")
     @classmethod
