@@ -1,10 +1,19 @@
-"""Port: rates that hold across all who share the engine."""
+"""Port: rates that hold across all who share the engine.
 
+Several allowances can be one decision: those of a provider, of a user and of a device, say. Whoever decides them one after the
+other has to give back what the first ones granted when a later one refuses, and until then others are refused for nothing; or
+counts what was never done. So `acquire_all` looks at all of them before it spends from any. The price is that the allowances of
+one decision lie together: a *group* names the place, and in a cluster of servers it lies on one of them. Choose groups that are
+many where there is much to decide (a provider's name serves: each of them is called some ten thousand times a second at most,
+and a server decides several times as often).
+"""
+
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
-__all__ = ["Allowance", "Limits", "Rate", "allowance_of"]
+__all__ = ["Allowance", "Claim", "Limits", "Rate", "allowance_of"]
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +37,13 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
     whole_in_s: float
 
 
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """One of the allowances that something is to be spent from, within a group."""
+
+    key: str
+    rate: Rate
+
+
 class Limits(Protocol):
     """The generic cell rate algorithm: one stored moment per key, no queue, no background work."""
 
@@ -41,6 +57,17 @@ class Limits(Protocol):
 
     async def spend(self, key: str, rate: Rate, *, cost: int = 1) -> Allowance:
         """Do the same, and tell also what is left. A cost above the burst is not looked up: nothing is left of it."""
+
+    async def acquire_all(self, group: str, claims: Sequence[Claim]) -> Sequence[float]:
+        """Spend one from each of several allowances, or nothing from any, as one step that nobody sees half done.
+
+        Args:
+            group: Where they lie. The same key in two groups is two allowances, and none is one of `acquire`.
+            claims: One or more, of different keys.
+        Returns:
+            For each claim, in order, how many seconds to wait until it alone can be granted. When all are 0.0 they were spent,
+            else nothing was: also those at 0.0 are still there. The longest is when it is worth asking again.
+        """
 
 
 def allowance_of(told_s: float, rate: Rate, cost: int) -> Allowance:

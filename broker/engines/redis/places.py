@@ -62,6 +62,10 @@ class Places:
         """Name the allowance of a key."""
         return self._keys.plain("limit", key)
 
+    def limit_of(self, group: str, key: str) -> str:
+        """Name the allowance of a key within a group, whose allowances share a slot."""
+        return self._keys.tagged_entry("limit", group, key)
+
     def answer(self, node_id: str, asker: str, survey: int) -> str:
         """Name the parts of a node's answer to an asker's survey."""
         return self._keys.plain("answer", f"{asker}.{survey}.{node_id}")

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from broker.limits import Rate
+from broker.limits import Claim, Rate
 
 TEN_PER_S = Rate(per_s=10.0, burst=3)
 
@@ -87,3 +89,65 @@ async def test_what_is_left_is_told(engine, pass_time):
 async def test_a_cost_above_the_burst_leaves_nothing_to_wait_for(engine):
     assert (await engine.limits.spend("k", TEN_PER_S, cost=4)).wait_s == math.inf
     assert (await engine.limits.spend("k", TEN_PER_S, cost=3)).wait_s == 0.0
+
+
+# Several allowances as one decision (N-20)
+
+
+async def test_all_are_spent_or_none(engine, pass_time):
+    wide, narrow = Claim("wide", Rate(1.0, 5)), Claim("narrow", Rate(0.5, 2))
+    for _ in range(2):
+        assert await engine.limits.acquire_all("g", [wide, narrow]) == [0.0, 0.0]
+    for _ in range(10):
+        assert await engine.limits.acquire_all("g", [wide, narrow]) == pytest.approx([0.0, 2.0], rel=0.01)
+    assert [await engine.limits.acquire_all("g", [wide]) for _ in range(3)] == [[0.0]] * 3, "refusals have cost nothing"
+    assert await engine.limits.acquire_all("g", [wide, narrow]) == pytest.approx([1.0, 2.0], rel=0.01)
+    await pass_time(2.0)
+    assert await engine.limits.acquire_all("g", [wide, narrow]) == [0.0, 0.0]
+
+
+async def test_a_key_of_another_group_is_another(engine):
+    once = [Claim("k", Rate(1.0, 1))]
+    for group in ("a", "b", ""):
+        assert await engine.limits.acquire_all(group, once) == [0.0]
+        assert (await engine.limits.acquire_all(group, once))[0] > 0
+    assert await engine.limits.acquire("k", Rate(1.0, 1)) == 0.0
+
+
+async def test_at_the_longest_of_the_waits_told_all_are_granted(engine, pass_time):
+    claims = [Claim("second", Rate(1.0, 1)), Claim("minute", Rate(0.05, 2))]
+    granted = 0
+    for _ in range(20):
+        waits = await engine.limits.acquire_all("g", claims)
+        granted += not any(waits)
+        await pass_time(max(waits))
+    assert granted >= 10, "whoever waited as told was granted"
+
+
+_KEYS = {"a": Rate(1.0, 1), "b": Rate(0.5, 3), "c": Rate(4.0, 2)}
+
+
+async def test_whatever_is_asked_it_agrees_with_the_sum_of_what_was_granted(engine, engine_case, pass_time):
+    """The model keeps a level per key, which drains by the rate; a decision adds to all its levels or to none."""
+    steps = st.lists(
+        st.tuples(st.lists(st.sampled_from(sorted(_KEYS)), min_size=1, unique=True), st.sampled_from([0.0, 0.25, 1.0, 10.0])),
+        max_size=30,
+    )
+    examples: list[list[tuple[list[str], float]]] = []
+
+    @settings(max_examples=engine_case.examples, deadline=None, database=None)
+    @given(steps)
+    def collect(drawn):
+        examples.append(drawn)
+
+    collect()  # drawn first, since hypothesis calls functions and the engine lives in this test's loop
+    for number, example in enumerate(examples):
+        levels = dict.fromkeys(_KEYS, 0.0)
+        for keys, pause_s in example:
+            waits = await engine.limits.acquire_all(f"g{number}", [Claim(key, _KEYS[key]) for key in keys])
+            expected = [max(0.0, (levels[key] + 1 - _KEYS[key].burst) / _KEYS[key].per_s) for key in keys]
+            assert waits == pytest.approx(expected, abs=0.002)
+            if not any(expected):
+                levels |= {key: levels[key] + 1 for key in keys}
+            await pass_time(pause_s)
+            levels = {key: max(0.0, level - pause_s * _KEYS[key].per_s) for key, level in levels.items()}

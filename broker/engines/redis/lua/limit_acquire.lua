@@ -1,22 +1,36 @@
--- Spend from an allowance by the generic cell rate algorithm (ITU-T I.371, annex A): one moment is kept, when the allowance
--- would be whole again. Times are microseconds of the server's clock.
+-- Spend from allowances by the generic cell rate algorithm (ITU-T I.371, annex A), from each or from none: for each one moment
+-- is kept, when it would be whole again. Times are microseconds of the server's clock.
 --
--- KEYS  whole (string: Unix us)
--- ARGV  rate per second, burst, cost
--- Answers after how many us it can be spent; when it was, the negative number of us after which the allowance is whole. As
--- text, since a Lua number would lose its fraction.
+-- KEYS  one for each allowance (string: Unix us)
+-- ARGV  for each: rate per second, burst, cost
+-- Answers for each after how many us it can be granted; where it can be now, the negative number of us after which it would be
+-- whole again. Only when all are negative they were spent. As text, since a Lua number would lose its fraction.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local each = 1000000 / ARGV[1]
-local whole = tonumber(redis.call('GET', KEYS[1]) or now)
-if whole < now then
-  whole = now
+local known = redis.call('MGET', unpack(KEYS))
+local wholes, told = {}, {}
+local granted = true
+for index = 1, #KEYS do
+  local rate, burst, cost = ARGV[3 * index - 2], ARGV[3 * index - 1], ARGV[3 * index]
+  local each = 1000000 / rate
+  local whole = tonumber(known[index] or now)
+  if whole < now then
+    whole = now
+  end
+  whole = whole + cost * each
+  local wait = whole - burst * each - now
+  wholes[index] = whole
+  -- The clock counts whole microseconds: sums of fractions must not refuse what was promised for just this moment.
+  if wait > 1 then
+    told[index] = string.format('%.17g', wait)
+    granted = false
+  else
+    told[index] = string.format('%.17g', now - whole)
+  end
 end
-whole = whole + ARGV[3] * each
-local wait = whole - ARGV[2] * each - now
--- The clock counts whole microseconds: sums of fractions must not refuse what was promised for just this moment.
-if wait > 1 then
-  return string.format('%.17g', wait)
+if granted then
+  for index, key in ipairs(KEYS) do
+    redis.call('SET', key, string.format('%.17g', wholes[index]), 'PX', math.ceil((wholes[index] - now) / 1000) + 1)
+  end
 end
-redis.call('SET', KEYS[1], string.format('%.17g', whole), 'PX', math.ceil((whole - now) / 1000) + 1)
-return string.format('%.17g', now - whole)
+return told
