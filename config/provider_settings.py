@@ -7,9 +7,10 @@ team share what they have in common; each is a carrier of its own, with a queue,
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from config.durations import Duration
+from config.rate_windows import parse_rate_window
 from config.section import Section
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "EmailSettings",
     "FcmSettings",
     "ProviderLimits",
+    "ProviderTotals",
     "ProvidersSettings",
     "SmsSettings",
     "WebPushSettings",
@@ -34,7 +36,30 @@ class ProviderLimits(Section):
 
     rate_per_s: float = Field(0.0, ge=0, description="Most calls per second; 0 sets no limit.")
     burst: int = Field(100, ge=1, description="Calls that may come at once under rate_per_s.")
+    rate_per_user: tuple[str, ...] = Field(
+        (), description='Most calls for one user, such as "30/h"; of several rates all hold, and none sets no limit.'
+    )
+    rate_per_device: tuple[str, ...] = Field(
+        (), description='Most calls for one device, such as "200/min burst 40" and "4500/h burst 500" beside it.'
+    )
+    critical_passes_rate_per_user: bool = Field(
+        True, description="Critical notifications are neither held by rate_per_user nor counted by it."
+    )
     timeout: Duration = Field(10.0, description="Longest time for one call.")
+
+    @field_validator("rate_per_user", "rate_per_device")
+    @classmethod
+    def _are_rates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_rate_window(text)
+        return value
+
+
+class ProviderTotals(Section):
+    """Limits of a provider and all its apps together."""
+
+    total_rate_per_s: float = Field(0.0, ge=0, description="Most calls per second through all apps together; 0 sets no limit.")
+    total_burst: int = Field(100, ge=1, description="Calls that may come at once under total_rate_per_s.")
 
 
 class _Name(Section):
@@ -78,7 +103,7 @@ class ApnsApp(_ApnsAccount, _Name):
     """An app beside the provider's own."""
 
 
-class ApnsSettings(_ApnsAccount):
+class ApnsSettings(_ApnsAccount, ProviderTotals):
     apps: Annotated[tuple[ApnsApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 
@@ -98,7 +123,7 @@ class FcmApp(_FcmAccount, _Name):
     """An app beside the provider's own."""
 
 
-class FcmSettings(_FcmAccount):
+class FcmSettings(_FcmAccount, ProviderTotals):
     apps: Annotated[tuple[FcmApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 
@@ -129,7 +154,7 @@ class WebPushApp(_WebPushAccount, _Name):
     """An app beside the provider's own."""
 
 
-class WebPushSettings(_WebPushAccount):
+class WebPushSettings(_WebPushAccount, ProviderTotals):
     apps: Annotated[tuple[WebPushApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 
@@ -156,7 +181,7 @@ class EmailApp(_EmailAccount, _Name):
     """A relay beside the provider's own."""
 
 
-class EmailSettings(_EmailAccount):
+class EmailSettings(_EmailAccount, ProviderTotals):
     apps: Annotated[tuple[EmailApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 
@@ -191,7 +216,7 @@ class SmsApp(_SmsAccount, _Name):
     """An account beside the provider's own."""
 
 
-class SmsSettings(_SmsAccount):
+class SmsSettings(_SmsAccount, ProviderTotals):
     apps: Annotated[tuple[SmsApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 
@@ -215,7 +240,7 @@ class WebhookApp(_WebhookAccount, _Name):
     """A webhook beside the provider's own."""
 
 
-class WebhookSettings(_WebhookAccount):
+class WebhookSettings(_WebhookAccount, ProviderTotals):
     apps: Annotated[tuple[WebhookApp, ...], AfterValidator(_names_differ)] = Field((), description=_APPS)
 
 

@@ -33,6 +33,16 @@ _CHOSEN: Final = {
     "providers.fcm.burst": ("1000", ""),
 }
 
+# What is recommended where it is needed, and would surprise where it is not.
+_ADVICE: Final = {
+    "providers.fcm.rate_per_device": 'Recommended: ["200/min burst 40", "4500/h burst 500"], within the 240 a minute and 5,000 '
+    "an hour that a device takes.",
+    **{
+        f"providers.{provider}.rate_per_user": 'Recommended: ["30/h"].'
+        for provider in ("apns", "fcm", "webpush", "email", "sms")
+    },
+}
+
 _EXAMPLES: Final = {
     "proxies": """\
 #[[proxies]]
@@ -85,7 +95,7 @@ def _lines(setting: Setting, secret: str | None) -> Iterator[str]:
         yield from _comment(f"{setting.description} An example:".strip())
         yield example.rstrip("\n")
         return
-    value, reason = _CHOSEN.get(setting.path, (secret, ""))
+    value, reason = _CHOSEN.get(setting.path, (secret, _ADVICE.get(setting.path, "")))
     yield from _comment(" ".join(part for part in (setting.description, reason, f"({setting.kind})") if part))
     yield f"{setting.name} = {value}" if value else f"#{setting.name} = {setting.default or _empty(setting)}"
 
