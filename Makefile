@@ -34,7 +34,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.tested: $(VENV)/.installed tests/sdk/package.json tests/sdk/package-lock.json
 	@echo "· installing what the tests need"
-	@$(PIP) install -c constraints.txt -e '.[embedded,simulators,test]'
+	@$(PIP) install -c constraints.txt -e '.[embedded,simulators,tracing,test]'
 	@echo "· installing the JavaScript client"
 	@cd tests/sdk && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
 	@touch $@
