@@ -16,6 +16,8 @@ __all__ = [
     "NO_JSON",
     "ROUTES",
     "Accepted",
+    "Collected",
+    "CollectedItem",
     "Content",
     "Device",
     "Digest",
@@ -140,10 +142,31 @@ class TemplateUse(msgspec.Struct, frozen=True, omit_defaults=True):
     variables: msgspec.Raw = NO_JSON
 
 
+class CollectedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of those that a digest tells: its texts, or the template that makes them; `at` in Unix seconds, `data` as in a
+    content."""
+
+    id: str
+    at: float
+    title: str = ""
+    body: str = ""
+    link: str = ""
+    data: msgspec.Raw = NO_JSON
+    template: TemplateUse | None = None
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """What a digest tells whose texts are made for each reader: of how many, and the newest of them, newest first."""
+
+    count: int
+    items: tuple[CollectedItem, ...]
+
+
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is told, the same for every user of a request. `data` is a JSON object as raw text, or empty.
 
-    With a `template` the texts are made when it is told, in the language of whom it is told to; `html` is made with them, and
+    With a `template`, and of what is `collected`, the texts are made when it is told, in the language of whom it is told to;
+    `html` is made with them, and
     `unsubscribe` is the address that a mail names for being left alone. `badge` is the number on the app's icon, 0 for none;
     `sound` the name of one, "none" for silence; `thread` groups what is shown. Without a `push_type` it follows from the texts.
     """
@@ -163,6 +186,12 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     sound: str = ""
     thread: str = ""
     push_type: PushType | None = None
+    collected: Collected | None = None
+
+    @property
+    def is_worded(self) -> bool:
+        """Whether the texts are there, so that nothing has to be made for a reader."""
+        return self.template is None and self.collected is None
 
     @property
     def effective_push_type(self) -> PushType:
@@ -193,6 +222,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         send_at_local: "HH:MM" by the user's clock, the next time after the request; nothing is told before.
         arrives: It enters the inbox with its first decision only.
         collects: It is a digest that still waits for what it is to tell; "{count}" in this headline becomes how many.
+        collects_until: "HH:MM" by the user's clock, any of which ends the wait.
         escalates: The notification that nobody saw, whose escalation this is.
     """
 
@@ -201,15 +231,29 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     send_at_local: str = ""
     arrives: bool = False
     collects: str = ""
+    collects_until: tuple[str, ...] = ()
     escalates: str = ""
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """Collects notifications of one user under a key, for so long from the first one; `title` as `Terms.collects`."""
+    """Collects notifications of one user under a key, and tells them in one message.
+
+    Attributes:
+        window_s: For so long from the first one.
+        title: As `Terms.collects`.
+        longest_s: If above 0, each further one begins the window anew, for at most so long from the first one.
+        at: Instead of a window: until the user's clock shows one of these times, "HH:MM".
+        first_at_once: What opens the window is not collected, but told by itself.
+        template: What makes the texts, of `items` and `count`.
+    """
 
     key: str
     window_s: float
     title: str
+    longest_s: float = 0.0
+    at: tuple[str, ...] = ()
+    first_at_once: bool = False
+    template: TemplateUse | None = None
 
 
 class Escalation(msgspec.Struct, frozen=True):
@@ -312,11 +356,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class NotificationStatus(msgspec.Struct, frozen=True):
-    """A notification, its timeline, oldest line first, and the marks that its user left."""
+    """A notification, its timeline, oldest line first, the marks that its user left, and the digest that has told it."""
 
     notification: Notification
     entries: tuple[Entry, ...]
     marks: tuple[Marked, ...] = ()
+    digested_into: str = ""
 
 
 LANE_BY_PRIORITY: Final[Mapping[str, Lane]] = {lane.name.lower(): lane for lane in Lane}

@@ -90,6 +90,9 @@ class Policies:
         terms, created_at = step.notification.terms, step.notification.created_at
         if terms.send_at_local:
             return next_at(terms.send_at_local, created_at, zone_of(*self._zones(step)))
+        if terms.collects_until:
+            zone = zone_of(*self._zones(step))
+            return min(next_at(local_time, created_at, zone) for local_time in terms.collects_until)
         return terms.send_at or created_at
 
     def peace(self, step: Step, route: Route, now: datetime) -> Peace | None:

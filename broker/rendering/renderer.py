@@ -12,7 +12,8 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from broker.errors import BadInput
-from broker.notification import NO_JSON, Content, TemplateUse
+from broker.notification import NO_JSON, Collected, Content, TemplateUse
+from broker.rendering.collected import Item, headlines, items_of, with_items
 from broker.rendering.compiled import CompiledText, Rendered, compile_text
 from broker.rendering.errors import MissingVariable, RenderFault, TemplateFault, Unrenderable
 from broker.templates import FIELDS, OWN_VARIABLES, StoredText, Templates, TemplateText, canonical_locale, locale_chain
@@ -53,12 +54,21 @@ class Renderer:
         self._rendered: _Recent[tuple[Any, ...], Rendered] = _Recent(_RENDERED)
         self._threads: asyncio.Semaphore | None = None
 
-    async def use(self, name: str, variables: bytes, routes: Sequence[str], *, version: int | None = None) -> TemplateUse:
+    async def use(
+        self,
+        name: str,
+        variables: bytes,
+        routes: Sequence[str],
+        *,
+        version: int | None = None,
+        example: Collected | None = None,
+    ) -> TemplateUse:
         """Hold a request to a template: that it is there, and can be told on every route in the default language.
 
         Args:
             variables: A JSON object, or empty.
             version: Of the name; the newest where None.
+            example: What it will tell, where it is that of a digest.
         Returns:
             The template as it stands now, whatever becomes of it.
         Raises:
@@ -75,8 +85,12 @@ class Renderer:
             if chosen is None:
                 language = self._default_locale or "all languages"
                 raise BadInput("name", f"has no text for the route {route} in {language}: add one, or name other routes")
+            given = variables
+            if example is not None:
+                items = await self._items(example, route, self._default_locale)
+                given = with_items(variables, example.count, items)
             try:
-                await self._render(name, chosen, route, variables, OWN_VARIABLES)
+                await self._render(name, chosen, route, given, OWN_VARIABLES)
             except MissingVariable as exc:
                 raise BadInput(f"variables.{exc.variable}", f"must be given: {exc} on the route {route}") from None
             except RenderFault as exc:
@@ -84,7 +98,7 @@ class Renderer:
         return TemplateUse(name, pinned, msgspec.Raw(variables) if variables else NO_JSON)
 
     async def render(self, content: Content, route: str, locale: str, own: Mapping[str, str] | None = None) -> Content:
-        """Put the texts into a content that names a template; any other stays as it is.
+        """Put the texts into a content that names a template or tells what was collected; any other stays as it is.
 
         A text's own subtitle, link and image win over those of the request.
 
@@ -95,15 +109,23 @@ class Renderer:
             Unrenderable: Trying again would not help.
             StoreUnavailable: It would.
         """
-        use = content.template
-        if use is None:
+        if content.is_worded:
             return content
+        variables = b"" if content.template is None else bytes(content.template.variables)
+        if (collected := content.collected) is not None:
+            content = msgspec.structs.replace(content, collected=None)
+            items = await self._items(collected, route, locale)
+            if content.template is None:
+                return msgspec.structs.replace(content, body=headlines(items))
+            variables = with_items(variables, collected.count, items)
+        use = content.template
+        assert use is not None
         texts = await self._texts(use.name, use.version)
         chosen = choose(texts, route, locale, self._default_locale)
         if chosen is None:
             raise Unrenderable(f"template {use.name} has no text for {locale or 'any language'} on the route {route}")
         try:
-            rendered = await self._render(use.name, chosen, route, bytes(use.variables), own or OWN_VARIABLES)
+            rendered = await self._render(use.name, chosen, route, variables, own or OWN_VARIABLES)
         except TemplateFault as exc:
             raise Unrenderable(f"template {use.name} in {chosen.locale or 'all languages'}: {exc}") from None
         return msgspec.structs.replace(
@@ -137,6 +159,12 @@ class Renderer:
         """
         compiled = await asyncio.to_thread(compile_text, text)
         return await self._work_out(compiled, variables, OWN_VARIABLES)
+
+    async def _items(self, collected: Collected, route: str, locale: str) -> Sequence[Item]:
+        async def told(one: Content) -> Content:
+            return await self.render(one, route, locale)
+
+        return await items_of(collected, told)
 
     async def _texts(self, name: str, version: int) -> Texts:
         texts = self._sets.get((name, version))

@@ -14,7 +14,7 @@ from broker.experiments import assign
 from broker.notification import Accepted, Draft, State
 from broker.store import digests
 from broker.store.bulk import execute_rows, insert_rows
-from broker.store.companions import Companion, digests_for, escalations_for, store_companions
+from broker.store.companions import LONGEST_DAY, Companion, digests_for, escalations_for, store_companions
 from broker.store.idempotency import Key, take_key
 from broker.store.keys import PLAN
 from broker.store.moments import to_micros
@@ -49,8 +49,6 @@ _INSERT_PLANS: Final = insert_rows(
 
 # How far ahead something may be sent.
 _HORIZON: Final = timedelta(days=366)
-# Within this every clock on earth has shown every time of day, also where it was put forward meanwhile.
-_LONGEST_DAY: Final = timedelta(hours=25)
 
 
 class NewNotifications(msgspec.Struct, frozen=True):
@@ -64,6 +62,8 @@ class NewNotifications(msgspec.Struct, frozen=True):
     variants: tuple[str, ...] = ()
     digest_key: str = ""
     digests: Sequence[Companion] = ()
+    slides_to: int | None = None
+    first_at_once: bool = False
     escalations: Sequence[Companion] = ()
 
 
@@ -75,7 +75,8 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
     """
     now = clock.now()
     due = _due(draft, now)
-    lives_from = due + _LONGEST_DAY if draft.terms.send_at_local else due
+    is_local = draft.terms.send_at_local or (draft.digest is not None and draft.digest.at)
+    lives_from = due + LONGEST_DAY if is_local else due
     row = {
         "id": str(clock.new_id()),
         "lane": int(draft.lane),
@@ -94,8 +95,17 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
         variants,
         draft.digest.key if draft.digest else "",
         digests_for(draft, now, clock),
+        _slides_to(draft, now),
+        draft.digest is not None and draft.digest.first_at_once,
         escalations_for(draft, answer, now, due, clock),
     )
+
+
+def _slides_to(draft: Draft, now: datetime) -> int | None:
+    """Tell until when digests that take these in stay open for more; None where the first one has said so for good."""
+    if draft.digest is None or not draft.digest.longest_s:
+        return None
+    return to_micros(now + timedelta(seconds=draft.digest.window_s))
 
 
 def _due(draft: Draft, now: datetime) -> datetime:
@@ -122,21 +132,26 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
         raise BadInput("send_at", "must not be over")
     connection.execute(_INSERT_DRAFT, draft)
     same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value, "same_inbox": int(new.place)}
+    collected: set[str] = set()
     if new.variants or new.digests or new.escalations:
-        execute_rows(connection, _INSERT_SPECIAL, _special(connection, new), **same, same_experiment=new.experiment)
+        rows = _special(connection, new)
+        collected = {row[0] for row in rows if row[3]}
+        execute_rows(connection, _INSERT_SPECIAL, rows, **same, same_experiment=new.experiment)
     else:
         execute_rows(connection, _INSERT_NOTIFICATIONS, [(one.id, one.user) for one in new.answer], **same)
-    execute_rows(
-        connection,
-        _INSERT_PLANS,
-        [(one.id,) for one in new.answer],
-        same_device_id=PLAN,
-        same_lane=draft["lane"],
-        same_due_at=None if new.digests else new.due_at,
-        same_attempt=0,
-        same_provider="",
-        same_expires_at=draft["expires_at"],
-    )
+    own = [(one.id,) for one in new.answer if one.id not in collected]
+    for due_at, plans in ((new.due_at, own), (None, [(one,) for one in sorted(collected)])):
+        execute_rows(
+            connection,
+            _INSERT_PLANS,
+            plans,
+            same_device_id=PLAN,
+            same_lane=draft["lane"],
+            same_due_at=due_at,
+            same_attempt=0,
+            same_provider="",
+            same_expires_at=draft["expires_at"],
+        )
     store_companions(connection, new.escalations)
     return new.answer
 
@@ -145,8 +160,11 @@ def _special(connection: Connection, new: NewNotifications) -> Sequence[tuple[st
     """Find the digests, storing those that are new, and make the rows of what is more than a notification of its draft."""
     digest_by_user: Mapping[str, str] = {}
     if new.digests:
-        digest_by_user = digests.join(connection, new.digest_key, new.digests)
-        store_companions(connection, [one for one in new.digests if digest_by_user[one.user] == one.id])
+        digest_by_user = digests.join(connection, new.digest_key, new.digests, new.slides_to)
+        opened = [one for one in new.digests if digest_by_user[one.user] == one.id]
+        store_companions(connection, opened)
+        if new.first_at_once:
+            digest_by_user = {user: id_ for user, id_ in digest_by_user.items() if id_ not in {one.id for one in opened}}
     variants = new.variants or [""] * len(new.answer)
     escalations = [one.id for one in new.escalations] or [""] * len(new.answer)
     return [

@@ -21,7 +21,10 @@ from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 from broker.store.status_outbox import StatusOutbox
 from config.clock import Clock
 
-__all__ = ["Companion", "call_off", "digests_for", "escalations_for", "store_companions"]
+__all__ = ["LONGEST_DAY", "Companion", "call_off", "digests_for", "escalations_for", "store_companions"]
+
+# Within this every clock on earth has shown every time of day, also where it was put forward meanwhile.
+LONGEST_DAY: Final = timedelta(hours=25)
 
 _N: Final = NOTIFICATIONS.c
 _S: Final = STEPS.c
@@ -47,13 +50,14 @@ _WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 
 
 class Companion(msgspec.Struct, frozen=True):
-    """A notification with its draft, as rows; `digest_id` is its own for a digest."""
+    """A notification with its draft, as rows; for a digest `digest_id` is its own, and `closes_by` as in its table."""
 
     id: str
     user: str
     draft: Mapping[str, Any]
     due_at: int
     digest_id: str = ""
+    closes_by: int | None = None
 
 
 def digests_for(draft: Draft, now: datetime, clock: Clock) -> Sequence[Companion]:
@@ -62,13 +66,18 @@ def digests_for(draft: Draft, now: datetime, clock: Clock) -> Sequence[Companion
     if digest is None:
         return ()
     closes_at = now + timedelta(seconds=digest.window_s)
-    terms = Terms(routing=draft.terms.routing, send_at=closes_at, collects=digest.title)
-    content = Content(category=draft.content.category, collapse_key=draft.content.collapse_key)
+    # Which moment a time of day is depends on the user, whom only the decision knows: it is asked at once.
+    send_at = None if digest.at else closes_at
+    terms = Terms(routing=draft.terms.routing, send_at=send_at, collects=digest.title, collects_until=digest.at)
+    content = Content(category=draft.content.category, collapse_key=draft.content.collapse_key, template=digest.template)
     shared = msgspec.structs.replace(draft, content=content, terms=terms, variants=(), experiment="")
+    lives_from = now + max(LONGEST_DAY if digest.at else closes_at - now, timedelta(seconds=digest.longest_s))
+    closes_by = to_micros(now + timedelta(seconds=digest.longest_s)) if digest.longest_s else None
+    due_at = to_micros(now if digest.at else closes_at)
     made = []
     for user in sorted(draft.users):
         digest_id = str(clock.new_id())
-        made.append(Companion(digest_id, user, _draft_row(shared, closes_at, now, clock), to_micros(closes_at), digest_id))
+        made.append(Companion(digest_id, user, _draft_row(shared, lives_from, now, clock), due_at, digest_id, closes_by))
     return made
 
 

@@ -1,5 +1,6 @@
 """Notifications that are called off, and how one stands. What users end by marks stands in `marking.py`."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
@@ -35,7 +36,7 @@ _CANCEL: Final = (
 _REMOVE_STEPS: Final = delete(STEPS).where(STEPS.c.notification_id == _ID)
 _WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 _STATUS: Final = (
-    select(_N.id.label("notification_id"), _N.user, _N.state, _N.experiment, _N.variant, DRAFTS)
+    select(_N.id.label("notification_id"), _N.user, _N.state, _N.experiment, _N.variant, _N.digest_id, DRAFTS)
     .join_from(NOTIFICATIONS, DRAFTS, DRAFTS.c.id == _N.draft_id)
     .where(_N.id == _ID)
 )
@@ -78,10 +79,16 @@ def read_status(connection: Connection, notification_id: str) -> NotificationSta
         raise NotFound("notification")
     draft = decode_draft(row)
     notification = notification_from(row.notification_id, row.user, row.state, draft, row.experiment, row.variant)
-    entries = connection.execute(_ENTRIES, {"notification_id": notification_id})
+    entries = tuple(entry_from(entry) for entry in connection.execute(_ENTRIES, {"notification_id": notification_id}))
     marks = connection.execute(_MARKS, {"notification_id": notification_id})
     return NotificationStatus(
         notification,
-        tuple(entry_from(entry) for entry in entries),
+        entries,
         tuple(Marked(Mark(row.mark), from_micros(row.at)) for row in marks),
+        row.digest_id if row.digest_id != notification_id and _was_digested(entries) else "",
     )
+
+
+def _was_digested(entries: Sequence[Entry]) -> bool:
+    """Whether a digest has told it; one that was seen before it closed has not."""
+    return any(entry.outcome is Outcome.DIGESTED for entry in entries)

@@ -25,6 +25,7 @@ DIGESTS: Final = Table(
     Column("user", _TEXT, primary_key=True),
     Column("key", _TEXT, primary_key=True),
     Column("digest_id", _TEXT, nullable=False),
+    Column("closes_by", BigInteger),  # microseconds; where each one that joins begins the window anew: not beyond this
     sqlite_with_rowid=False,
 )
 

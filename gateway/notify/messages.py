@@ -156,7 +156,8 @@ class StepItem(msgspec.Struct, omit_defaults=True):
 
 
 class NotificationItem(msgspec.Struct):
-    """A notification with its timeline; times in Unix seconds. `marks` says when its user first saw, read, … it."""
+    """A notification with its timeline; times in Unix seconds. `marks` says when its user first saw, read, … it;
+    `digested_into` is the id of the digest that told it."""
 
     id: str
     user: str
@@ -169,6 +170,7 @@ class NotificationItem(msgspec.Struct):
     marks: dict[str, float] | UnsetType = UNSET
     experiment: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
+    digested_into: str | UnsetType = UNSET
 
 
 class StatusResult(msgspec.Struct):

@@ -5,6 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gateway.notify.template_messages import TemplateUseItem
+
 __all__ = ["DigestItem", "EscalateItem", "Moment", "QuietHoursItem", "Routes", "RoutingItem"]
 
 Moment = float | str
@@ -20,11 +22,24 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DigestItem(_Item):
-    """Collects a user's notifications under a key, and tells them in one message."""
+    """Collects a user's notifications under a key, and tells them in one message; exactly one of `window_s` and `at`."""
 
     key: Annotated[str, Meta(description="What belongs together, such as `comments:post-7`.")]
-    window_s: Annotated[float, Meta(description="Seconds from the first one until they are told, up to 7 days.")]
+    window_s: Annotated[
+        float | UnsetType, Meta(description="Seconds from the first one until they are told, up to 7 days.")
+    ] = UNSET
+    longest_s: Annotated[
+        float | UnsetType, Meta(description="Each further one begins the window anew, for at most so long from the first one.")
+    ] = UNSET
+    at: Annotated[
+        list[str] | UnsetType, Meta(description="Times of day on the user's clock, the next of which it is: `09:00`, `17:00`.")
+    ] = UNSET
+    first_at_once: Annotated[bool, Meta(description="Tell the first one by itself and collect what follows.")] = False
     title: Annotated[str, Meta(description="Headline of the message; `{count}` is how many it tells.")] = ""
+    template: Annotated[
+        TemplateUseItem | UnsetType,
+        Meta(description="Makes the texts instead, of `count` and `items`, each with title, body, link, data, id and at."),
+    ] = UNSET
 
 
 class EscalateItem(_Item):

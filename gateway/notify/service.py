@@ -40,7 +40,7 @@ from gateway.notify.messages import (
     StepItem,
 )
 from gateway.notify.user_rules import changed_rules, changes_rules, preferences_result, words_of
-from gateway.notify.wording import Wording, has_wording
+from gateway.notify.wording import Wording, names_templates
 
 __all__ = ["NotificationService"]
 
@@ -69,7 +69,7 @@ class NotificationService:
         """Store a notification for each user; the answer means that it is stored."""
         correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", "")
         draft = draft_of(request, self._settings, correlation_id)
-        if has_wording(request):
+        if names_templates(request):
             if self._wording is None:
                 raise BadInput("template", "templates are not available here")
             draft = await self._wording.pin(request, draft)
@@ -171,6 +171,7 @@ def _status(status: NotificationStatus) -> StatusResult:
             marks={marked.mark.value: round(marked.at.timestamp(), 3) for marked in status.marks} or UNSET,
             experiment=notification.experiment or UNSET,
             variant=notification.variant or UNSET,
+            digested_into=status.digested_into or UNSET,
         )
     )
 

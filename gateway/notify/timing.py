@@ -12,11 +12,12 @@ from broker.quiet_hours import check_local_time
 from broker.routing import Route, RoutePolicy, check_policy
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
-from gateway.notify.policy_messages import Moment, RoutingItem
+from gateway.notify.policy_messages import DigestItem, Moment, RoutingItem
 
 __all__ = ["digest_of", "escalation_of", "moment_of", "policy_of", "routing_of", "terms_of"]
 
 _LONGEST_WINDOW_S: Final = 7 * 86400.0
+_MOST_TIMES: Final = 24
 _LONGEST_DELAY_S: Final = 7 * 86400.0
 _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -83,17 +84,51 @@ def digest_of(request: NotifyRequest, lane: Lane, terms: Terms, ttl_s: float, de
         return None
     if not 0 < len(item.key) <= 255 or not item.key.isprintable():
         raise BadInput("digest.key", "must be 1 to 255 printable characters")
-    if not (math.isfinite(item.window_s) and 0 < item.window_s <= _LONGEST_WINDOW_S):
-        raise BadInput("digest.window_s", f"must be above 0 and at most {_LONGEST_WINDOW_S:.0f} seconds")
     if len(item.title) > 1024:
         raise BadInput("digest.title", "must be at most 1024 characters")
+    if item.title and item.template is not UNSET:
+        raise BadInput("digest.title", "must not be given beside digest.template")
     if lane is Lane.CRITICAL:
         raise BadInput("digest", "must not be given with priority critical, which never waits")
     if terms.send_at is not None or terms.send_at_local:
         raise BadInput("digest", "must not be given beside send_at and send_at_local")
-    if ttl_s <= item.window_s:
-        raise BadInput("digest.window_s", "must be shorter than ttl_s: it would expire before it is told")
-    return Digest(item.key, item.window_s, item.title or defaults.digest_title or "{count}")
+    window_s, longest_s = _window_of(item, ttl_s)
+    title = item.title or defaults.digest_title or "{count}"
+    return Digest(item.key, window_s, title, longest_s, _times_of(item), item.first_at_once)
+
+
+def _window_of(item: DigestItem, ttl_s: float) -> tuple[float, float]:
+    """Read for how long is collected, and for how long at most where each one begins that anew; 0 where it is not said."""
+    if isinstance(item.window_s, UnsetType):
+        if item.at is UNSET:
+            raise BadInput("digest.window_s", "one of digest.window_s and digest.at must be given")
+        if item.longest_s is not UNSET:
+            raise BadInput("digest.longest_s", "must only be given beside digest.window_s")
+        return 0.0, 0.0
+    if item.at is not UNSET:
+        raise BadInput("digest.at", "must not be given beside digest.window_s")
+    if not (math.isfinite(item.window_s) and 0 < item.window_s <= _LONGEST_WINDOW_S):
+        raise BadInput("digest.window_s", f"must be above 0 and at most {_LONGEST_WINDOW_S:.0f} seconds")
+    if isinstance(item.longest_s, UnsetType):
+        if ttl_s <= item.window_s:
+            raise BadInput("digest.window_s", "must be shorter than ttl_s: it would expire before it is told")
+        return item.window_s, 0.0
+    if not item.window_s <= item.longest_s <= _LONGEST_WINDOW_S:
+        raise BadInput("digest.longest_s", f"must be from digest.window_s to {_LONGEST_WINDOW_S:.0f} seconds")
+    if ttl_s <= item.longest_s:
+        raise BadInput("digest.longest_s", "must be shorter than ttl_s: it would expire before it is told")
+    return item.window_s, item.longest_s
+
+
+def _times_of(item: DigestItem) -> tuple[str, ...]:
+    if isinstance(item.at, UnsetType):
+        return ()
+    if not 0 < len(item.at) <= _MOST_TIMES:
+        raise BadInput("digest.at", f"must hold 1 to {_MOST_TIMES} times of day")
+    times = tuple(check_local_time(text, f"digest.at[{index}]") for index, text in enumerate(item.at))
+    if len(set(times)) != len(times):
+        raise BadInput("digest.at", "must not name a time twice")
+    return times
 
 
 def escalation_of(request: NotifyRequest, users: tuple[str, ...], lane: Lane, terms: Terms) -> Escalation | None:

@@ -3,14 +3,15 @@ shows of them."""
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from broker.devices import Devices
 from broker.errors import BadInput
-from broker.notification import Draft, Notification, Route, TemplateUse, Variant
+from broker.notification import Collected, CollectedItem, Draft, Notification, Route, TemplateUse, Variant
+from broker.rendering.collected import GIVEN
 from broker.rendering.errors import Unrenderable
 from broker.rendering.renderer import Renderer
 from broker.templates import check_name
@@ -18,7 +19,7 @@ from gateway.notify.messages import NotifyRequest
 from gateway.notify.template_messages import TemplateUseItem, VariantItem
 from gateway.payloads import is_nested_too_deep
 
-__all__ = ["MAX_VARIABLES_BYTES", "Wording", "check_variables", "has_wording"]
+__all__ = ["MAX_VARIABLES_BYTES", "Wording", "check_variables", "has_wording", "names_templates"]
 
 MAX_VARIABLES_BYTES: Final = 16 * 1024
 _MAX_VARIANTS: Final = 20
@@ -31,6 +32,11 @@ def has_wording(request: NotifyRequest) -> bool:
     return request.template is not UNSET or request.variants is not UNSET or bool(request.experiment)
 
 
+def names_templates(request: NotifyRequest) -> bool:
+    """Whether `Wording` has anything to do for a request."""
+    return has_wording(request) or (not isinstance(request.digest, UnsetType) and request.digest.template is not UNSET)
+
+
 class Wording:
     """Holds requests to what templates are there."""
 
@@ -38,13 +44,21 @@ class Wording:
         self._renderer, self._devices = renderer, devices
 
     async def pin(self, request: NotifyRequest, draft: Draft) -> Draft:
-        """Put template and variants into a draft.
+        """Put templates and variants into a draft.
 
         Raises:
             BadInput: Naming the field and the rule; among others, that a template is unknown or lacks a variable in the
                 default language.
             StoreUnavailable: Nothing is known.
         """
+        if has_wording(request):
+            draft = await self._pin_own(request, draft)
+        if draft.digest is None or isinstance(request.digest, UnsetType):
+            return draft
+        use = await self._pinned(request.digest.template, draft.routes, "digest.template", _example(draft))
+        return msgspec.structs.replace(draft, digest=msgspec.structs.replace(draft.digest, template=use))
+
+    async def _pin_own(self, request: NotifyRequest, draft: Draft) -> Draft:
         if request.title or request.body:
             given = "template" if request.template is not UNSET else "variants"
             raise BadInput(given, "must not be given beside title and body")
@@ -75,7 +89,7 @@ class Wording:
         Raises:
             StoreUnavailable: Nothing is known.
         """
-        if all(one.content.template is None for one in notifications):
+        if all(one.content.is_worded for one in notifications):
             return list(notifications)
         locale = next((one.locale for one in reversed(await self._devices.of_user(user)) if one.locale), "")
         return [await self._in(locale, one) for one in notifications]
@@ -85,20 +99,34 @@ class Wording:
         try:
             content = await self._renderer.render(content, Route.LIVE, locale)
         except Unrenderable:
-            content = msgspec.structs.replace(content, template=None)
+            content = msgspec.structs.replace(content, template=None, collected=None)
         return msgspec.structs.replace(notification, content=content)
 
-    async def _pinned(self, item: TemplateUseItem | UnsetType, routes: Sequence[str], path: str) -> TemplateUse | None:
+    async def _pinned(
+        self, item: TemplateUseItem | UnsetType, routes: Sequence[str], path: str, example: Collected | None = None
+    ) -> TemplateUse | None:
         if isinstance(item, UnsetType):
             return None
         check_name(item.name, f"{path}.name")
         if item.version < 0:
             raise BadInput(f"{path}.version", "must be a version, or 0 for the newest")
         variables = check_variables(item.variables, f"{path}.variables")
+        if example is not None and variables:
+            for name in set(GIVEN) & set(msgspec.json.decode(variables, type=dict[str, Any])):
+                raise BadInput(f"{path}.variables.{name}", "must not be given: it is what the digest tells")
         try:
-            return await self._renderer.use(item.name, variables, routes, version=item.version or None)
+            return await self._renderer.use(item.name, variables, routes, version=item.version or None, example=example)
         except BadInput as exc:
             raise BadInput(f"{path}.{exc.field}", exc.rule) from None
+
+
+def _example(draft: Draft) -> Collected:
+    """Let a digest tell what is asked for, alone: a template that cannot tell this one is not fit for it."""
+    content = draft.content
+    if draft.variants:
+        content = draft.variants[0].of(content)
+    item = CollectedItem("", 0.0, content.title, content.body, content.link, content.data, content.template)
+    return Collected(1, (item,))
 
 
 def check_variables(variables: Raw, field: str) -> bytes:

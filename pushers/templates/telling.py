@@ -47,7 +47,7 @@ class Telling:
 
     async def _in_words(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
         is_mail = device.provider is Provider.EMAIL
-        if notification.content.template is None and not is_mail:
+        if notification.content.is_worded and not is_mail:
             return notification
         unsubscribe = self._way_out(notification) if is_mail else ""
         try:
@@ -66,13 +66,13 @@ class Telling:
             Unrenderable: It cannot be told live.
             StoreUnavailable: Nothing is known; try again.
         """
-        if notification.content.template is None:
+        if notification.content.is_worded:
             return notification
         locale = next((device.locale for device in reversed(devices) if device.locale), "")
         return await self._worded(notification, Route.LIVE, locale, "")
 
     async def _worded(self, notification: Notification, route: Route, locale: str, unsubscribe: str) -> Notification:
-        if notification.content.template is None:
+        if notification.content.is_worded:
             return notification
         own: Mapping[str, str] = {"unsubscribe_url": unsubscribe}
         content = await self._renderer.render(notification.content, route, locale, own)

@@ -138,6 +138,28 @@ def test_a_local_time_is_that_of_the_newest_device(step, notification, device):
     assert decide(moved).done.next_plan_at == datetime(2026, 1, 2, 14, 0, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("zone", "created_at", "closes_at"),
+    [
+        ("Europe/Berlin", datetime(2026, 1, 1, 7, 59, tzinfo=UTC), datetime(2026, 1, 1, 8, 0, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2026, 1, 1, 8, 1, tzinfo=UTC), datetime(2026, 1, 1, 16, 0, tzinfo=UTC)),
+        # The clock is put forward in between, and back: the wall decides.
+        ("Europe/Berlin", datetime(2026, 3, 28, 17, 0, tzinfo=UTC), datetime(2026, 3, 29, 7, 0, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2026, 10, 24, 17, 0, tzinfo=UTC), datetime(2026, 10, 25, 8, 0, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 10, 3, 12, 0, tzinfo=UTC), datetime(2026, 10, 3, 22, 0, tzinfo=UTC)),
+        ("Asia/Tokyo", datetime(2026, 1, 1, 8, 1, tzinfo=UTC), datetime(2026, 1, 2, 0, 0, tzinfo=UTC)),
+    ],
+)
+def test_a_digest_waits_for_a_time_of_day_of_its_user(step, notification, zone, created_at, closes_at):
+    """N-26."""
+    terms = Terms(collects="{count}", collects_until=("17:00", "09:00"))
+    digest = notification(created_at=created_at, expires_at=created_at + timedelta(days=2), terms=terms)
+    held = step(digest, rules=UserRules(timezone=zone))
+    planned = decide(held, created_at)
+    assert (planned.done.next_plan_at, planned.done.closes) == (closes_at, False)
+    assert decide(held, closes_at).done.closes
+
+
 def test_routes_of_a_stage_go_together(step, notification, device):
     together = notification(created_at=NOW, terms=Terms(routing=LIVE_AND_PUSH))
     held = step(together, devices=(device(), device(Provider.EMAIL)))

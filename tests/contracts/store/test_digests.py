@@ -7,7 +7,7 @@ import pytest
 
 from broker.errors import BadInput
 from broker.ledger import NewSend, PlanDone
-from broker.notification import Digest, Entry, Escalation, Lane, Outcome, Preference, State, Terms
+from broker.notification import Digest, Entry, Escalation, Lane, Outcome, Preference, State, TemplateUse, Terms
 from broker.preferences import UserRules
 from broker.quiet_hours import QuietHours
 from broker.routing import Route, RoutePolicy
@@ -73,6 +73,113 @@ async def test_what_comes_after_the_window_opens_another(store, pipeline, clock,
     await close_digest(pipeline)
     (second,) = await store.ledger.accept(collected("Two"))
     assert await states(store, first.id, second.id) == [State.DIGESTED, State.PENDING]
+
+
+@pytest.fixture
+def sliding(collected):
+    def make(title, **more):
+        draft = collected(title)
+        return msgspec.structs.replace(draft, digest=msgspec.structs.replace(draft.digest, **{"longest_s": 100.0} | more))
+
+    return make
+
+
+async def test_a_sliding_window_begins_anew_up_to_its_longest(store, pipeline, clock, sliding):
+    """N-26: fixed or sliding with a maximum."""
+    await store.ledger.accept(sliding("One"))
+    clock.move(50)
+    await store.ledger.accept(sliding("Two"))
+    clock.move(30)
+    assert not await pipeline.claim(), "the window began anew at 50"
+    await store.ledger.accept(sliding("Three"))
+    clock.move(19)
+    assert not await pipeline.claim()
+    clock.move(1)
+    await close_digest(pipeline)
+    step = await pipeline.claim_one()
+    assert step.notification.content.title == "3 posts"
+    assert step.notification.expires_at == clock.now() + timedelta(seconds=600)
+
+
+async def test_a_digest_that_is_being_closed_keeps_its_lease(store, pipeline, clock, sliding):
+    await store.ledger.accept(sliding("One", longest_s=1000.0))
+    clock.move(WINDOW_S)
+    step = await pipeline.claim_one()
+    await store.ledger.accept(sliding("Two", longest_s=1000.0))
+    clock.move(29)
+    assert not await pipeline.claim(), "it is leased"
+    await pipeline.ledger.record([PlanDone(step, next_plan_at=clock.now(), closes=True)], [])
+    assert (await pipeline.claim_one()).notification.content.title == "2 posts"
+
+
+async def test_the_first_one_may_go_at_once(store, pipeline, clock, sliding):
+    """N-26: first-immediately."""
+    (first,) = await store.ledger.accept(sliding("One", first_at_once=True, longest_s=0.0))
+    assert (await pipeline.claim_one()).notification.id == first.id
+    await store.ledger.acknowledge(first.id, "ann")
+    (second,) = await store.ledger.accept(sliding("Two", first_at_once=True, longest_s=0.0))
+    assert not await pipeline.claim()
+    clock.move(WINDOW_S)
+    digest_id = await close_digest(pipeline)
+    assert (await pipeline.claim_one()).notification.content.title == "1 posts"
+    assert (await store.ledger.status(first.id)).digested_into == ""
+    assert (await store.ledger.status(second.id)).digested_into == digest_id
+
+
+async def test_a_window_to_a_time_of_day_is_asked_for_at_once(store, pipeline, clock, collected):
+    """N-26: or at local times, which only the decision knows."""
+    draft = collected("One")
+    timed = msgspec.structs.replace(draft, digest=Digest("posts", 0.0, "{count} posts", at=("09:00", "17:00")))
+    (one,) = await store.ledger.accept(timed)
+    notification = (await pipeline.claim_one()).notification
+    assert notification.terms.collects_until == ("09:00", "17:00")
+    assert notification.expires_at == clock.now() + timedelta(hours=25, seconds=600)
+    assert (await store.ledger.status(one.id)).notification.expires_at == notification.expires_at
+
+
+async def test_a_template_is_given_what_was_collected(store, pipeline, clock, collected):
+    """N-26: one rendered message lists n items."""
+    use = TemplateUse("digest", 3, msgspec.Raw(b'{"name":"Ann"}'))
+    member = TemplateUse("comment", 1, msgspec.Raw(b'{"who":"Bob"}'))
+    ids = []
+    for number in range(60):
+        draft = collected(f"Post {number}")
+        digest = msgspec.structs.replace(draft.digest, template=use)
+        content = draft.content if number else msgspec.structs.replace(draft.content, template=member)
+        ids += [one.id for one in await store.ledger.accept(msgspec.structs.replace(draft, digest=digest, content=content))]
+        clock.move(0.01)
+    clock.move(WINDOW_S)
+    await close_digest(pipeline)
+    content = (await pipeline.claim_one()).notification.content
+    assert (content.template, content.collected.count) == (use, 60)
+    assert [item.id for item in content.collected.items] == ids[:9:-1]
+    newest = content.collected.items[0]
+    assert (newest.title, newest.body, newest.link) == ("Post 59", "Low at noon", "https://x.test/7")
+    assert bytes(newest.data) == b'{"gauge":7}'
+
+
+async def test_templated_members_are_left_to_be_told_in_the_reader_s_words(store, pipeline, clock, collected):
+    member = TemplateUse("comment", 1, msgspec.Raw(b'{"who":"Bob"}'))
+    draft = collected("")
+    await store.ledger.accept(msgspec.structs.replace(draft, content=msgspec.structs.replace(draft.content, template=member)))
+    clock.move(WINDOW_S)
+    await close_digest(pipeline)
+    content = (await pipeline.claim_one()).notification.content
+    assert (content.title, content.template, content.collected.count) == ("1 posts", None, 1)
+    assert content.collected.items[0].template == member
+
+
+async def test_what_a_template_gets_is_bounded(store, pipeline, clock, collected):
+    for _ in range(50):
+        draft = collected("x" * 1024)
+        large = msgspec.Raw(msgspec.json.encode({"text": "y" * 16_000}))
+        content = msgspec.structs.replace(draft.content, data=large, body="z" * 16_000)
+        digest = msgspec.structs.replace(draft.digest, template=TemplateUse("digest", 1))
+        await store.ledger.accept(msgspec.structs.replace(draft, content=content, digest=digest))
+    clock.move(WINDOW_S)
+    await close_digest(pipeline)
+    collected = (await pipeline.claim_one()).notification.content.collected
+    assert (collected.count, len(collected.items)) == (50, 3)
 
 
 async def test_twins_join_one_digest(store, pipeline, clock, collected, together):

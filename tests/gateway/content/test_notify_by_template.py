@@ -1,12 +1,14 @@
 """`notify` by template and by variants: what is pinned, and what is refused before anything is stored."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from broker.devices import Registration
 from broker.experiments import assign
-from broker.notification import Provider, Variant
+from broker.ledger import PlanDone
+from broker.notification import Lane, Provider, Variant
 from config.settings import NotificationSettings
 from gateway.notify.methods import notification_methods
 from gateway.notify.service import NotificationService
@@ -182,3 +184,35 @@ async def test_without_templates_a_request_for_one_is_refused(world: Any, api: A
     bare = api(world(), notification_methods(service))
     code, message = await bare.error("notify", user="ann", template={"name": "t"})
     assert (code, message) == (107, "bad request: template: templates are not available here")
+
+
+@pytest.mark.parametrize(
+    ("template", "rule"),
+    [
+        ({"name": "other"}, "digest.template.name: names no template that is there"),
+        ({"name": "list"}, "digest.template.variables.name: must be given"),
+        ({"name": "list", "variables": {"name": "Ann", "items": []}}, "digest.template.variables.items: must not be given"),
+        ({"name": "stars", "variables": {}}, "digest.template.variables: do not fit: title: needs the member 'stars'"),
+    ],
+)
+async def test_the_template_of_a_digest_must_fit(desk: Any, template: dict[str, Any], rule: str) -> None:
+    await desk.put("list", title="{{ name }}: {{ count }}", body="{% for item in items %}{{ item.title }} {% endfor %}")
+    await desk.put("stars", title="{{ items[0].data.stars }}")
+    digest = {"key": "k", "window_s": 60, "template": template}
+    refusal = await desk.refused("notify", user="ann", title="One", digest=digest)
+    assert refusal.startswith(rule)
+
+
+async def test_the_template_of_a_digest_is_pinned(templated: Any) -> None:
+    await templated.put("list", title="{{ count }}", body="{% for item in items %}{{ item.title }} {% endfor %}")
+    own = {"name": "t", "variables": NEEDED}
+    digest = {"key": "k", "window_s": 60, "template": {"name": "list"}}
+    await templated.api.result("notify", user="ann", template=own, digest=digest)
+    templated.clock.move(60)
+    until = templated.clock.now() + timedelta(seconds=30)
+    (step,) = await templated.store.ledger.claim("w", {Lane.NORMAL: 9}, lease_until=until)
+    await templated.store.ledger.record([PlanDone(step, next_plan_at=templated.clock.now(), closes=True)], [])
+    (step,) = await templated.store.ledger.claim("w", {Lane.NORMAL: 9}, lease_until=until)
+    content = step.notification.content
+    assert (content.template.name, content.template.version) == ("list", 1)
+    assert content.collected.items[0].template.name == "t"
