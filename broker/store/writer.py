@@ -140,8 +140,11 @@ def _perform(group: Sequence[_Write], connection: Connection) -> None:
         group[0].answer = group[0].work(connection)
         return
     for write in group:
+        # Not SQLAlchemy's: it names each one anew, and so compiles each of its statements anew.
+        connection.exec_driver_sql("SAVEPOINT one_of_many")
         try:
-            with connection.begin_nested():
-                write.answer = write.work(connection)
+            write.answer = write.work(connection)
         except BrokerError as exc:
             write.error = exc
+            connection.exec_driver_sql("ROLLBACK TO one_of_many")
+        connection.exec_driver_sql("RELEASE one_of_many")
