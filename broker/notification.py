@@ -15,6 +15,7 @@ __all__ = [
     "MAX_USERS",
     "NO_JSON",
     "ROUTES",
+    "URL_DEVICE",
     "Accepted",
     "Collected",
     "CollectedItem",
@@ -37,11 +38,14 @@ __all__ = [
     "Terms",
     "Variant",
     "carrier_of",
+    "device_of_url",
 ]
 
 MAX_USERS: Final = 1000
 # The one empty payload: by its identity an encoder knows that there is nothing to write.
 NO_JSON: Final = msgspec.Raw()
+# As which device an address goes that a notification brings with it; ids of registered ones are UUIDs.
+URL_DEVICE: Final = "url"
 
 
 class Lane(IntEnum):
@@ -224,6 +228,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         collects: It is a digest that still waits for what it is to tell; "{count}" in this headline becomes how many.
         collects_until: "HH:MM" by the user's clock, any of which ends the wait.
         escalates: The notification that nobody saw, whose escalation this is.
+        to_url: The one address that it goes to, by webhook and whatever its user has registered or switched off.
     """
 
     routing: RoutePolicy | None = None
@@ -233,6 +238,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     collects: str = ""
     collects_until: tuple[str, ...] = ()
     escalates: str = ""
+    to_url: str = ""
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -257,11 +263,13 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class Escalation(msgspec.Struct, frozen=True):
-    """Tells another user where nobody has seen a notification so long after it was to be told; by `stages`, if any."""
+    """Tells another user, or calls an address, where nobody has seen a notification so long after it was to be told; exactly
+    one of `to_user` and `to_url` is there, and `routing` says the way to the former."""
 
     to_user: str
     after_s: float
     routing: RoutePolicy
+    to_url: str = ""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -331,6 +339,14 @@ class Device(msgspec.Struct, frozen=True):
     def carrier(self) -> str:
         """Who carries deliveries to it."""
         return carrier_of(self.provider, self.app)
+
+
+def device_of_url(notification: Notification) -> Device | None:
+    """Make the device of a notification that brings its address with it."""
+    if not (url := notification.terms.to_url):
+        return None
+    created_at = notification.created_at
+    return Device(URL_DEVICE, notification.user, Provider.WEBHOOK, url, Provider.WEBHOOK.value, created_at)
 
 
 class Preference(msgspec.Struct, frozen=True):

@@ -78,7 +78,7 @@ class Policies:
     def is_open(self, step: Step, route: Route, now: datetime) -> bool:
         """Tell whether the user wants to be told by a route."""
         category = self._category(step)
-        if category.required:
+        if category.required or step.notification.terms.to_url:
             return True
         if (word := word_on(step.preferences, step.notification.content.category, route, now)) is not None:
             # A word on everything does not switch on what users are asked for by name.

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, select, update
 
 from broker.ledger import Step, StepKind
-from broker.notification import Device, Entry, Lane, Outcome, Preference
+from broker.notification import Device, Entry, Lane, Outcome, Preference, device_of_url
 from broker.preferences import UserRules
 from broker.store.bulk import Rows, execute_rows
 from broker.store.dialect import Among, TextList
@@ -164,15 +164,16 @@ def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
     notification = notification_from(row.notification_id, row.owner, row.state, draft, row.experiment, row.variant)
     key, rules = StepKey(row.notification_id, row.device_id), context.rules.get(row.owner, _NO_RULES)
     if not key.is_plan:
-        device = None if row.id is None else device_from(row)
+        device = device_of_url(notification) if row.id is None else device_from(row)
         return Step(str(key), StepKind.SEND, lease.id, row.attempt + 1, notification, device, rules=rules)
+    own = device_of_url(notification)
     return Step(
         str(key),
         StepKind.PLAN,
         lease.id,
         row.attempt + 1,
         notification,
-        devices=context.devices.get(row.owner, ()),
+        devices=context.devices.get(row.owner, ()) if own is None else (own,),
         preferences=context.preferences.get(row.owner, ()),
         entries=_since_replay(context.entries.get(row.notification_id, ())),
         rules=rules,

@@ -87,14 +87,20 @@ def escalations_for(
     """Make the escalation of each notification of a draft, in the order of the answer; due when nobody has seen it by then."""
     if draft.escalation is None:
         return ()
-    return [_escalation(draft, draft.escalation, one.id, now, due, clock) for one in answer]
+    return [_escalation(draft, draft.escalation, one, now, due, clock) for one in answer]
 
 
-def _escalation(draft: Draft, escalation: Escalation, escalates: str, now: datetime, due: datetime, clock: Clock) -> Companion:
+def _escalation(
+    draft: Draft, escalation: Escalation, escalates: Accepted, now: datetime, due: datetime, clock: Clock
+) -> Companion:
+    """Make one; that to an address stays the user's, so that it goes when they are erased, and lies in no inbox."""
     send_at = due + timedelta(seconds=escalation.after_s)
-    terms = Terms(routing=escalation.routing, send_at=send_at, arrives=draft.inbox, escalates=escalates)
+    to_url = escalation.to_url
+    arrives = draft.inbox and not to_url
+    terms = Terms(routing=escalation.routing, send_at=send_at, arrives=arrives, escalates=escalates.id, to_url=to_url)
     own = msgspec.structs.replace(draft, terms=terms, variants=(), experiment="")
-    return Companion(str(clock.new_id()), escalation.to_user, _draft_row(own, send_at, now, clock), to_micros(send_at))
+    user = escalation.to_user or escalates.user
+    return Companion(str(clock.new_id()), user, _draft_row(own, send_at, now, clock), to_micros(send_at))
 
 
 def _draft_row(draft: Draft, due: datetime, now: datetime, clock: Clock) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from broker.dead_letters import DeadLetter, DeadLetterFilter, Replay, Replayed
-from broker.notification import Entry, Outcome, Provider, State, carrier_of
+from broker.notification import URL_DEVICE, Entry, Outcome, Provider, State, carrier_of
 from broker.store.bulk import execute_rows, insert_rows
 from broker.store.database import Database
 from broker.store.keys import PLAN
@@ -160,6 +160,8 @@ def _carrier(connection: Connection, letter: Row[Any], user: str) -> str | None:
     """Tell who carries the letter; empty for a plan, None where the device is gone."""
     if letter.device_id == PLAN:
         return ""
+    if letter.device_id == URL_DEVICE:
+        return carrier_of(Provider.WEBHOOK, "")
     device = connection.execute(_DEVICE, {"of_device": letter.device_id, "of_user": user}).one_or_none()
     return None if device is None else carrier_of(Provider(device.provider), device.app)
 

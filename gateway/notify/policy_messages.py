@@ -43,10 +43,11 @@ class DigestItem(_Item):
 
 
 class EscalateItem(_Item):
-    """Tells somebody else what nobody has seen."""
+    """Tells somebody else what nobody has seen; exactly one of `to_user` and `to_url`."""
 
     after_s: Annotated[float, Meta(description="Seconds after the notification is to be told.")]
-    to_user: Annotated[str, Meta(description="Who is told then, such as whoever is on call.")]
+    to_user: Annotated[str, Meta(description="Who is told then, such as whoever is on call.")] = ""
+    to_url: Annotated[str, Meta(description="Or the https address that is called, signed as webhooks are.")] = ""
     routes: Annotated[Routes | UnsetType, Meta(description="Ways to try for them; `webhook` for a pager.")] = UNSET
 
 

@@ -10,9 +10,10 @@ from broker.errors import BadInput
 from broker.notification import Digest, Escalation, Lane, Terms
 from broker.quiet_hours import check_local_time
 from broker.routing import Route, RoutePolicy, check_policy
+from config.egress import Forbidden, check_endpoint
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
-from gateway.notify.policy_messages import DigestItem, Moment, RoutingItem
+from gateway.notify.policy_messages import DigestItem, EscalateItem, Moment, RoutingItem
 
 __all__ = ["digest_of", "escalation_of", "moment_of", "policy_of", "routing_of", "terms_of"]
 
@@ -140,11 +141,25 @@ def escalation_of(request: NotifyRequest, users: tuple[str, ...], lane: Lane, te
         raise BadInput("escalate", "must only be given with priority critical")
     if not (math.isfinite(item.after_s) and 0 < item.after_s <= _LONGEST_DELAY_S):
         raise BadInput("escalate.after_s", f"must be above 0 and at most {_LONGEST_DELAY_S:.0f} seconds")
+    if terms.send_at_local:
+        raise BadInput("escalate", "must not be given beside send_at_local")
+    if item.to_url:
+        return Escalation("", item.after_s, RoutePolicy(((Route.WEBHOOK,),)), _address_of(item))
     if not 0 < len(item.to_user) <= 255 or "\0" in item.to_user:
         raise BadInput("escalate.to_user", "must be 1 to 255 characters")
     if item.to_user in users:
         raise BadInput("escalate.to_user", "must be somebody else")
-    if terms.send_at_local:
-        raise BadInput("escalate", "must not be given beside send_at_local")
     routes = None if isinstance(item.routes, UnsetType) else item.routes
     return Escalation(item.to_user, item.after_s, check_policy(routes, {}, "", "", field="escalate."))
+
+
+def _address_of(item: EscalateItem) -> str:
+    """Read where is called; what the name leads to is looked at before each call."""
+    if item.to_user:
+        raise BadInput("escalate.to_url", "must not be given beside escalate.to_user")
+    if item.routes is not UNSET:
+        raise BadInput("escalate.routes", "must not be given beside escalate.to_url: it is called by webhook")
+    try:
+        return check_endpoint(item.to_url, ("*",)).url
+    except Forbidden as exc:
+        raise BadInput("escalate.to_url", f"must be a public https address: {exc}") from None

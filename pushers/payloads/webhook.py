@@ -15,7 +15,8 @@ __all__ = ["compose_hook", "compose_hooked_sms"]
 def compose_hook(notification: Notification, device: Device) -> bytes:
     """Compose the notification for whoever an address belongs to; texts that are empty are left out.
 
-    `id` is the notification's, `delivery_id` that of the notification at this address: a repeat has the same.
+    `id` is the notification's, `delivery_id` that of the notification at this address: a repeat has the same. `escalates` names
+    the one that nobody saw, where it is told for that.
     """
     content = notification.content
     texts = (
@@ -25,6 +26,7 @@ def compose_hook(notification: Notification, device: Device) -> bytes:
         ("link", content.link),
         ("image", content.image),
         ("collapse_key", content.collapse_key),
+        ("escalates", notification.terms.escalates),
     )
     body: dict[str, Any] = _handles(notification, device) | {name: text for name, text in texts if text}
     if bytes(content.data):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.notification import Entry, Lane, Outcome, Preference, Provider, Route, State, Terms
+from broker.notification import Entry, Lane, Outcome, Preference, Provider, Route, State, Terms, device_of_url
 from broker.preferences import UserRules
 from broker.quiet_hours import QuietHours
 from broker.routing import Quorum, RoutePolicy, StopOn
@@ -290,3 +290,13 @@ def test_whatever_the_policy_it_ends_and_keeps_the_peace(data):
             now = done.next_plan_at
     assert done.finish in (State.EXHAUSTED, State.FAILED, State.EXPIRED)
     assert len(sent) == len(set(sent))
+
+
+def test_an_escalation_to_an_address_heeds_no_preference(step, notification):
+    """Whoever is on call is no user whose preferences count."""
+    called = notification(
+        lane=Lane.CRITICAL, terms=Terms(RoutePolicy(((Route.WEBHOOK,),)), to_url="https://pager.example.org/")
+    )
+    held = step(called, devices=(device_of_url(called),), preferences=(Preference("*", "*", False),), rules=QUIET)
+    (send,) = decide(held).done.sends
+    assert send.device.token == "https://pager.example.org/"

@@ -5,9 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from broker.dead_letters import DeadLetterFilter, Replay
 from broker.errors import BadInput
-from broker.ledger import NewSend, PlanDone
-from broker.notification import Digest, Entry, Escalation, Lane, Outcome, Preference, State, TemplateUse, Terms
+from broker.ledger import NewSend, PlanDone, SendDone, StepKind
+from broker.notification import Digest, Entry, Escalation, Lane, Outcome, Preference, Provider, State, TemplateUse, Terms
 from broker.preferences import UserRules
 from broker.quiet_hours import QuietHours
 from broker.routing import Route, RoutePolicy
@@ -267,6 +268,43 @@ async def test_what_is_seen_or_called_off_does_not_escalate(store, pipeline, clo
     await (store.ledger.acknowledge(one.id, "ann") if end == "acknowledge" else store.ledger.cancel(one.id))
     clock.move(300)
     assert not await pipeline.claim()
+
+
+async def test_what_nobody_sees_calls_an_address(store, pipeline, clock, make_draft):
+    """An escalation to an address is its user's own, goes to that address alone, and lies in no inbox."""
+    await pipeline.register("ann", Provider.WEBHOOK)
+    escalation = Escalation("", 300.0, RoutePolicy(((Route.WEBHOOK,),)), "https://pager.example.org/ann")
+    draft = msgspec.structs.replace(make_draft("ann", lane=Lane.CRITICAL), escalation=escalation)
+    (one,) = await store.ledger.accept(draft)
+    await store.ledger.record([PlanDone(await pipeline.claim_one(), finish=State.EXHAUSTED)], [])
+    clock.move(300)
+    plan = await pipeline.claim_one()
+    assert (plan.notification.user, plan.notification.terms.escalates) == ("ann", one.id)
+    (device,) = plan.devices
+    assert (device.token, device.carrier) == ("https://pager.example.org/ann", "webhook")
+    await store.ledger.record(
+        [PlanDone(plan, sends=(NewSend(device, clock.now()),), arrives=plan.notification.terms.arrives)], []
+    )
+    assert (await store.inbox.counts(["ann"]))[0].unseen == 1, "that is the first one"
+    assert not await pipeline.claim(paused=frozenset({"webhook"})), "it waits for its carrier as all do"
+    send = await pipeline.claim_one(StepKind.SEND)
+    assert send.device == device
+
+
+async def test_a_call_that_failed_is_replayed(store, pipeline, clock, make_draft):
+    escalation = Escalation("", 1.0, RoutePolicy(((Route.WEBHOOK,),)), "https://pager.example.org/ann")
+    draft = msgspec.structs.replace(make_draft("ann", lane=Lane.CRITICAL), escalation=escalation)
+    await store.ledger.accept(draft)
+    await store.ledger.record([PlanDone(await pipeline.claim_one(), finish=State.EXHAUSTED)], [])
+    clock.move(1)
+    plan = await pipeline.claim_one()
+    await store.ledger.record([PlanDone(plan, sends=(NewSend(plan.devices[0], clock.now()),))], [])
+    send = await pipeline.claim_one(StepKind.SEND)
+    line = Entry("webhook", Outcome.GAVE_UP, clock.now(), "webhook", "https://pager…", send.device.id, 6)
+    await store.ledger.record([], [SendDone(send, line, clock.now())])
+    (letter,) = await store.dead_letters.find(DeadLetterFilter(), limit=9)
+    assert [one.result for one in await store.dead_letters.replay([letter.id])] == [Replay.REPLAYED]
+    assert {step.kind for step in await pipeline.claim()} >= {StepKind.SEND}
 
 
 async def test_a_send_time_is_when_it_falls_due_and_its_life_begins(store, pipeline, clock, make_draft):

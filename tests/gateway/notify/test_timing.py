@@ -4,6 +4,7 @@ import pytest
 
 HOURS = {"from": "22:00", "to": "07:00", "timezone": "Europe/Berlin"}
 AFAR = 4102444800
+PAGER = "https://pager.example.org/ann"
 
 
 async def test_quiet_hours_and_the_rest_are_kept_and_taken_back(desk):
@@ -74,6 +75,21 @@ async def test_wrong_rules_are_refused_by_name(desk, asked, field):
         ({"escalate": {"after_s": 0, "to_user": "boss"}, "priority": "critical"}, "escalate.after_s"),
         ({"escalate": {"after_s": 60, "to_user": "42"}, "priority": "critical"}, "escalate.to_user"),
         ({"escalate": {"after_s": 60, "to_user": "b", "routes": []}, "priority": "critical"}, "escalate.routes"),
+        ({"escalate": {"after_s": 60}, "priority": "critical"}, "escalate.to_user"),
+        ({"escalate": {"after_s": 60, "to_user": "b", "to_url": PAGER}, "priority": "critical"}, "escalate.to_url"),
+        ({"escalate": {"after_s": 60, "to_url": PAGER, "routes": ["sms"]}, "priority": "critical"}, "escalate.routes"),
+        ({"escalate": {"after_s": 60, "to_url": PAGER}, "priority": "critical", "send_at_local": "09:00"}, "escalate"),
+        *(
+            ({"escalate": {"after_s": 60, "to_url": url}, "priority": "critical"}, "escalate.to_url")
+            for url in (
+                "http://x.org/",
+                "https://127.0.0.1/",
+                "https://[::1]/",
+                "https://a@x.org/",
+                "https://db.internal/",
+                "x",
+            )
+        ),
         ({"routes": [["push", "live"], "live"]}, "routes"),
         ({"routes": ["push"], "waits": {"email": 3}}, "waits.email"),
         ({"ack_wait_s": 3, "waits": {"live": 3}}, "waits.live"),
@@ -90,6 +106,11 @@ async def test_what_is_to_be_sent_later_is_pending(desk):
     later = (desk.world.clock.now().timestamp() + 3600) // 1
     assert await desk.state(await desk.notify(send_at=later)) == "pending"
     assert await desk.state(await desk.notify(digest={"key": "posts", "window_s": 60})) == "pending"
+
+
+async def test_an_escalation_may_call_an_address(desk):
+    asked = {"priority": "critical", "escalate": {"after_s": 60, "to_url": PAGER}}
+    assert await desk.state(await desk.notify(**asked)) == "pending"
 
 
 async def test_a_user_cannot_turn_to_routes_that_cost_money(desk):

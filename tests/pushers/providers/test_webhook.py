@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.notification import Device, Notification
+from broker.notification import Device, Notification, Terms, device_of_url
 from broker.notification import Provider as ProviderName
 from config.clock import ManualClock, SystemClock
 from config.egress import Pins
@@ -140,3 +140,42 @@ async def test_a_repeat_says_the_same(
         await provider.send(notification, device("https://hooks.example.org/T1"), now=SystemClock().now())
     first, second = (msgspec.structs.replace(item, at=0.0) for item in simulators.outbox.items())
     assert first == second
+
+
+async def test_an_address_that_a_notification_brings_is_called_also_beside_the_operator_s(
+    build: Callable[..., Provider],
+    simulators: Simulators,
+    make_notification: Callable[..., Notification],
+) -> None:
+    connect_to = simulators.providers["webhook"]["connect_to"]
+    provider = build(url="https://nowhere.example.org/", connect_to=connect_to, allowed_hosts=[])
+    notification = make_notification(title="T")
+    terms = Terms(to_url="https://pager.example.org/ann", escalates="n-1")
+    notification = msgspec.structs.replace(notification, terms=terms)
+    device = device_of_url(notification)
+    assert device is not None
+    assert isinstance(await provider.send(notification, device, now=SystemClock().now()), Accepted)
+    (item,) = simulators.outbox.items()
+    assert item.address == "https://pager.example.org/ann"
+
+
+# R22: it is looked at as what devices name is.
+@pytest.mark.parametrize(
+    ("url", "allowed_hosts"),
+    [
+        ("https://127.0.0.1/", ()),
+        ("https://pager.example.org/", ("hooks.example.org",)),
+        ("https://pager.example.org/", ()),  # whose name leads to 10.0.0.1
+    ],
+)
+async def test_an_address_that_a_notification_brings_is_guarded(
+    make_notification: Callable[..., Notification], url: str, allowed_hosts: tuple[str, ...]
+) -> None:
+    settings = WebhookSettings(url="https://hooks.example.org/all", allowed_hosts=allowed_hosts)
+    pins = Pins(ManualClock(), lambda _: ["10.0.0.1"])
+    provider = WebhookProvider(settings, ("0123456789abcdef",), HttpTransport(), pins)
+    notification = msgspec.structs.replace(make_notification(title="T"), terms=Terms(to_url=url))
+    device = device_of_url(notification)
+    assert device is not None
+    assert isinstance(await provider.send(notification, device, now=SystemClock().now()), DropMessage)
+    await provider.close()
