@@ -228,6 +228,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         collects: It is a digest that still waits for what it is to tell; "{count}" in this headline becomes how many.
         collects_until: "HH:MM" by the user's clock, any of which ends the wait.
         escalates: The notification that nobody saw, whose escalation this is.
+        is_aimed: It goes to the devices that are listed for it, and to no other of its user.
         to_url: The one address that it goes to, by webhook and whatever its user has registered or switched off.
     """
 
@@ -238,6 +239,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     collects: str = ""
     collects_until: tuple[str, ...] = ()
     escalates: str = ""
+    is_aimed: bool = False
     to_url: str = ""
 
 

@@ -22,7 +22,7 @@ from broker.store.rows import encode_body
 from broker.store.schema import DRAFTS, NOTIFICATIONS, STEPS
 from config.clock import Clock
 
-__all__ = ["NewNotifications", "prepare", "store_new"]
+__all__ = ["NewNotifications", "due_of", "prepare", "store_new"]
 
 _INSERT_DRAFT: Final = insert(DRAFTS)
 _INSERT_NOTIFICATIONS: Final = insert_rows(
@@ -74,7 +74,7 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
         BadInput: Naming `send_at`, which is too far away.
     """
     now = clock.now()
-    due = _due(draft, now)
+    due = due_of(draft, now)
     is_local = draft.terms.send_at_local or (draft.digest is not None and draft.digest.at)
     lives_from = due + LONGEST_DAY if is_local else due
     row = {
@@ -108,7 +108,12 @@ def _slides_to(draft: Draft, now: datetime) -> int | None:
     return to_micros(now + timedelta(seconds=draft.digest.window_s))
 
 
-def _due(draft: Draft, now: datetime) -> datetime:
+def due_of(draft: Draft, now: datetime) -> datetime:
+    """Tell when a draft is to be told.
+
+    Raises:
+        BadInput: Naming `send_at`, which is too far away.
+    """
     send_at = draft.terms.send_at
     if send_at is None:
         return now
