@@ -53,6 +53,8 @@ def _issuer_problems(section: str, settings: IssuerKeys) -> list[str]:
 
 
 def _address_problems(path: str, settings: IssuerKeys) -> list[str]:
+    if any(getattr(settings, f"{kind}_public_key") for kind in _PUBLIC_KINDS):
+        return [f"{path}: not beside a public key: which of both holds could not be told"]
     try:
         if settings.jwks_private_network:
             check_private_endpoint(settings.jwks_url)

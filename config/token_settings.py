@@ -85,8 +85,7 @@ class IssueSettings(_Section):
     issuer: str = Field("heliograph", min_length=1, description="The claim `iss` of these tokens.")
     signing_key: SecretStr = Field(
         SecretStr(""),
-        description="Signs them, the same on all nodes: a private key in PEM form (EC, Ed25519 or RSA), or a secret of at least "
-        "32 bytes.",
+        description="Signs them, the same on all nodes: a private key in PEM form (EC, Ed25519, RSA), or a secret of 32 bytes.",
     )
     previous_signing_key: SecretStr = Field(SecretStr(""), description="The one before, still believed while keys are rotated.")
     access_ttl: Duration = Field(600.0, ge=1, le=86400, description="How long an access token lasts unless the call says.")

@@ -1,10 +1,12 @@
-"""The keys that tokens may be signed with, and the check of a signature.
+"""The keys that the tokens of one issuer may be signed with, and the check of a signature.
 
-The algorithm a token names only chooses among the configured keys; a key is bound to the algorithms of its own kind, so
-that an RSA public key can never be taken for an HMAC secret. `kid`, `jwk`, `jku` and `x5u` choose nothing.
+The algorithm a token names only chooses among the keys that are bound to it, so that an RSA public key can never be taken for
+an HMAC secret. `kid` chooses among the keys that the issuer publishes, by comparison and nothing else, and among keys of the
+settings nothing at all; `jwk`, `jku`, `x5c` and `x5u` choose nothing anywhere.
 """
 
 import re
+from collections.abc import Sequence
 from hashlib import sha256, sha384, sha512
 from typing import Any, Final, cast
 
@@ -12,17 +14,21 @@ import jwt
 import msgspec
 from jwt.algorithms import HMACAlgorithm
 
-from config.pem import Kind, algorithms_of, read_public_key
-from config.settings import TokenSettings
-from gateway.auth.errors import InvalidToken
+from config.pem import Kind, algorithms_of, read_public_key, read_signing_key
+from config.token_settings import IssuerKeys, IssueSettings
+from gateway.auth.errors import Check, InvalidToken
+from gateway.auth.json_members import read_members
+from gateway.auth.jwks import KID_MAX_CHARS
+from gateway.auth.key_source import KeySource
 
-__all__ = ["TOKEN_MAX_BYTES", "Keyring"]
+__all__ = ["TOKEN_MAX_BYTES", "Header", "Keyring", "read_header", "signing_algorithm"]
 
 TOKEN_MAX_BYTES: Final = 16 * 1024
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _HMAC_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 _PUBLIC_KINDS: Final[tuple[Kind, ...]] = ("rsa", "ecdsa", "eddsa")
+_PUBLIC_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA")
 
 
 class _Hmac(HMACAlgorithm):
@@ -31,35 +37,63 @@ class _Hmac(HMACAlgorithm):
         return None
 
 
-class _Header(msgspec.Struct):
-    alg: str
+class Header(msgspec.Struct, frozen=True):
+    """What a token's header says, unverified: the algorithm, and the name of a key (None for none)."""
 
-
-_header = msgspec.json.Decoder(_Header)
+    algorithm: str
+    kid: str | None = None
 
 
 class Keyring:
-    """The keys of one `TokenSettings`, ready for use.
+    """The keys of one issuer, ready for use.
 
+    Args:
+        settings: Hold the keys that do not change.
+        source: Holds those that the issuer publishes, None where it publishes none.
     Raises:
         ValueError: A key is no key; the check of the settings reports that first, with the setting's name.
     """
 
-    def __init__(self, settings: TokenSettings) -> None:
-        self._keys_by_algorithm: dict[str, tuple[Any, ...]] = {}
-        secrets = (settings.hmac_secret_key.get_secret_value(), settings.hmac_previous_secret_key.get_secret_value())
-        if keys := tuple(secret.encode() for secret in secrets if secret):
-            self._keys_by_algorithm |= dict.fromkeys(_HMAC_ALGORITHMS, keys)
-        for kind in _PUBLIC_KINDS:
-            if pem := cast(str, getattr(settings, f"{kind}_public_key")):
-                key = read_public_key(pem, kind)
-                self._keys_by_algorithm |= dict.fromkeys(algorithms_of(key), (key,))
+    def __init__(self, settings: IssuerKeys, source: KeySource | None = None) -> None:
+        self._keys_by_algorithm, self._source = _keys_of(settings), source
         self._jws = _make_jws()
+
+    @classmethod
+    def of_own(cls, settings: IssueSettings) -> "Keyring":
+        """Make the keyring of the tokens that we issue ourselves.
+
+        Raises:
+            ValueError: As above.
+        """
+        ring = cls(IssuerKeys())
+        for secret in (settings.signing_key, settings.previous_signing_key):
+            if text := secret.get_secret_value():
+                _, key = read_signing_key(text)
+                algorithm = signing_algorithm(key)
+                ring._keys_by_algorithm[algorithm] = (*ring._keys_by_algorithm.get(algorithm, ()), key)
+        return ring
 
     @property
     def algorithms(self) -> frozenset[str]:
-        """The algorithms that some key can verify."""
-        return frozenset(self._keys_by_algorithm)
+        """The algorithms that some key can verify, or that a published one might."""
+        return frozenset(self._keys_by_algorithm) | frozenset(_PUBLIC_ALGORITHMS if self._source else ())
+
+    async def prepare(self, token: str) -> None:
+        """Wait for a key that the issuer may publish and that is not held yet, if there is such a thing.
+
+        What is wrong with the token is left to `open`.
+
+        Raises:
+            KeysUnavailable: The issuer does not say which keys it has.
+        """
+        if self._source is None:
+            return
+        try:
+            header = self._read_header(token)
+        except InvalidToken:
+            return
+        if header.algorithm in _PUBLIC_ALGORITHMS and header.algorithm not in self._keys_by_algorithm:
+            await self._source.look_for(header.algorithm, header.kid)
 
     def open(self, token: str, *, skip_signature: bool = False) -> bytes:
         """Check a compact JWS (RFC 7515 §7.1) and give its payload, bytes as they were signed.
@@ -70,45 +104,88 @@ class Keyring:
         Raises:
             InvalidToken: Too long, malformed, an algorithm without a key, or a signature of nobody we know.
         """
-        if len(token) > TOKEN_MAX_BYTES:
-            raise InvalidToken(f"token is longer than {TOKEN_MAX_BYTES} bytes")
-        if _COMPACT.fullmatch(token) is None:
-            raise InvalidToken("token is not three base64url parts")
+        header = self._read_header(token)
         if skip_signature:
             return self._payload(token, b"", [], {"verify_signature": False})
-        algorithm = _algorithm(token)
-        keys = self._keys_by_algorithm.get(algorithm)
-        if keys is None:
-            raise InvalidToken("token is signed with an algorithm that no key is configured for")
+        keys = self._candidates(header)
         for key in keys[:-1]:
             try:
-                return self._payload(token, key, [algorithm])
+                return self._payload(token, key, [header.algorithm])
             except InvalidToken:
                 continue  # the previous secret may fit
-        return self._payload(token, keys[-1], [algorithm])
+        return self._payload(token, keys[-1], [header.algorithm])
+
+    def _read_header(self, token: str) -> Header:
+        if len(token) > TOKEN_MAX_BYTES:
+            raise InvalidToken(f"token is longer than {TOKEN_MAX_BYTES} bytes", Check.FORM)
+        if _COMPACT.fullmatch(token) is None:
+            raise InvalidToken("token is not three base64url parts", Check.FORM)
+        return read_header(token)
+
+    def _candidates(self, header: Header) -> Sequence[Any]:
+        """Tell which keys may have signed; at least one."""
+        if keys := self._keys_by_algorithm.get(header.algorithm):
+            return keys
+        if self._source is None or header.algorithm not in _PUBLIC_ALGORITHMS:
+            raise InvalidToken("token is signed with an algorithm that no key is configured for", Check.KEY)
+        published = self._source.find(header.algorithm, header.kid)
+        if not published:
+            raise InvalidToken("token is signed with a key that its issuer does not publish", Check.KEY)
+        if len(published) > 1:
+            raise InvalidToken("token does not name its key (kid), and its issuer has several", Check.KEY)
+        return [published[0].key]
 
     def _payload(self, token: str, key: Any, algorithms: list[str], options: Any = None) -> bytes:
         try:
             return cast(bytes, self._jws.decode_complete(token, key, algorithms=algorithms, options=options)["payload"])
         except jwt.InvalidSignatureError:
-            raise InvalidToken("token has a wrong signature") from None
+            raise InvalidToken("token has a wrong signature", Check.SIGNATURE) from None
         # ValueError: some signatures of public-key algorithms fail in the decoding of their numbers.
         except (jwt.PyJWTError, ValueError):
-            raise InvalidToken("token is malformed") from None
+            raise InvalidToken("token is malformed", Check.FORM) from None
 
 
-def _algorithm(token: str) -> str:
-    """Read the algorithm that the header names; PyJWT reads it again and must agree."""
-    segment = token.partition(".")[0]
+def read_header(token: str) -> Header:
+    """Read a token's header; PyJWT reads it again and must agree, which it cannot fail to where each name comes once.
+
+    Raises:
+        InvalidToken: It is malformed, or asks for something that is not done here.
+    """
     try:
-        return _header.decode(jwt.utils.base64url_decode(segment)).alg
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        raise InvalidToken("token has a malformed header") from None
+        members = read_members(jwt.utils.base64url_decode(token.partition(".")[0]))
+    except ValueError:
+        raise InvalidToken("token has a malformed header", Check.FORM) from None
+    if not isinstance(members, dict) or not isinstance(members.get("alg"), str):
+        raise InvalidToken("token has a malformed header", Check.FORM)
+    if "crit" in members or members.get("b64", True) is not True:
+        # RFC 7515 §4.1.11: what is critical and not understood makes the token invalid.
+        raise InvalidToken("token has a header that must not be passed over (crit, b64)", Check.FORM)
+    kid = members.get("kid")
+    if "kid" in members and (not isinstance(kid, str) or len(kid) > KID_MAX_CHARS):
+        raise InvalidToken(f"token's kid is not text of at most {KID_MAX_CHARS} characters", Check.FORM)
+    return Header(members["alg"], kid)
+
+
+def signing_algorithm(key: Any) -> str:
+    """Tell with which algorithm we sign by a key of ours; `key` is the half that verifies."""
+    return "HS256" if isinstance(key, bytes) else algorithms_of(key)[0]
+
+
+def _keys_of(settings: IssuerKeys) -> dict[str, tuple[Any, ...]]:
+    keys_by_algorithm: dict[str, tuple[Any, ...]] = {}
+    secrets = (settings.hmac_secret_key.get_secret_value(), settings.hmac_previous_secret_key.get_secret_value())
+    if keys := tuple(secret.encode() for secret in secrets if secret):
+        keys_by_algorithm |= dict.fromkeys(_HMAC_ALGORITHMS, keys)
+    for kind in _PUBLIC_KINDS:
+        if pem := cast(str, getattr(settings, f"{kind}_public_key")):
+            key = read_public_key(pem, kind)
+            keys_by_algorithm |= dict.fromkeys(algorithms_of(key), (key,))
+    return keys_by_algorithm
 
 
 def _make_jws() -> jwt.PyJWS:
     """Make a verifier of the algorithms that can be configured and of no others, `none` least of all."""
-    jws = jwt.PyJWS(algorithms=["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"])
+    jws = jwt.PyJWS(algorithms=list(_PUBLIC_ALGORITHMS))
     for name, digest in (("HS256", sha256), ("HS384", sha384), ("HS512", sha512)):
         jws.register_algorithm(name, _Hmac(digest))
     return jws

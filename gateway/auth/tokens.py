@@ -1,14 +1,13 @@
 """What connection and subscription tokens say, once they are believed.
 
-A token passes seven checks, in this order: it is there, well-formed, signed by a known key; meant for us (`iss`, `aud`);
-its claims keep their rules; its time has come and is not over (`exp`, `nbf`, no leeway); it was not revoked. Where two
+A token passes seven checks, in this order: it is there, well-formed, signed by a key of its issuer; meant for us (`iss`,
+`aud`); its claims keep their rules; its time has come and is not over (`exp`, `nbf`, no leeway); it was not revoked. Where two
 checks fail, the earlier one speaks, so that nobody is asked to fetch a fresh copy of a token that can never pass.
 
 JSON claims (`info`, `data`, `meta`) are kept as the bytes that were signed, on one line.
 """
 
 import base64
-import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,7 +18,7 @@ import msgspec
 from broker.control import TokenInfo
 from broker.revocation import Revocation
 from config.clock import Clock
-from config.settings import TokenSettings
+from config.token_settings import TokenSettings
 from gateway.auth.capabilities import (
     NO_RIGHTS,
     BadCapability,
@@ -29,8 +28,9 @@ from gateway.auth.capabilities import (
     read_allow,
     read_capabilities,
 )
-from gateway.auth.errors import InvalidToken, TokenExpired, TokenRevoked
-from gateway.auth.keys import Keyring
+from gateway.auth.errors import Check, InvalidToken, TokenExpired, TokenRevoked
+from gateway.auth.issuers import Issuer, Issuers
+from gateway.auth.json_members import read_members
 
 __all__ = ["ConnectionClaims", "ServerSubscription", "SubscriptionClaims", "SubscriptionOverride", "TokenVerifier", "token_of"]
 
@@ -152,20 +152,39 @@ class TokenVerifier:
     """Decides about tokens; one for connections, and one for subscriptions where these have keys of their own.
 
     Args:
-        settings: Keys, audience, issuer and the name of the user's claim.
+        settings: The issuers: their keys, audience, and the name of the user's claim.
         revocation: Asked last, with what the token says of itself.
         clock: Tells the time that `exp` and `nbf` are compared with.
         skip_signature: Believe tokens unsigned (`client.insecure_skip_token_signature_verify`).
+        section: Where the settings stand.
+    Raises:
+        SettingsError: Certificates that are to be trusted cannot be read.
     """
 
-    def __init__(self, settings: TokenSettings, *, revocation: Revocation, clock: Clock, skip_signature: bool = False) -> None:
-        self._keyring = Keyring(settings)
-        self._audience = settings.audience
-        self._issuer = settings.issuer
-        self._user_claim = settings.user_id_claim
+    def __init__(
+        self,
+        settings: TokenSettings,
+        *,
+        revocation: Revocation,
+        clock: Clock,
+        skip_signature: bool = False,
+        section: str = "client.token",
+    ) -> None:
+        self.issuers = Issuers(settings, clock, section=section)
         self._revocation = revocation
         self._clock = clock
         self._skip_signature = skip_signature
+
+    async def prepare(self, token: str) -> None:
+        """Wait until the token can be judged: a key that its issuer publishes may have to be fetched first.
+
+        Called before `connection` and `subscription`, which never wait; returns at once where the key is here.
+
+        Raises:
+            KeysUnavailable: The issuer does not say which keys it has (error 100, temporary).
+        """
+        if self.issuers.sources and not self._skip_signature:
+            await self.issuers.prepare(token)
 
     def connection(self, token: str) -> ConnectionClaims:
         """Verify a connection token.
@@ -223,37 +242,30 @@ class TokenVerifier:
 
     def _read(self, token: str) -> tuple[str, _Claims]:
         """Open a token, read its claims, and see whom it speaks for and that it is meant for us."""
-        payload = self._keyring.open(token, skip_signature=self._skip_signature)
+        issuer = self.issuers.of(token)
+        payload = issuer.keyring.open(token, skip_signature=self._skip_signature)
         members = _members(payload)
         try:
             claims = _claims.decode(payload)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise InvalidToken("token has a claim of a wrong type") from None
-        if self._issuer and claims.iss != self._issuer:
-            raise InvalidToken("token is of another issuer")
+        if issuer.issuer and claims.iss != issuer.issuer:
+            raise InvalidToken("token is of another issuer", Check.ISSUER)
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or ()
-        if self._audience and self._audience not in audiences:
-            raise InvalidToken("token is for another audience")
-        return self._user(members), claims
-
-    def _user(self, members: Mapping[str, Any]) -> str:
-        user = members.get(self._user_claim)
-        if user is None:
-            return ""
-        if not isinstance(user, str) or not _is_text(user):
-            raise InvalidToken(f"the claim {self._user_claim} must be a string")
-        return user
+        if issuer.audience and issuer.audience not in audiences:
+            raise InvalidToken("token is for another audience", Check.AUDIENCE)
+        return _user(members, issuer), claims
 
     def _check_time(self, claims: _Claims) -> None:
         now = self._clock.now().timestamp()
         if claims.exp is not None and claims.exp <= now:
-            raise TokenExpired("token has expired")
+            raise TokenExpired("token has expired", Check.EXPIRED)
         if claims.nbf is not None and claims.nbf > now:
-            raise TokenExpired("token is not valid yet")
+            raise TokenExpired("token is not valid yet", Check.NOT_YET)
 
     def _check_revocation(self, user: str, token: TokenInfo, channel: str = "") -> None:
         if self.is_revoked(user, token, channel):
-            raise TokenRevoked("token was revoked")
+            raise TokenRevoked("token was revoked", Check.REVOKED)
 
     def _expire_at(self, claims: _Claims) -> int:
         """Tell when what the token grants ends; at most a year from now, 0 for never."""
@@ -274,22 +286,21 @@ def token_of(claims: ConnectionClaims | SubscriptionClaims) -> TokenInfo:
 def _members(payload: bytes) -> Mapping[str, Any]:
     """Read the claims by name, refusing names that come twice: two readers must never see two users (RFC 7519 §4)."""
     try:
-        members = _unique_members.decode(payload.decode())
-    except (ValueError, RecursionError):
-        raise InvalidToken("token's claims are no JSON, or have a name twice") from None
+        members = read_members(payload)
+    except ValueError:
+        raise InvalidToken("token's claims are no JSON, or have a name twice", Check.FORM) from None
     if not isinstance(members, dict):
-        raise InvalidToken("token's claims are no JSON object")
+        raise InvalidToken("token's claims are no JSON object", Check.FORM)
     return members
 
 
-def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name comes twice")
-    return members
-
-
-_unique_members = json.JSONDecoder(object_pairs_hook=_refuse_twins)
+def _user(members: Mapping[str, Any], issuer: Issuer) -> str:
+    user = members.get(issuer.user_claim)
+    if user is None or user == "":
+        return ""
+    if not isinstance(user, str) or not _is_text(user):
+        raise InvalidToken(f"the claim {issuer.user_claim} must be a string")
+    return issuer.user_prefix + user
 
 
 def _is_text(value: str) -> bool:
