@@ -373,6 +373,10 @@ class NotificationSettings(_Section):
     retry_cap: Duration = Field(30.0, description="Longest wait between tries.")
     retry_limit: int = Field(5, ge=0, le=50, description="Retries after the first try.")
     retry_jitter: Literal["full", "equal", "decorrelated"] = Field("full", description="How waits are spread.")
+    retry_budget: float = Field(
+        0.2, ge=0, description="Retries for each first try, within a minute and by provider or app; 0 sets no limit."
+    )
+    retry_budget_least: int = Field(1000, ge=1, description="So many retries within that minute are never too many.")
     timezone: str = Field("UTC", description="IANA zone of users of whom none is known, neither by preference nor by device.")
     digest_title: str = Field("{count} notifications", description="Headline of digests that name none; {count} is how many.")
     categories: tuple[CategorySettings, ...] = Field((), description="Kinds of notifications that need rules of their own.")

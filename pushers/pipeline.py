@@ -42,6 +42,7 @@ from pushers.rates import Rates
 from pushers.recorder import Recorder
 from pushers.report import Report
 from pushers.retry import RetryPolicy
+from pushers.retry_budget import RetryBudget
 from pushers.templates.telling import Telling
 from pushers.worker import Worker
 
@@ -305,6 +306,7 @@ class Pipeline:
             gate,
             guard=guard,
             rates=rates,
+            retries=RetryBudget(self._settings.retry_budget, self._settings.retry_budget_least, self._clock),
             policy=self._policy,
             concurrency=self._settings.concurrency,
             held=self._held,

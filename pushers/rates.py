@@ -1,51 +1,106 @@
-"""How fast each provider may be called, across all who share the engine.
+"""How fast providers may be called: each with all its apps, each app, for each user and each device, by all processes together.
 
-A send that comes too early is not held here but put off to a moment of its own. Those of one lane get moments one after
-another, as far apart as the rate allows, so that a backlog becomes a schedule instead of coming back as a crowd each time
-that a single call is possible. Lanes do not share that queue: a critical send takes the next call there is.
+All that a call is limited by is asked as one decision: where one refuses, none is spent (N-20). A send that comes too early is
+not held here but put off to a moment of its own, as far behind the one before as the rate allows. Lanes do not share that
+queue: a critical send takes the next call there is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from broker.limits import Limits, Rate
-from broker.notification import Lane
+import msgspec
+
+from broker.limits import Claim, Limits, Rate
+from broker.notification import Device, Lane
 from config.clock import Clock
-from config.settings import ProviderLimits
+from config.provider_settings import ProviderLimits, ProviderTotals
+from config.rate_windows import parse_rate_window
+from pushers.turns import Turns
 
 __all__ = ["Rates"]
 
 
+class _Windows(msgspec.Struct, frozen=True):
+    """Rates that each user, or each device, has; every one under a name that changes with it, so that it begins anew."""
+
+    rates: tuple[tuple[str, Rate], ...]
+
+    @classmethod
+    def of(cls, kind: str, carrier: str, texts: Sequence[str]) -> "_Windows":
+        return cls(tuple((f"{kind}:{carrier}:{text}", Rate(*parse_rate_window(text))) for text in texts))
+
+    def claims(self, whose: str) -> Iterator[Claim]:
+        return (Claim(f"{name}:{whose}", rate) for name, rate in self.rates)
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    """What the calls of a carrier are limited by, in the order in which it is asked."""
+
+    group: str
+    shared: tuple[Claim, ...]
+    user: _Windows
+    device: _Windows
+    spares_critical: bool
+
+    @classmethod
+    def of(cls, carrier: str, limits: ProviderLimits) -> "_Rule":
+        provider = carrier.partition(":")[0]
+        shared = []
+        if isinstance(limits, ProviderTotals) and limits.total_rate_per_s > 0:
+            shared.append(Claim("provider", Rate(limits.total_rate_per_s, limits.total_burst)))
+        if limits.rate_per_s > 0:
+            shared.append(Claim(f"app:{carrier}", Rate(limits.rate_per_s, limits.burst)))
+        return cls(
+            provider,
+            tuple(shared),
+            _Windows.of("user", carrier, limits.rate_per_user),
+            _Windows.of("device", carrier, limits.rate_per_device),
+            limits.critical_passes_rate_per_user,
+        )
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self.shared or self.user.rates or self.device.rates)
+
+    def claims(self, device: Device, lane: Lane) -> Sequence[Claim]:
+        user = () if self.spares_critical and lane is Lane.CRITICAL else self.user.claims(device.user)
+        return [*self.shared, *user, *self.device.claims(device.id)]
+
+
 class Rates:
-    """The rates of all providers; one without a rate is never asked about."""
+    """The rates of all carriers; one without any is never asked about."""
 
     def __init__(self, limits: Limits, provider_limits: Mapping[str, ProviderLimits], clock: Clock) -> None:
-        self._limits = limits
-        self._clock = clock
-        self._rates = {
-            name: Rate(limit.rate_per_s, limit.burst) for name, limit in provider_limits.items() if limit.rate_per_s > 0
-        }
-        # The first moment that nobody was sent away to yet, a monotonic reading.
-        self._free_at: dict[tuple[str, Lane], float] = {}
+        self._limits, self._clock = limits, clock
+        rules = {carrier: _Rule.of(carrier, settings) for carrier, settings in provider_limits.items()}
+        self._rules = {carrier: rule for carrier, rule in rules.items() if rule.is_any}
+        self._turns = Turns()
 
-    def is_limited(self, provider: str) -> bool:
-        """Whether the provider has a rate at all."""
-        return provider in self._rates
+    def is_limited(self, carrier: str) -> bool:
+        """Whether the carrier has a rate at all."""
+        return carrier in self._rules
 
-    async def spend(self, provider: str, lane: Lane) -> float:
+    async def spend(self, carrier: str, device: Device, lane: Lane) -> float:
         """Spend one call.
 
         Returns:
             0.0 when it may be made now; else in how many seconds to ask again, and nothing was spent.
         Raises:
-            EngineUnavailable: The rate is not known now.
+            EngineUnavailable: The rates are not known now.
         """
-        rate = self._rates.get(provider)
-        if rate is None:
+        rule = self._rules.get(carrier)
+        claims = rule.claims(device, lane) if rule else ()
+        if rule is None or not claims:
             return 0.0
-        wait_s = await self._limits.acquire(f"provider:{provider}", rate)
-        if wait_s <= 0:
+        waits_s = await self._limits.acquire_all(rule.group, claims)
+        if not any(waits_s):
             return 0.0
+        return self._sent_away_s(rule.group, lane, [pair for pair in zip(claims, waits_s, strict=True) if pair[1]])
+
+    def _sent_away_s(self, group: str, lane: Lane, refused: Sequence[tuple[Claim, float]]) -> float:
+        """Find the first moment that is free in the queues of all that refused."""
         now = self._clock.monotonic()
-        at = max(now + wait_s, self._free_at.get((provider, lane), 0.0))
-        self._free_at[provider, lane] = at + 1 / rate.per_s
+        queues = [((f"{group}:{claim.key}", int(lane)), 1 / claim.rate.per_s) for claim, _ in refused]
+        at = max(now + max(wait_s for _, wait_s in refused), *(self._turns.free_at(key) for key, _ in queues))
+        for key, each_s in queues:
+            self._turns.take(key, at, each_s, now)
         return at - now

@@ -26,6 +26,7 @@ from pushers.rates import Rates
 from pushers.recorder import Recorder
 from pushers.report import Report
 from pushers.retry import RetryPolicy
+from pushers.retry_budget import RetryBudget
 from pushers.templates.telling import Telling
 
 __all__ = ["Spawn", "Worker"]
@@ -50,6 +51,7 @@ class Worker:
         *,
         guard: DeletionGuard,
         rates: Rates,
+        retries: RetryBudget,
         policy: RetryPolicy,
         concurrency: int,
         held: Held,
@@ -63,7 +65,7 @@ class Worker:
     ) -> None:
         self._telling = telling
         self._provider, self._gate, self._rates, self._policy = provider, gate, rates, policy
-        self._guard = guard
+        self._guard, self._retries = guard, retries
         self._concurrency, self._most = concurrency, _QUEUED_PER_PLACE * concurrency
         self._held, self._recorder, self._report = held, recorder, report
         self._is_ended, self._on_room, self._spawn, self._clock = is_ended, on_room, spawn, clock
@@ -183,7 +185,7 @@ class Worker:
         return True
 
     async def _deliver(self, step: Step, permit: Permit) -> None:
-        if self._rates.is_limited(self._provider.name) and (wait_s := await self._spend(step.notification.lane)):
+        if wait_s := await self._too_early_s(step):
             self._gate.abandon(permit)
             now = self._clock.now()
             self._record(verdict.put_off(step, until=now + timedelta(seconds=wait_s), now=now))
@@ -193,10 +195,24 @@ class Worker:
             return
         await self._call(step, permit)
 
-    async def _spend(self, lane: Lane) -> float:
-        """Ask for the rate; seconds to wait, 0 for none."""
+    async def _too_early_s(self, step: Step) -> float:
+        """Ask for what a call costs, a retry of the budget and one call of each rate; seconds to wait, 0 for none."""
+        is_retry = step.attempt > 1
+        if is_retry and (wait_s := self._retries.retry()):
+            return wait_s
+        if self._rates.is_limited(self._provider.name) and (wait_s := await self._spend(step)):
+            if is_retry:
+                self._retries.give_back()
+            return wait_s
+        if not is_retry:
+            self._retries.first()
+        return 0.0
+
+    async def _spend(self, step: Step) -> float:
+        """Ask for the rates; seconds to wait, 0 for none."""
+        assert step.device is not None
         try:
-            wait_s = await self._rates.spend(self._provider.name, lane)
+            wait_s = await self._rates.spend(self._provider.name, step.device, step.notification.lane)
         except EngineUnavailable as exc:
             return self._limits_outage.failed(exc)
         self._limits_outage.ended()

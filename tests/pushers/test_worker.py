@@ -16,10 +16,10 @@ async def test_limits_that_are_away_put_off_and_cost_no_try(rig, device):
     class Limits:
         is_away = True
 
-        async def acquire(self, key, rate, *, cost=1):
+        async def acquire_all(self, group, claims):
             if self.is_away:
                 raise EngineUnavailable("away")
-            return 0.0
+            return [0.0] * len(claims)
 
     limits = Limits()
     rig.limits = {Provider.FCM: ProviderLimits(rate_per_s=10.0)}
@@ -38,8 +38,8 @@ async def test_a_probe_that_the_rate_refuses_lets_another_go_later(rig, device):
     class Limits:
         waits: ClassVar[list[float]] = []
 
-        async def acquire(self, key, rate, *, cost=1):
-            return self.waits.pop() if self.waits else 0.0
+        async def acquire_all(self, group, claims):
+            return [self.waits.pop() if self.waits else 0.0]
 
     limits = Limits()
     rig.settings = NotificationSettings(retry_limit=0)
