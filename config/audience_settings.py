@@ -11,7 +11,7 @@ __all__ = ["CampaignSettings", "TopicSettings"]
 class TopicSettings(Section):
     client_patterns: tuple[str, ...] = Field(
         (),
-        description='Topics that clients may subscribe their own user to, over RPC, where they exist; * is any text: ["news:*"].',
+        description='Existing topics that clients may subscribe their own user to, over RPC; * is any text: ["news:*"].',
     )
 
     @field_validator("client_patterns")

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, select, update
 
 from broker.ledger import Step, StepKind
-from broker.notification import Device, Entry, Lane, Outcome, Preference, device_of_url
+from broker.notification import Device, Entry, Lane, Notification, Outcome, Preference, device_of_url
 from broker.preferences import UserRules
 from broker.store.bulk import Rows, execute_rows
+from broker.store.campaign_tables import TARGETS
 from broker.store.dialect import Among, TextList
 from broker.store.keys import StepKey
 from broker.store.preference_tables import USER_RULES
@@ -63,6 +64,7 @@ _DRAFTS: Final = _among(select(DRAFTS), DRAFTS.c.id)
 _DEVICES: Final = _among(select(DEVICES), DEVICES.c.user).order_by(DEVICES.c.registered_at, DEVICES.c.id)
 _PREFERENCES: Final = _among(select(PREFERENCES), PREFERENCES.c.user).order_by(PREFERENCES.c.category, PREFERENCES.c.route)
 _RULES: Final = _among(select(USER_RULES), USER_RULES.c.user)
+_TARGETS: Final = _among(select(TARGETS), TARGETS.c.notification_id)
 _ENTRIES: Final = _among(select(ENTRIES), ENTRIES.c.notification_id).order_by(ENTRIES.c.at, ENTRIES.c.number)
 
 
@@ -96,6 +98,7 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
         _by_user(connection, _PREFERENCES, users, preference_from),
         _entries(connection, [row.notification_id for row in plans]),
         _rules(connection, list({row.owner for row in due})),
+        _targets(connection, [row.notification_id for row in plans if drafts[row.draft_id].body.terms.is_aimed]),
     )
     return _telling_suppressed(connection, [_step(row, lease, context) for row in due])
 
@@ -132,11 +135,27 @@ class _Context(msgspec.Struct, frozen=True):
     preferences: Mapping[str, tuple[Preference, ...]]
     entries: Mapping[str, tuple[Entry, ...]]
     rules: Mapping[str, UserRules]
+    targets: Mapping[str, frozenset[str]]  # of what goes to some devices only
+
+    def devices_of(self, user: str, notification: Notification) -> tuple[Device, ...]:
+        devices = self.devices.get(user, ())
+        if not notification.terms.is_aimed:
+            return devices
+        targets = self.targets.get(notification.id, frozenset())
+        return tuple(device for device in devices if device.id in targets)
 
 
 def _rules(connection: Connection, users: list[str]) -> Mapping[str, UserRules]:
     """Read the rules of those who have any: a look into the primary key for each user of a claim."""
     return {row.user: rules_from(row) for row in connection.execute(_RULES, {"among": users}).all()}
+
+
+def _targets(connection: Connection, notification_ids: list[str]) -> Mapping[str, frozenset[str]]:
+    if not notification_ids:
+        return {}
+    rows = connection.execute(_TARGETS, {"among": notification_ids}).all()
+    grouped = _grouped((row.notification_id, row.device_id) for row in rows)
+    return {notification_id: frozenset(devices) for notification_id, devices in grouped.items()}
 
 
 def _by_user(connection: Connection, query: Select[Any], users: list[str], read: Any) -> Mapping[str, tuple[Any, ...]]:
@@ -173,7 +192,7 @@ def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
         lease.id,
         row.attempt + 1,
         notification,
-        devices=context.devices.get(row.owner, ()) if own is None else (own,),
+        devices=context.devices_of(row.owner, notification) if own is None else (own,),
         preferences=context.preferences.get(row.owner, ()),
         entries=_since_replay(context.entries.get(row.notification_id, ())),
         rules=rules,

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from broker.campaigns import Campaigns
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.devices import Devices
@@ -21,6 +22,7 @@ from broker.preferences import Preferences
 from broker.retention import Retention
 from broker.status_events import StatusEvents
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
+from broker.store.campaigns import SqlCampaigns
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
 from broker.store.deletion_guards import SqlDeletionGuards
@@ -44,8 +46,10 @@ from broker.store.status_events import SqlStatusEvents
 from broker.store.status_outbox import StatusOutbox
 from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
+from broker.store.topics import SqlTopics
 from broker.suppression import Suppression
 from broker.templates import Templates
+from broker.topics import Topics
 from config.clock import Clock
 from config.settings import StoreSettings
 
@@ -70,6 +74,8 @@ class Store:
     templates: Templates
     experiments: Experiments
     frequency: Frequency
+    topics: Topics
+    campaigns: Campaigns
 
     def __init__(
         self,
@@ -96,6 +102,8 @@ class Store:
         self.templates = SqlTemplates(database, clock)
         self.experiments = SqlExperiments(database)
         self.frequency = SqlFrequency(database)
+        self.topics = SqlTopics(database, clock)
+        self.campaigns = SqlCampaigns(database, clock, outbox, ledger, idempotency_ttl_s=idempotency_ttl_s)
 
     async def close(self) -> None:
         """Finish the commits under way and let go of the database; may come twice. The ports are not used after it."""
