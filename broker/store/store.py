@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from broker.campaigns import Campaigns
+from broker.api_keys import ApiKeys
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.devices import Devices
@@ -18,10 +19,14 @@ from broker.experiments import Experiments
 from broker.frequency import Frequency
 from broker.inbox import Inbox
 from broker.ledger import Ledger
+from broker.policies import Policies
 from broker.preferences import Preferences
 from broker.retention import Retention
+from broker.roles import Roles
+from broker.rules import RuleVersions
 from broker.status_events import StatusEvents
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
+from broker.store.api_keys import SqlApiKeys
 from broker.store.campaigns import SqlCampaigns
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
@@ -34,11 +39,14 @@ from broker.store.inbox import SqlInbox
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
 from broker.store.moments import to_micros
+from broker.store.policies import SqlPolicies
 from broker.store.postgresql import PostgresDatabase, connect_arguments
 from broker.store.postgresql_signals import PostgresSignals
 from broker.store.preferences import SqlPreferences
 from broker.store.recording import give_all_back
 from broker.store.retention import SqlRetention
+from broker.store.roles import SqlRoles
+from broker.store.rule_versions import SqlRuleVersions
 from broker.store.signals import Signals, Silence
 from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
@@ -74,6 +82,10 @@ class Store:
     templates: Templates
     experiments: Experiments
     frequency: Frequency
+    api_keys: ApiKeys
+    roles: Roles
+    policies: Policies
+    rule_versions: RuleVersions
     topics: Topics
     campaigns: Campaigns
 
@@ -102,6 +114,10 @@ class Store:
         self.templates = SqlTemplates(database, clock)
         self.experiments = SqlExperiments(database)
         self.frequency = SqlFrequency(database)
+        self.api_keys = SqlApiKeys(database)
+        self.roles = SqlRoles(database)
+        self.policies = SqlPolicies(database, clock)
+        self.rule_versions = SqlRuleVersions(database)
         self.topics = SqlTopics(database, clock)
         self.campaigns = SqlCampaigns(database, clock, outbox, ledger, idempotency_ttl_s=idempotency_ttl_s)
 
