@@ -9,8 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.auth.key_metrics import key_metrics
+from gateway.call_metrics import call_metrics, command_metrics
 from gateway.node import Node
+from gateway.protocol.error_classes import class_of_disconnect
 from gateway.proxy.metrics import proxy_metrics
+from gateway.tallies import CallTally
 
 __all__ = ["NodeCollector", "metrics_route"]
 
@@ -25,10 +29,10 @@ def metrics_route() -> Route:
 
 
 class NodeCollector(Collector):
-    """Reads a node."""
+    """Reads a node, and what counts the calls of its API."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, calls: CallTally) -> None:
+        self._node, self._calls = node, calls
 
     def collect(self) -> Iterable[Metric]:
         statistics = self._node.statistics()
@@ -43,11 +47,14 @@ class NodeCollector(Collector):
         yield from self._collect_health()
         yield CounterMetricFamily("heliograph_frames_written", "Frames sent to clients", statistics.frames_written)
         yield CounterMetricFamily("heliograph_messages_written", "Messages sent to clients", statistics.messages_written)
-        closed = CounterMetricFamily("heliograph_disconnects", "Closed connections by code", labels=["code"])
+        closed = CounterMetricFamily("heliograph_disconnects", "Closed connections by code", labels=["code", "class"])
         for code, count in sorted(self._node.disconnects_by_code.items()):
-            closed.add_metric([str(code)], count)
+            closed.add_metric([str(code), class_of_disconnect(code)], count)
         yield closed
+        yield from command_metrics(self._node.commands)
+        yield from call_metrics(self._calls)
         yield from proxy_metrics(self._node.proxies.backends)
+        yield from key_metrics(self._node.issuer_keys)
 
     def _collect_health(self) -> Iterable[Metric]:
         node = self._node

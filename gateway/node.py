@@ -16,9 +16,13 @@ from broker.channels import ChannelRules
 from broker.control import NodeInfo
 from broker.engines.engine import Engine
 from broker.model import Join, Leave, Publication
+from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import Settings
+from config.token_settings import TokenSettings
 from gateway.admission import DRAINING, Admission, Denial
+from gateway.auth.key_metrics import key_concerns
+from gateway.auth.key_source import KeySourceState
 from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import TokenVerifier
 from gateway.commands.connect import Connect
@@ -48,6 +52,7 @@ from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session, Terms
 from gateway.session.unanswered import Unanswered
 from gateway.session.withdrawal import Withdrawal
+from gateway.tallies import CommandTally
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind, Transport
 from gateway.upstream import Upstream
@@ -74,11 +79,20 @@ class Node:
     """One gateway process."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, clock: Clock, *, version: str, rpc_methods: Mapping[str, RpcMethod]
+        self,
+        settings: Settings,
+        engine: Engine,
+        clock: Clock,
+        *,
+        version: str,
+        rpc_methods: Mapping[str, RpcMethod],
+        revocation: Revocation | None = None,
     ) -> None:
         self.settings, self.engine, self.clock, self.version = settings, engine, clock, version
         self.uid = str(uuid.uuid4())
         self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
+        self.revocation = revocation or engine.revocation
+        self._connection_tokens, self._subscription_tokens = self._make_verifiers()
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
         self.turn = Turn(self._call_soon)
@@ -89,12 +103,14 @@ class Node:
         self.emulated: dict[str, Session] = {}
         self.neighbours = Neighbours(engine.control, clock)
         self.disconnects_by_code: dict[int, int] = {}
+        self.commands = CommandTally()
         self._started_at = self._ticked_at = clock.monotonic()
         self._ticker: asyncio.TimerHandle | None = None
         self._farewells = Farewells(clock)
         client = settings.client
         self.lag = LoopLag(settings.admission.lag_limit)
         self.readiness = Readiness(self.lag, clock, grace_s=settings.health.grace)
+        self.readiness.concerns = self.concerns
         self.admission = Admission(client, self.lag, lambda: len(self.sessions), clock)
         tick_s = min(_TICK_S, client.ping_interval / 10) if client.ping_interval else _TICK_S
         self.wheel = Wheel(clock, tick_s)
@@ -127,6 +143,7 @@ class Node:
             unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
             concurrency=client.concurrency,
             rate=command_rate(client.command_rate, clock),
+            tally=self.commands,
         )
         engine.pubsub.on_message(self.deliver)
         engine.pubsub.on_resume(self.positions.check_now)
@@ -143,6 +160,26 @@ class Node:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
+
+    @property
+    def issuer_keys(self) -> Sequence[KeySourceState]:
+        """How it stands with the keys that issuers publish."""
+        return [source.state() for verifier in self._verifiers for source in verifier.issuers.sources]
+
+    async def keep_keys(self) -> None:
+        """Keep published keys fresh, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for verifier in self._verifiers:
+                group.create_task(verifier.issuers.run(), name="keys")
+
+    def concerns(self) -> list[str]:
+        """Tell what an operator should know of though clients are welcome."""
+        return key_concerns(self.issuer_keys)
+
+    @property
+    def _verifiers(self) -> Sequence[TokenVerifier]:
+        both = (self._connection_tokens, self._subscription_tokens)
+        return both[:1] if both[0] is both[1] else both
 
     def deliver(self, channel: str, message: Publication | Join | Leave) -> None:
         """Take what an engine brings and give it to the room of its channel at the end of this turn."""
@@ -262,7 +299,7 @@ class Node:
             self.rules,
             self.entrances,
             self.expiry,
-            self.engine.revocation,
+            self.revocation,
             self.clock,
             self.describe,
             shed=self.shed,
@@ -270,22 +307,24 @@ class Node:
             channel_limit=limit,
         )
 
+    def _make_verifiers(self) -> tuple[TokenVerifier, TokenVerifier]:
+        """Make what judges connection tokens and what subscription tokens; the same where these have no keys of theirs."""
+        client = self.settings.client
+
+        def make(settings: TokenSettings, section: str) -> TokenVerifier:
+            skip_signature = client.insecure_skip_token_signature_verify
+            return TokenVerifier(
+                settings, revocation=self.revocation, clock=self.clock, skip_signature=skip_signature, section=section
+            )
+
+        connections = make(client.token, "client.token")
+        if not client.subscription_token.enabled:
+            return connections, connections
+        return connections, make(client.subscription_token, "client.subscription_token")
+
     def _make_handlers(self) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
-        connections = TokenVerifier(
-            client.token,
-            revocation=engine.revocation,
-            clock=clock,
-            skip_signature=client.insecure_skip_token_signature_verify,
-        )
-        subscriptions = connections
-        if client.subscription_token.enabled:
-            subscriptions = TokenVerifier(
-                client.subscription_token,
-                revocation=engine.revocation,
-                clock=clock,
-                skip_signature=client.insecure_skip_token_signature_verify,
-            )
+        connections, subscriptions = self._connection_tokens, self._subscription_tokens
         rules, permissions, entrances = self.rules, self.permissions, self.entrances
         return {
             "connect": Connect(
@@ -293,7 +332,7 @@ class Node:
                 rules,
                 permissions,
                 connections,
-                engine.revocation,
+                self.revocation,
                 entrances,
                 self._arrival,
                 self.expiry,

@@ -98,15 +98,17 @@ class GatewayPart:
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        collector = NodeCollector(self.node)
+        collector = NodeCollector(self.node, self.calls.tally)
         REGISTRY.register(collector)
         self.node.start()
         telling = asyncio.create_task(self._news.run(), name="inbox:news")  # owned here: ended below
+        keeping = asyncio.create_task(self.node.keep_keys(), name="keys")  # as well
         try:
             await self._server.run_on(self._listener)
         finally:
             telling.cancel()
-            await asyncio.wait({telling})
+            keeping.cancel()
+            await asyncio.wait({telling, keeping})
             self.node.stop()
             REGISTRY.unregister(collector)
             self._ended.set()

@@ -35,6 +35,10 @@ class Sockets(msgspec.Struct, frozen=True):
     operations: socket.socket | None = None
 
 
+def _both(first: Callable[[], list[str]], second: Callable[[], list[str]]) -> Callable[[], list[str]]:
+    return lambda: first() + second()
+
+
 class Process:
     """What runs until its `Ending` begins."""
 
@@ -79,7 +83,7 @@ class Process:
             parts.append(ConsumersPart(ground, gateway.calls))
         if self._role.has_pipeline:
             pusher = PusherPart(ground)
-            readiness.concerns = pusher.concerns
+            readiness.concerns = _both(readiness.concerns, pusher.concerns)
             parts.append(pusher)
         if self._sockets.operations is not None:
             parts.append(OperationsPart(readiness, self._sockets.operations))

@@ -46,6 +46,8 @@ class Issuers:
 
     def __init__(self, settings: TokenSettings, clock: Clock, *, section: str = "client.token") -> None:
         self._clock, self._pins = clock, Pins(clock)
+        # One name stands for one issuer in logs and metrics, also where both sections have the same.
+        self._prefix = "" if section == "client.token" else "subscription:"
         self.sources: list[KeySource] = []
         self.default = self._issuer(DEFAULT, settings, section)
         self._named: Mapping[str, Issuer] = {
@@ -108,7 +110,7 @@ class Issuers:
             client = JwksClient(settings, self._pins)
         except OSError as exc:
             raise SettingsError([f"{path}.jwks_ca_file: cannot be read: {exc.strerror or exc}"]) from None
-        source = KeySource(name, client.fetch, self._clock, refresh_s=settings.jwks_refresh)
+        source = KeySource(self._prefix + name, client.fetch, self._clock, refresh_s=settings.jwks_refresh)
         self.sources.append(source)
         return source
 

@@ -175,6 +175,11 @@ class TokenVerifier:
         self._clock = clock
         self._skip_signature = skip_signature
 
+    @property
+    def waits(self) -> bool:
+        """Whether `prepare` may have to wait at all: whether some issuer publishes its keys."""
+        return bool(self.issuers.sources) and not self._skip_signature
+
     async def prepare(self, token: str) -> None:
         """Wait until the token can be judged: a key that its issuer publishes may have to be fetched first.
 
@@ -183,7 +188,7 @@ class TokenVerifier:
         Raises:
             KeysUnavailable: The issuer does not say which keys it has (error 100, temporary).
         """
-        if self.issuers.sources and not self._skip_signature:
+        if self.waits:
             await self.issuers.prepare(token)
 
     def connection(self, token: str) -> ConnectionClaims:

@@ -67,6 +67,9 @@ class Connect:
     async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
         client.emulated_headers = self._proxies.kept_headers(request.headers)
         introduction = await self._ask(client, request)
+        await self._tokens.prepare(request.token)
+        if not client.is_open:
+            raise DisconnectClient(disconnects.CLOSED)  # it left while its issuer's keys were fetched
         claims = introduction.claims if introduction else self._who(client, request)
         token = token_of(claims) if request.token else None
         self._check_trust(claims.user, token)

@@ -35,6 +35,9 @@ class Refresh:
     async def __call__(self, client: Client, request: RefreshRequest, answer: Answer) -> None:
         if not request.token or self._expiry.renews_connections:
             raise DisconnectClient(disconnects.BAD_REQUEST)
+        await self._tokens.prepare(request.token)
+        if not client.is_connected:
+            raise DisconnectClient(disconnects.CLOSED)  # it left while its issuer's keys were fetched
         try:
             claims = self._tokens.connection(request.token)
         except TokenExpired:
@@ -75,6 +78,9 @@ class SubRefresh:
             raise DisconnectClient(disconnects.BAD_REQUEST)
         if not request.token:
             raise ClientError(errors.BAD_REQUEST, "token must not be empty")
+        await self._tokens.prepare(request.token)
+        if client.subscriptions.get(channel) is not subscription:
+            raise ClientError(errors.PERMISSION_DENIED)  # it ended while the issuer's keys were fetched
         try:
             claims = self._tokens.subscription(request.token)
         except TokenExpired:

@@ -48,6 +48,8 @@ class Subscribe:
         if (proxy := self._who_decides(client, request, options)) is not None:
             granted = await self._ask(proxy, client, request, options)
         else:
+            if request.token and self._tokens.waits:
+                await self._prepare(client, request)
             granted = self._grant(client, request, options)
         ttl = ttl_of(granted.expire_at, self._clock)
         if self._expiry.renews_subscriptions_of(request.channel):
@@ -122,6 +124,16 @@ class Subscribe:
             or self._permissions.is_limited_to(client.user, request.channel, options) is not None
         )
         return None if is_settled else self._proxies.subscribe(options)
+
+    async def _prepare(self, client: Client, request: SubscribeRequest) -> None:
+        """Wait for a key that the token's issuer may have to be asked for."""
+        client.subscribing.add(request.channel)  # held meanwhile, as below
+        try:
+            await self._tokens.prepare(request.token)
+        finally:
+            client.subscribing.discard(request.channel)
+        if not client.is_connected:
+            raise DisconnectClient(disconnects.CLOSED)  # it left while the issuer answered
 
     async def _ask(self, proxy: SubscribeProxy, client: Client, request: SubscribeRequest, options: ChannelOptions) -> Grant:
         # Held meanwhile, so that nobody else subscribes the client to the same channel.
