@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.audience_settings import CampaignSettings, TopicSettings
+from config.audit_settings import AuditSettings
 from config.category_settings import CapSettings, CategorySettings, QuietHoursSettings, RoutingSettings
 from config.click_settings import ClickSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
@@ -438,6 +439,7 @@ class Settings(_Section):
     admission: AdmissionSettings = AdmissionSettings()
     pusher: PusherSettings = PusherSettings()
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()
 
