@@ -16,8 +16,9 @@ __all__ = ["RULES", "Mark", "Marked", "Place", "Rule"]
 
 
 class Mark(StrEnum):
-    """Something a user did. All but `unread` say that somebody saw it, and so end every later step."""
+    """Something a user did. All but `opened` and `unread` say that somebody saw it, and so end every later step."""
 
+    OPENED = "opened"  # its mail was shown by some program, for whoever: less than seen, so it ends and moves nothing
     SEEN = "seen"  # it was on a screen; what an ack says
     READ = "read"
     DISMISSED = "dismissed"  # swept away unopened
@@ -46,7 +47,7 @@ class Rule(msgspec.Struct, frozen=True):
     @property
     def ends(self) -> bool:
         """Whether it says that somebody saw the notification."""
-        return bool(self.records)
+        return Mark.SEEN in self.records
 
     def place_after(self, place: Place) -> Place:
         """Tell where a notification lies that lay at `place`."""
@@ -56,6 +57,7 @@ class Rule(msgspec.Struct, frozen=True):
 _ARRIVED: Final = (Place.UNSEEN,)
 _UNOPENED: Final = (Place.UNSEEN, Place.UNREAD)
 RULES: Final[Mapping[Mark, Rule]] = {
+    Mark.OPENED: Rule((), Place.UNSEEN, (Mark.OPENED,)),
     Mark.SEEN: Rule(_ARRIVED, Place.UNREAD, (Mark.SEEN,)),
     Mark.DISMISSED: Rule(_ARRIVED, Place.UNREAD, (Mark.SEEN, Mark.DISMISSED)),
     Mark.READ: Rule(_UNOPENED, Place.READ, (Mark.SEEN, Mark.READ)),

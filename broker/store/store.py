@@ -24,6 +24,7 @@ from broker.preferences import Preferences
 from broker.retention import Retention
 from broker.roles import Roles
 from broker.rules import RuleVersions
+from broker.statistics import Statistics
 from broker.status_events import StatusEvents
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.api_keys import SqlApiKeys
@@ -50,13 +51,16 @@ from broker.store.rule_versions import SqlRuleVersions
 from broker.store.signals import Signals, Silence
 from broker.store.solitude import Solitude
 from broker.store.sqlite import SqliteDatabase
+from broker.store.statistics import SqlStatistics
 from broker.store.status_events import SqlStatusEvents
 from broker.store.status_outbox import StatusOutbox
 from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
 from broker.store.topics import SqlTopics
+from broker.store.tracking import SqlTracking
 from broker.suppression import Suppression
 from broker.templates import Templates
+from broker.tracking import Tracking
 from broker.topics import Topics
 from config.clock import Clock
 from config.settings import StoreSettings
@@ -82,6 +86,8 @@ class Store:
     templates: Templates
     experiments: Experiments
     frequency: Frequency
+    statistics: Statistics
+    tracking: Tracking
     api_keys: ApiKeys
     roles: Roles
     policies: Policies
@@ -114,6 +120,8 @@ class Store:
         self.templates = SqlTemplates(database, clock)
         self.experiments = SqlExperiments(database)
         self.frequency = SqlFrequency(database)
+        self.statistics = SqlStatistics(database, clock)
+        self.tracking = SqlTracking(database, clock, outbox, ledger.was_ended)
         self.api_keys = SqlApiKeys(database)
         self.roles = SqlRoles(database)
         self.policies = SqlPolicies(database, clock)

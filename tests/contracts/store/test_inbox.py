@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.confirmations import Mark, Marked
+from broker.confirmations import RULES, Mark, Marked
 from broker.errors import NotFound
 from broker.inbox import COUNT_CAP, InboxCounts, Shelf
 from broker.ledger import NewSend, PlanDone, SendDone
@@ -16,7 +16,7 @@ from broker.store.store import Store
 from config.clock import ManualClock
 
 MakeDraft = Callable[..., Draft]
-CONFIRMATIONS = [mark for mark in Mark if mark is not Mark.UNREAD]
+CONFIRMATIONS = [mark for mark in Mark if RULES[mark].ends]
 
 
 @pytest.fixture
