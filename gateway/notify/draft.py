@@ -34,13 +34,17 @@ _SCRIPT: Final = re.compile(r"\s*(javascript|vbscript|data|blob|file)\s*:", re.I
 _DATA_LIMIT: Final = 16384
 
 
-def draft_of(request: NotifyRequest, defaults: NotificationSettings, correlation_id: str) -> Draft:
+def draft_of(
+    request: NotifyRequest, defaults: NotificationSettings, correlation_id: str, *, for_audience: bool = False
+) -> Draft:
     """Check a request and fill in the defaults.
 
+    Args:
+        for_audience: Its users are those of an audience: it must name none, and the draft has none.
     Raises:
         BadInput: Naming the first field that breaks a rule, and the rule.
     """
-    users = _users(request)
+    users = _no_users(request) if for_audience else _users(request)
     for field, limit in _LIMITS.items():
         if len(getattr(request, field)) > limit:
             raise BadInput(field, f"must be at most {limit} characters")
@@ -94,9 +98,19 @@ def _lane(priority: str) -> Lane:
         raise BadInput("priority", f"must be one of {', '.join(LANE_BY_PRIORITY)}") from None
 
 
+def _no_users(request: NotifyRequest) -> tuple[str, ...]:
+    for field in ("user", "users"):
+        if getattr(request, field) is not UNSET:
+            raise BadInput(field, "must not be given: the audience says whom it is for")
+    # It would be told to one person as many times as there are users.
+    if request.escalate is not UNSET:
+        raise BadInput("escalate", "must not be given for an audience")
+    return ()
+
+
 def _users(request: NotifyRequest) -> tuple[str, ...]:
     if (request.user is UNSET) == (request.users is UNSET):
-        raise BadInput("user", "exactly one of user and users must be given")
+        raise BadInput("user", "exactly one of user, users and topic must be given")
     if not isinstance(request.user, UnsetType):
         if not 0 < len(request.user) <= _USER_LIMIT:
             raise BadInput("user", f"must be 1 to {_USER_LIMIT} characters")

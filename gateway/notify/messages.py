@@ -45,11 +45,12 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NotifyRequest(_Request):
-    """Exactly one of `user` and `users`; at least one of `title`, `body`, `data`, `template` and `variants`. Times in seconds,
-    fractions allowed."""
+    """Exactly one of `user`, `users` and `topic`; at least one of `title`, `body`, `data`, `template` and `variants`. Times in
+    seconds, fractions allowed."""
 
     user: Annotated[str | UnsetType, Meta(description="Whom it is for.")] = UNSET
     users: Annotated[list[str] | UnsetType, Meta(description="Whom it is for; each gets a notification of their own.")] = UNSET
+    topic: Annotated[str | UnsetType, Meta(description="Whose subscribers it is for: a campaign tells them.")] = UNSET
     title: Annotated[str, Meta(description="Headline.")] = ""
     body: Annotated[str, Meta(description="Text below the headline.")] = ""
     data: Annotated[Raw, Meta(description="JSON object for the app.")] = Raw()
@@ -108,9 +109,10 @@ class AcceptedItem(msgspec.Struct):
 
 
 class NotifyResult(msgspec.Struct):
-    """One item per user, in the order asked."""
+    """One item per user, in the order asked; for a topic none, and the id of the campaign that tells its subscribers."""
 
     notifications: list[AcceptedItem]
+    campaign: str | UnsetType = UNSET
 
 
 class AckRequest(_Request):

@@ -1,10 +1,8 @@
 """The notification methods themselves: requests in, results out, whoever asks."""
 
-import hashlib
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec import UNSET
 
 from broker.devices import DeviceFilter, Devices, check_registration
@@ -15,8 +13,9 @@ from broker.notification import Device, Entry, NotificationStatus, Provider, Sta
 from broker.preferences import Preferences
 from config.logs import mask_address
 from config.settings import NotificationSettings
+from gateway.notify.campaigns import CampaignService
 from gateway.notify.device_filter import listed_devices, page_size, removed_devices
-from gateway.notify.draft import draft_of
+from gateway.notify.drafting import Drafting, fingerprint_of
 from gateway.notify.messages import (
     AcceptedItem,
     AckRequest,
@@ -40,7 +39,7 @@ from gateway.notify.messages import (
     StepItem,
 )
 from gateway.notify.user_rules import changed_rules, changes_rules, preferences_result, words_of
-from gateway.notify.wording import Wording, names_templates
+from gateway.notify.wording import Wording
 
 __all__ = ["NotificationService"]
 
@@ -60,22 +59,20 @@ class NotificationService:
         *,
         inbox_changed: InboxChanged = nobody_asks,
         wording: Wording | None = None,
+        campaigns: CampaignService | None = None,
     ) -> None:
-        self._wording = wording
+        self._drafting, self._campaigns = Drafting(settings, wording), campaigns
         self._ledger, self._devices, self._preferences, self._settings = ledger, devices, preferences, settings
         self._inbox_changed = inbox_changed
 
     async def notify(self, request: NotifyRequest) -> NotifyResult:
-        """Store a notification for each user; the answer means that it is stored."""
-        correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", "")
-        draft = draft_of(request, self._settings, correlation_id)
-        if names_templates(request):
-            if self._wording is None:
-                raise BadInput("template", "templates are not available here")
-            draft = await self._wording.pin(request, draft)
-        fingerprint = b""
-        if request.idempotency_key:
-            fingerprint = hashlib.sha256(msgspec.json.encode(request)).digest()
+        """Store a notification for each user; the answer means that it is stored. For a topic a campaign does this."""
+        if request.topic is not UNSET:
+            if self._campaigns is None:
+                raise BadInput("topic", "topics are not available here")
+            return await self._campaigns.notify(request)
+        draft = await self._drafting.draft(request)
+        fingerprint = fingerprint_of(request) if request.idempotency_key else b""
         accepted = await self._ledger.accept(draft, idempotency_key=request.idempotency_key, fingerprint=fingerprint)
         if draft.inbox:
             self._inbox_changed(draft.users)
