@@ -19,12 +19,9 @@ from broker.model import Join, Leave, Publication
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import Settings
-from config.token_settings import TokenSettings
 from gateway.admission import DRAINING, Admission, Denial
-from gateway.auth.key_metrics import key_concerns
-from gateway.auth.key_source import KeySourceState
 from gateway.auth.permissions import Permissions
-from gateway.auth.tokens import TokenVerifier
+from gateway.auth.verifiers import Verifiers
 from gateway.commands.connect import Connect
 from gateway.commands.history import AskHistory
 from gateway.commands.presence import AskPresence, AskPresenceStats
@@ -92,7 +89,7 @@ class Node:
         self.uid = str(uuid.uuid4())
         self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
         self.revocation = revocation or engine.revocation
-        self._connection_tokens, self._subscription_tokens = self._make_verifiers()
+        self.tokens = Verifiers(settings.client, self.revocation, clock)
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
         self.turn = Turn(self._call_soon)
@@ -110,21 +107,12 @@ class Node:
         client = settings.client
         self.lag = LoopLag(settings.admission.lag_limit)
         self.readiness = Readiness(self.lag, clock, grace_s=settings.health.grace)
-        self.readiness.concerns = self.concerns
+        self.readiness.concerns = self.tokens.concerns
         self.admission = Admission(client, self.lag, lambda: len(self.sessions), clock)
         tick_s = min(_TICK_S, client.ping_interval / 10) if client.ping_interval else _TICK_S
         self.wheel = Wheel(clock, tick_s)
         self._pings = PingRing(clock, client.ping_interval, client.pong_timeout, tick_s) if client.ping_interval else None
-        upstream = Upstream(engine.pubsub, self.hub, self.tasks)
-        self.entrances = Entrances(
-            self.hub,
-            upstream,
-            engine.pubsub,
-            engine.history,
-            engine.presence,
-            self.rules,
-            recovery_limit=client.recovery_max_publication_limit,
-        )
+        self.entrances = self._make_entrances()
         self.proxies = Proxies(settings, clock)
         self._rpc = Rpc(settings.rpc, rpc_methods, self.proxies.rpc)
         # What the server API's method `rpc` calls.
@@ -137,14 +125,7 @@ class Node:
             client, self.hub, engine.users, engine.control, self.entrances, self.expiry, self._pings, self.tasks, clock
         )
         self._watches_lag = client.channel_position_max_time_lag > 0
-        self._terms = Terms(
-            handlers=self._make_handlers(),
-            tasks=self.tasks,
-            unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
-            concurrency=client.concurrency,
-            rate=command_rate(client.command_rate, clock),
-            tally=self.commands,
-        )
+        self._terms = self._make_terms()
         engine.pubsub.on_message(self.deliver)
         engine.pubsub.on_resume(self.positions.check_now)
         engine.control.on_command(self._controlled())
@@ -160,26 +141,6 @@ class Node:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
-
-    @property
-    def issuer_keys(self) -> Sequence[KeySourceState]:
-        """How it stands with the keys that issuers publish."""
-        return [source.state() for verifier in self._verifiers for source in verifier.issuers.sources]
-
-    async def keep_keys(self) -> None:
-        """Keep published keys fresh, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for verifier in self._verifiers:
-                group.create_task(verifier.issuers.run(), name="keys")
-
-    def concerns(self) -> list[str]:
-        """Tell what an operator should know of though clients are welcome."""
-        return key_concerns(self.issuer_keys)
-
-    @property
-    def _verifiers(self) -> Sequence[TokenVerifier]:
-        both = (self._connection_tokens, self._subscription_tokens)
-        return both[:1] if both[0] is both[1] else both
 
     def deliver(self, channel: str, message: Publication | Join | Leave) -> None:
         """Take what an engine brings and give it to the room of its channel at the end of this turn."""
@@ -307,24 +268,32 @@ class Node:
             channel_limit=limit,
         )
 
-    def _make_verifiers(self) -> tuple[TokenVerifier, TokenVerifier]:
-        """Make what judges connection tokens and what subscription tokens; the same where these have no keys of theirs."""
+    def _make_entrances(self) -> Entrances:
+        engine = self.engine
+        return Entrances(
+            self.hub,
+            Upstream(engine.pubsub, self.hub, self.tasks),
+            engine.pubsub,
+            engine.history,
+            engine.presence,
+            self.rules,
+            recovery_limit=self.settings.client.recovery_max_publication_limit,
+        )
+
+    def _make_terms(self) -> Terms:
         client = self.settings.client
-
-        def make(settings: TokenSettings, section: str) -> TokenVerifier:
-            skip_signature = client.insecure_skip_token_signature_verify
-            return TokenVerifier(
-                settings, revocation=self.revocation, clock=self.clock, skip_signature=skip_signature, section=section
-            )
-
-        connections = make(client.token, "client.token")
-        if not client.subscription_token.enabled:
-            return connections, connections
-        return connections, make(client.subscription_token, "client.subscription_token")
+        return Terms(
+            handlers=self._make_handlers(),
+            tasks=self.tasks,
+            unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
+            concurrency=client.concurrency,
+            rate=command_rate(client.command_rate, self.clock),
+            tally=self.commands,
+        )
 
     def _make_handlers(self) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
-        connections, subscriptions = self._connection_tokens, self._subscription_tokens
+        connections, subscriptions = self.tokens.connections, self.tokens.subscriptions
         rules, permissions, entrances = self.rules, self.permissions, self.entrances
         return {
             "connect": Connect(

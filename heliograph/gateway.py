@@ -102,7 +102,7 @@ class GatewayPart:
         REGISTRY.register(collector)
         self.node.start()
         telling = asyncio.create_task(self._news.run(), name="inbox:news")  # owned here: ended below
-        keeping = asyncio.create_task(self.node.keep_keys(), name="keys")  # as well
+        keeping = asyncio.create_task(self.node.tokens.run(), name="keys")  # as well
         try:
             await self._server.run_on(self._listener)
         finally:

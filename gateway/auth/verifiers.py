@@ -1,0 +1,47 @@
+"""A node's judges of tokens, put together from the settings, with the duty of keeping issuers' published keys fresh."""
+
+import asyncio
+from collections.abc import Sequence
+
+from broker.revocation import Revocation
+from config.clock import Clock
+from config.settings import ClientSettings
+from config.token_settings import TokenSettings
+from gateway.auth.key_metrics import key_concerns
+from gateway.auth.key_source import KeySourceState
+from gateway.auth.tokens import TokenVerifier
+
+__all__ = ["Verifiers"]
+
+
+class Verifiers:
+    """Who judges connection tokens, and who judges subscription tokens: the same where these have no keys of their own.
+
+    Raises:
+        SettingsError: Certificates that are to be trusted cannot be read.
+    """
+
+    def __init__(self, settings: ClientSettings, revocation: Revocation, clock: Clock) -> None:
+        def make(tokens: TokenSettings, section: str) -> TokenVerifier:
+            skip_signature = settings.insecure_skip_token_signature_verify
+            return TokenVerifier(tokens, revocation=revocation, clock=clock, skip_signature=skip_signature, section=section)
+
+        self.connections = self.subscriptions = make(settings.token, "client.token")
+        self._all = [self.connections]
+        if settings.subscription_token.enabled:
+            self.subscriptions = make(settings.subscription_token, "client.subscription_token")
+            self._all.append(self.subscriptions)
+
+    async def run(self) -> None:
+        """Keep published keys fresh, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for verifier in self._all:
+                group.create_task(verifier.issuers.run(), name="keys")
+
+    def keys(self) -> Sequence[KeySourceState]:
+        """Tell how it stands with the keys that issuers publish."""
+        return [source.state() for verifier in self._all for source in verifier.issuers.sources]
+
+    def concerns(self) -> list[str]:
+        """Tell what an operator should know of though clients are welcome."""
+        return key_concerns(self.keys())
