@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, delete, exists, func, insert, select, update
 
+from broker.audit import Act
 from broker.dead_letters import DeadLetter, DeadLetterFilter, Replay, Replayed
 from broker.notification import URL_DEVICE, Entry, Outcome, Provider, State, carrier_of
+from broker.store.audit_trail import Trail
 from broker.store.bulk import execute_rows, insert_rows
 from broker.store.database import Database
 from broker.store.keys import PLAN
@@ -57,8 +59,8 @@ class SqlDeadLetters:
         made_due: Called when there is something to claim that was not before.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, made_due: Callable[[], None]) -> None:
-        self._database, self._clock, self._made_due = database, clock, made_due
+    def __init__(self, database: Database, clock: Clock, trail: Trail, *, made_due: Callable[[], None]) -> None:
+        self._database, self._clock, self._trail, self._made_due = database, clock, trail, made_due
 
     async def find(self, wanted: DeadLetterFilter, *, before: str = "", limit: int) -> Sequence[DeadLetter]:
         query = _FIND.where(*_rules(wanted)).order_by(_L.number.desc()).limit(limit)
@@ -68,11 +70,19 @@ class SqlDeadLetters:
 
     async def replay(self, ids: Sequence[str], *, extend_ttl_s: float = 0.0, dry_run: bool = False) -> Sequence[Replayed]:
         work = _Replaying(to_micros(self._clock.now()), int(extend_ttl_s * 1_000_000), str(self._clock.new_id()), dry_run)
-        return await self._database.write(partial(_replay, ids=ids, work=work), self._replayed)
+        return await self._trail.write(partial(_replay, ids=ids, work=work), partial(_acts, work=work), self._replayed)
 
     def _replayed(self, results: Sequence[Replayed]) -> None:
         if any(result.result is Replay.REPLAYED for result in results):
             self._made_due()
+
+
+def _acts(results: Sequence[Replayed], work: "_Replaying") -> list[Act]:
+    """Tell which letters were tried anew, by their ids as far as there is room."""
+    begun = [result.id for result in results if result.result is Replay.REPLAYED]
+    if not begun or work.is_dry:
+        return []
+    return [Act("dead_letters.replayed", details={"count": len(begun), "ids": " ".join(begun)})]
 
 
 class _Replaying(msgspec.Struct, frozen=True):

@@ -7,7 +7,9 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from broker.audit import Act
 from broker.deletion_guards import ClosedGuard
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
 from broker.store.operation_tables import DELETION_GUARDS
@@ -32,8 +34,8 @@ _TRUST: Final = (
 class SqlDeletionGuards:
     """Implements `broker.deletion_guards.DeletionGuards`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, trail: Trail) -> None:
+        self._database, self._clock, self._trail = database, clock, trail
 
     async def report(self, worker: str, closed: Sequence[ClosedGuard]) -> frozenset[str]:
         now = to_micros(self._clock.now())
@@ -59,7 +61,10 @@ class SqlDeletionGuards:
         if not is_name(carrier):
             return 0
         named = {"of_carrier": carrier, "seen_since": self._seen_since()}
-        return await self._database.write(lambda connection: connection.execute(_TRUST, named).rowcount)
+        return await self._trail.write(
+            lambda connection: connection.execute(_TRUST, named).rowcount,
+            lambda count: [Act("deletion_guard.opened", f"provider:{carrier}", details={"guards": count})],
+        )
 
     def _seen_since(self) -> int:
         return to_micros(self._clock.now() - _FORGOTTEN_AFTER)

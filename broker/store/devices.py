@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, not_, select
 
+from broker.audit import Act
 from broker.devices import MAX_DEVICES, DeviceFilter, Registration
 from broker.errors import BadInput
 from broker.notification import Device
 from broker.store import dialect
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.moments import to_micros
 from broker.store.rows import device_from
@@ -32,9 +34,8 @@ _REMOVE: Final = delete(DEVICES).where(_D.id == bindparam("of_device"), _D.user 
 class SqlDevices:
     """Implements `broker.devices.Devices`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, database: Database, clock: Clock, trail: Trail) -> None:
+        self._database, self._clock, self._trail = database, clock, trail
 
     async def register(self, registration: Registration) -> Device:
         check_name("user", registration.user)
@@ -51,7 +52,9 @@ class SqlDevices:
             "registered_at": to_micros(now),
             "app": registration.app,
         }
-        device_id = await self._database.write(lambda connection: _register(connection, row))
+        device_id = await self._trail.write(
+            lambda connection: _register(connection, row), lambda device_id: [_registered(device_id, registration)]
+        )
         return Device(
             device_id,
             registration.user,
@@ -75,7 +78,10 @@ class SqlDevices:
         if not (is_name(user) and is_name(device_id)):
             return False
         named = {"of_user": user, "of_device": device_id}
-        return await self._database.write(lambda connection: connection.execute(_REMOVE, named).rowcount > 0)
+        act = Act("device.removed", f"device:{device_id}", user)
+        return await self._trail.write(
+            lambda connection: connection.execute(_REMOVE, named).rowcount > 0, lambda is_removed: [act] if is_removed else []
+        )
 
     async def find(self, wanted: DeviceFilter, *, after: str = "", limit: int) -> Sequence[Device]:
         if not is_name(after):
@@ -90,13 +96,36 @@ class SqlDevices:
     async def remove_all(self, wanted: DeviceFilter) -> int:
         rules = _rules(wanted)
         assert rules, "a filter without a rule means every device"
-        return await self._database.write(lambda connection: connection.execute(delete(DEVICES).where(*rules)).rowcount)
+        return await self._trail.write(
+            lambda connection: connection.execute(delete(DEVICES).where(*rules)).rowcount,
+            lambda count: _all_removed(wanted, count),
+        )
 
 
 def _rules(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
     """Write a filter as conditions. What could not be stored is nobody's, and is not asked for."""
     listed = ((_D.id, wanted.ids), (_D.user, wanted.users), (_D.provider, wanted.providers), (_D.platform, wanted.platforms))
     return [column.in_([value for value in values if is_name(value)]) for column, values in listed if values]
+
+
+def _registered(device_id: str, registration: Registration) -> Act:
+    details = {"provider": registration.provider.value, "platform": registration.platform}
+    if registration.app:
+        details["app"] = registration.app
+    return Act("device.registered", f"device:{device_id}", registration.user, details=details)
+
+
+def _all_removed(wanted: DeviceFilter, count: int) -> list[Act]:
+    """Tell of a removal by rule: one act for each user or device that the rule names, else one of the rule."""
+    if not count:
+        return []
+    rule = {"providers": ", ".join(wanted.providers), "platforms": ", ".join(wanted.platforms), "count": count}
+    details = {name: value for name, value in rule.items() if value}
+    devices = [f"device:{device_id}" for device_id in wanted.ids] or [""]
+    users = list(wanted.users) or [""]
+    if len(devices) > 1 and len(users) > 1:
+        devices = [""]  # which of them was whose is not known
+    return [Act("device.removed", device, user, details=details) for user in users for device in devices]
 
 
 def _register(connection: Connection, row: Mapping[str, Any]) -> str:

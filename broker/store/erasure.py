@@ -7,7 +7,10 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
+from broker.audit import Act, AuditRecord
 from broker.notification import State
+from broker.store.audit import SqlAudit
+from broker.store.audit_trail import Trail
 from broker.store.belongings import remove_notifications, remove_of_user
 from broker.store.database import Database
 from broker.store.schema import NOTIFICATIONS, STEPS
@@ -35,20 +38,26 @@ class SqlErasure:
         ended: Told of each notification that was pending, so that nobody begins a send from memory.
     """
 
-    def __init__(self, database: Database, *, ended: Callable[[str], None]) -> None:
-        self._database, self._ended = database, ended
+    def __init__(self, database: Database, audit: SqlAudit, trail: Trail, *, ended: Callable[[str], None]) -> None:
+        self._database, self._audit, self._trail, self._ended = database, audit, trail, ended
 
     async def erase(self, user: str) -> Mapping[str, int]:
         if not is_name(user):
             return {}
         counts: Counter[str] = Counter()
-        counts += Counter(await self._database.write(lambda connection: remove_of_user(connection, user)))
+        erased = self._trail.record_of(Act("user.erased"))
+        counts += Counter(await self._database.write(lambda connection: self._begin(connection, user, erased)))
         while ids := await self._database.read(lambda connection: _ids(connection, user)):
             removed, pending = await self._database.write(partial(_remove, ids=ids))
             for notification_id in pending:
                 self._ended(notification_id)
             counts += Counter(removed)
         return {name: count for name, count in sorted(counts.items()) if count}
+
+    def _begin(self, connection: Connection, user: str, erased: AuditRecord) -> dict[str, int]:
+        """Remove what names the user; the audit loses the way to it, and says so."""
+        self._audit.forget(connection, user, erased)
+        return remove_of_user(connection, user)
 
 
 def _ids(connection: Connection, user: str) -> list[str]:

@@ -6,8 +6,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
+from broker.audit import Act
 from broker.notification import Preference
 from broker.preferences import UserRules
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.dialect import upsert
 from broker.store.moments import to_micros
@@ -36,8 +38,8 @@ def rules_from(row: Row[Any]) -> UserRules:
 class SqlPreferences:
     """Implements `broker.preferences.Preferences`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, trail: Trail) -> None:
+        self._database, self._trail = database, trail
 
     async def of_user(self, user: str) -> Sequence[Preference]:
         if not is_name(user):
@@ -48,7 +50,7 @@ class SqlPreferences:
 
     async def set(self, user: str, preferences: Sequence[Preference]) -> None:
         if rows := _rows(user, preferences):
-            await self._database.write(lambda connection: _set(connection, rows))
+            await self._trail.write(lambda connection: _set(connection, rows), _changed(user, rows))
 
     async def rules_of(self, user: str) -> UserRules:
         if not is_name(user):
@@ -63,7 +65,15 @@ class SqlPreferences:
             _set_rules(connection, user, rules)
             _set(connection, rows)
 
-        await self._database.write(write)
+        await self._trail.write(write, _changed(user, rows, rules))
+
+
+def _changed(user: str, rows: Sequence[Mapping[str, Any]], rules: UserRules | None = None) -> Act:
+    """Tell what a user said: categories by route, and whether rules were set. When somebody sleeps is nobody's business."""
+    details: dict[str, Any] = {f"{row['category']}/{row['route']}": row["enabled"] for row in rows}
+    if rules is not None:
+        details["rules"] = "none" if rules == _NONE else "set"
+    return Act("preferences.set", user=user, details=details)
 
 
 def _rows(user: str, preferences: Sequence[Preference]) -> Sequence[Mapping[str, Any]]:

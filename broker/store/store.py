@@ -8,8 +8,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from broker.campaigns import Campaigns
 from broker.api_keys import ApiKeys
+from broker.audit import Audit
+from broker.campaigns import Campaigns
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.devices import Devices
@@ -28,6 +29,8 @@ from broker.statistics import Statistics
 from broker.status_events import StatusEvents
 from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.api_keys import SqlApiKeys
+from broker.store.audit import SqlAudit
+from broker.store.audit_trail import Trail
 from broker.store.campaigns import SqlCampaigns
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
@@ -60,14 +63,16 @@ from broker.store.topics import SqlTopics
 from broker.store.tracking import SqlTracking
 from broker.suppression import Suppression
 from broker.templates import Templates
-from broker.tracking import Tracking
 from broker.topics import Topics
+from broker.tracking import Tracking
+from config.audit_settings import AuditSettings
 from config.clock import Clock
 from config.settings import StoreSettings
 
 __all__ = ["Store", "open_store", "revisions_of", "upgrade_store"]
 
 _DEFAULTS: Final = StoreSettings()
+_AUDIT: Final = AuditSettings()
 
 
 class Store:
@@ -86,14 +91,15 @@ class Store:
     templates: Templates
     experiments: Experiments
     frequency: Frequency
+    audit: Audit
+    topics: Topics
+    campaigns: Campaigns
     statistics: Statistics
     tracking: Tracking
     api_keys: ApiKeys
     roles: Roles
     policies: Policies
     rule_versions: RuleVersions
-    topics: Topics
-    campaigns: Campaigns
 
     def __init__(
         self,
@@ -104,30 +110,34 @@ class Store:
         *,
         idempotency_ttl_s: float,
         events: frozenset[str],
+        audit: AuditSettings = _AUDIT,
     ) -> None:
         self._resources = resources
+        trail = Trail(database, clock, is_on=audit.enabled)
+        self.audit = chain = SqlAudit(database, clock, trail, audit)
+        resources.push_async_callback(chain.close)
         outbox = StatusOutbox(events, clock)
         self.ledger = ledger = SqlLedger(database, signals, clock, outbox, idempotency_ttl_s=idempotency_ttl_s)
         self.status_events = SqlStatusEvents(database, clock)
-        self.suppression = SqlSuppression(database)
+        self.suppression = SqlSuppression(database, trail)
         self.inbox = SqlInbox(database, clock, outbox, ledger.was_ended)
-        self.devices = SqlDevices(database, clock)
-        self.preferences = SqlPreferences(database)
-        self.dead_letters = SqlDeadLetters(database, clock, made_due=ledger.made_due)
-        self.deletion_guards = SqlDeletionGuards(database, clock)
+        self.devices = SqlDevices(database, clock, trail)
+        self.preferences = SqlPreferences(database, trail)
+        self.dead_letters = SqlDeadLetters(database, clock, trail, made_due=ledger.made_due)
+        self.deletion_guards = SqlDeletionGuards(database, clock, trail)
         self.retention = SqlRetention(database, clock, idempotency_ttl_s=idempotency_ttl_s)
-        self.erasure = SqlErasure(database, ended=ledger.was_ended)
-        self.templates = SqlTemplates(database, clock)
+        self.erasure = SqlErasure(database, chain, trail, ended=ledger.was_ended)
+        self.templates = SqlTemplates(database, clock, trail)
         self.experiments = SqlExperiments(database)
         self.frequency = SqlFrequency(database)
+        self.topics = SqlTopics(database, clock)
+        self.campaigns = SqlCampaigns(database, clock, outbox, ledger, idempotency_ttl_s=idempotency_ttl_s)
         self.statistics = SqlStatistics(database, clock)
         self.tracking = SqlTracking(database, clock, outbox, ledger.was_ended)
         self.api_keys = SqlApiKeys(database)
         self.roles = SqlRoles(database)
         self.policies = SqlPolicies(database, clock)
         self.rule_versions = SqlRuleVersions(database)
-        self.topics = SqlTopics(database, clock)
-        self.campaigns = SqlCampaigns(database, clock, outbox, ledger, idempotency_ttl_s=idempotency_ttl_s)
 
     async def close(self) -> None:
         """Finish the commits under way and let go of the database; may come twice. The ports are not used after it."""
@@ -141,6 +151,7 @@ async def open_store(
     idempotency_ttl_s: float = 86400.0,
     events: frozenset[str] = frozenset(),
     settings: StoreSettings = _DEFAULTS,
+    audit: AuditSettings = _AUDIT,
 ) -> Store:
     """Open the store at an address, bringing its tables up to date unless the settings leave that to somebody else.
 
@@ -149,6 +160,7 @@ async def open_store(
         idempotency_ttl_s: How long an idempotency key counts as seen.
         events: Which status events are written down for a webhook.
         settings: All but the address.
+        audit: How its audit is kept.
     Raises:
         BadInput: Naming `store.url`: the address is wrong, or what it names cannot be used.
         StoreUnavailable: The database did not answer; the same call may succeed later.
@@ -170,7 +182,8 @@ async def open_store(
                 resources.push_async_callback(signals.close)
                 await postgres.tried()
                 database = opened
-        return Store(database, signals, clock, resources.pop_all(), idempotency_ttl_s=idempotency_ttl_s, events=events)
+        kept = resources.pop_all()
+        return Store(database, signals, clock, kept, idempotency_ttl_s=idempotency_ttl_s, events=events, audit=audit)
 
 
 async def upgrade_store(url: str, *, settings: StoreSettings = _DEFAULTS) -> Revisions:

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select
 
+from broker.audit import Act
 from broker.notification import Entry, Outcome, Provider
+from broker.store.audit_trail import Trail
 from broker.store.bulk import execute_rows, insert_rows
 from broker.store.database import Database
 from broker.store.dialect import Among, TextList, upsert
@@ -34,18 +36,21 @@ _REMOVE: Final = delete(SUPPRESSIONS).where(_S.provider == bindparam("of_provide
 class SqlSuppression:
     """Implements `broker.suppression.Suppression`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, trail: Trail) -> None:
+        self._database, self._trail = database, trail
 
     async def add(self, feedback: Sequence[Feedback]) -> None:
         if feedback:
-            await self._database.write(partial(_add, feedback=feedback))
+            await self._trail.write(partial(_add, feedback=feedback), lambda _: [_added(one) for one in feedback])
 
     async def remove(self, provider: Provider, address: str) -> bool:
         if not is_name(address):
             return False
         named = {"of_provider": provider.value, "of_address": address}
-        return await self._database.write(lambda connection: connection.execute(_REMOVE, named).rowcount > 0)
+        act = Act("suppression.removed", _resource(provider, address))
+        return await self._trail.write(
+            lambda connection: connection.execute(_REMOVE, named).rowcount > 0, lambda is_removed: [act] if is_removed else []
+        )
 
     async def find(self, provider: str = "", *, after: str = "", limit: int) -> Sequence[Suppressed]:
         query = select(SUPPRESSIONS).order_by(_S.provider, _S.address).limit(limit)
@@ -55,6 +60,15 @@ class SqlSuppression:
             kind, _, address = after.partition(" ")
             query = query.where(or_(_S.provider > kind, and_(_S.provider == kind, _S.address > address)))
         return await self._database.read(lambda connection: [_suppressed(row) for row in connection.execute(query)])
+
+
+def _added(one: Feedback) -> Act:
+    told = one.suppressed
+    return Act("suppression.added", _resource(told.provider, told.address), details={"reason": told.reason.value})
+
+
+def _resource(provider: Provider, address: str) -> str:
+    return f"address:{provider}:{mask_address(address)}"
 
 
 def suppress(connection: Connection, rows: Sequence[SuppressionRow]) -> None:

@@ -6,8 +6,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, insert, null, or_, select
 
+from broker.audit import Act
 from broker.errors import BadInput, NotFound
 from broker.store import dialect
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
 from broker.store.template_table import TEMPLATES
@@ -48,17 +50,25 @@ _STANDING: Final = select(_T.locale, _T.route).where(_T.name == bindparam("name"
 class SqlTemplates:
     """Implements `broker.templates.Templates`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, trail: Trail) -> None:
+        self._database, self._clock, self._trail = database, clock, trail
 
     async def put(self, key: TemplateKey, text: TemplateText) -> int:
         now, encoded = to_micros(self._clock.now()), msgspec.json.encode(text)
-        return await self._database.write(lambda connection: _put(connection, key, encoded, now))
+        named = {"locale": key.locale, "route": key.route}
+        return await self._trail.write(
+            lambda connection: _put(connection, key, encoded, now),
+            lambda version: [Act("template.put", f"template:{key.name}", details={**named, "version": version})],
+        )
 
     async def remove(self, name: str, *, locale: str | None = None, route: str | None = None) -> int:
         _require_name(name)
         now = to_micros(self._clock.now())
-        return await self._database.write(lambda connection: _remove(connection, name, locale, route, now))
+        named = {part: value for part, value in (("locale", locale), ("route", route)) if value is not None}
+        return await self._trail.write(
+            lambda connection: _remove(connection, name, locale, route, now),
+            lambda version: [Act("template.removed", f"template:{name}", details={**named, "version": version})],
+        )
 
     async def read(self, key: TemplateKey, version: int | None = None) -> StoredText:
         _require_name(key.name)
