@@ -38,6 +38,21 @@ _NODE: Final = {
     "process": {"pid": 4711},
 }
 
+_CAMPAIGN: Final = {
+    "id": "0191f3a9-6b0e-7c52-8d1f-3e9b7a60c4d8",
+    "state": "scheduled",
+    "audience": {"all": True},
+    "priority": "bulk",
+    "rate_per_s": 500.0,
+    "created_at": 1767225600.25,
+    "starts_at": 1767225600.25,
+    "expanded": 0,
+    "skipped": 0,
+    "notifications": {},
+    "name": "Spring sale",
+    "category": "marketing",
+}
+
 EXAMPLES: Final[Mapping[str, Example]] = {
     "publish": Example(
         {"channel": "chat:lobby", "data": {"text": "hello"}, "idempotency_key": "message-1"}, {"offset": 1, "epoch": _EPOCH}
@@ -136,6 +151,42 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     ),
     "inbox_counts": Example({"user": "alice"}, {"unseen": 1, "unread": 1}),
     "inbox_mark": Example({"user": "alice", "all": True, "as": "read"}, {"unseen": 0, "unread": 0}),
+    "topic_create": Example({"topic": "news:sport"}, {}),
+    "topic_subscribe": Example({"topic": "news:sport", "users": ["alice", "bob"]}, {}),
+    "topic_unsubscribe": Example({"topic": "news:sport", "user": "bob"}, {}),
+    "topic_list": Example({"user": "alice"}, {"items": [{"topic": "news:sport", "created_at": 1767225600.25}], "next_cursor": ""}),
+    "topic_members": Example(
+        {"topic": "news:sport", "limit": 100},
+        {
+            "items": [
+                {"user": "alice", "subscribed_at": 1767225600.25},
+                {"user": "bob", "subscribed_at": 1767225600.25},
+            ],
+            "next_cursor": "",
+        },
+    ),
+    "topic_remove": Example({"topic": "news:sport"}, {}),
+    "campaign_create": Example(
+        {
+            "name": "Spring sale",
+            "audience": {"all": True},
+            "rate_per_s": 500,
+            "notification": {
+                "title": "The spring sale has begun",
+                "body": "Until Sunday.",
+                "category": "marketing",
+                "priority": "bulk",
+                "send_at_local": "09:00",
+            },
+            "idempotency_key": "sale-2026-spring",
+        },
+        {"id": _CAMPAIGN["id"]},
+    ),
+    "campaign_status": Example({"id": _CAMPAIGN["id"]}, {"campaign": _CAMPAIGN}),
+    "campaign_list": Example({"state": "scheduled"}, {"items": [_CAMPAIGN], "next_cursor": ""}),
+    "campaign_pause": Example({"id": _CAMPAIGN["id"]}, {"state": "paused"}),
+    "campaign_resume": Example({"id": _CAMPAIGN["id"]}, {"state": "scheduled"}),
+    "campaign_cancel": Example({"id": _CAMPAIGN["id"]}, {"state": "cancelled"}),
     "notification_cancel": Example({"id": _NOTIFICATION}, {"state": "cancelled"}),
     "notification_status": Example(
         {"id": _NOTIFICATION},

@@ -13,6 +13,7 @@ from broker.store.store import open_store
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
+from gateway.notify.campaigns import CampaignService, campaign_methods
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods
 from gateway.notify.experiments import experiment_methods
 from gateway.notify.inbox import InboxService, inbox_methods
@@ -20,6 +21,7 @@ from gateway.notify.methods import notification_methods
 from gateway.notify.operations import operation_methods
 from gateway.notify.service import NotificationService
 from gateway.notify.templates import TemplateService, template_methods
+from gateway.notify.topics import TopicService, topic_methods
 from gateway.openapi.routes import openapi_routes
 from pushers.templates.showing import show
 
@@ -69,6 +71,8 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
         *inbox_methods(InboxService(store.inbox)),
         *template_methods(TemplateService(store.templates, Renderer(store.templates, made.clock, default_locale="en"), show)),
         *experiment_methods(store.experiments),
+        *topic_methods(TopicService(store.topics)),
+        *campaign_methods(CampaignService(store.campaigns, NotificationSettings())),
         *operation_methods(store, made.clock),
     ]
     yield Described(made, api(made, methods))

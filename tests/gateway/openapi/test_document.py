@@ -20,6 +20,15 @@ BEFORE = {
     "notification_clicked": "notify",
     "notification_cancel": "notify",
     "notification_status": "notify",
+    "topic_list": "topic_subscribe",
+    "topic_members": "topic_subscribe",
+    "topic_unsubscribe": "topic_subscribe",
+    "topic_remove": "topic_subscribe",
+    "campaign_status": "campaign_create",
+    "campaign_list": "campaign_create",
+    "campaign_pause": "campaign_create",
+    "campaign_resume": "campaign_create",
+    "campaign_cancel": "campaign_create",
     "inbox_list": "notify",
     "inbox_counts": "notify",
     "inbox_mark": "notify",
@@ -34,7 +43,7 @@ BEFORE = {
 # These differ from node to node; an example gives only their kind.
 VARYING = {"id", "epoch", "uid", "client", "version", "pid", "uptime", "token", "offset", "num_channels", "num_subs"}
 VARYING |= {"size_bytes"}
-MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms"}
+MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms", "starts_at", "subscribed_at"}
 KEYED_BY_ID = {"presence", "connections"}
 KINDS = {
     "object": dict,
