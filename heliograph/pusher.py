@@ -10,6 +10,7 @@ from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
 from heliograph.status_webhook import status_webhook_duties
+from pushers.campaigns import CampaignDuties
 from pushers.duties import Duties
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
@@ -55,6 +56,14 @@ class PusherPart:
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
                 *status_webhook_duties(ground, pipeline.metrics),
                 credential_watch(providers, pipeline.renewed),
+                *CampaignDuties(
+                    ground.store.campaigns,
+                    ground.store.topics,
+                    settings.notifications.campaigns,
+                    ground.clock,
+                    retention_s=settings.notifications.retention,
+                    count=pipeline.metrics.campaigned,
+                ).duties(),
             ],
             ground.clock,
         )

@@ -64,6 +64,12 @@ class Metrics:
             ("provider",),
             registry=registry,
         )
+        self._campaign_users = Counter(
+            "heliograph_campaign_users",
+            "Users whom campaigns came to, by result: expanded into a notification, or skipped.",
+            ("result",),
+            registry=registry,
+        )
         self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
         self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
         self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
@@ -81,6 +87,10 @@ class Metrics:
     def watch_pause(self, provider: str, complaint: Callable[[], str]) -> None:
         """Say where it is read whether a provider is left alone because of its settings."""
         self._paused.labels(provider).set_function(lambda: bool(complaint()))
+
+    def campaigned(self, result: str, users: int) -> None:
+        """Count users of campaigns."""
+        self._campaign_users.labels(result).inc(users)
 
     def planned(self, done: PlanDone) -> None:
         """Count a decision: its lines, and an end."""
