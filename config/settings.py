@@ -31,6 +31,7 @@ from config.provider_settings import (
     WebPushSettings,
 )
 from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
+from config.rule_settings import PolicySettings, RoleSettings
 from config.section import Section as _Section
 from config.token_settings import ConnectionTokenSettings, SubscriptionTokenSettings, TokenSettings
 
@@ -305,6 +306,9 @@ class RpcPingSettings(_Section):
 
 class RpcOptions(_Section):
     proxy_enabled: bool = Field(True, description="Hand methods of this namespace to the backend.")
+    permission_required: bool = Field(
+        False, description="Only those may call methods of this namespace whom a role or a policy allows it."
+    )
     proxy_name: str = Field(DEFAULT_PROXY, description="Which of the proxies they are handed to.")
 
 
@@ -420,6 +424,8 @@ class Settings(_Section):
 
     proxies: tuple[NamedProxySettings, ...] = Field((), description="Backends beside the default ones, by their name.")
     consumers: tuple[ConsumerSettings, ...] = Field((), description="Logs that calls of the API are taken from.")
+    roles: tuple[RoleSettings, ...] = Field((), description="Roles; others may be kept in the store by the API.")
+    policy: PolicySettings = PolicySettings()
     http: HttpSettings = HttpSettings()
     http_api: HttpApiSettings = HttpApiSettings()
     broker: BrokerSettings = BrokerSettings()
@@ -447,6 +453,12 @@ class Settings(_Section):
     @classmethod
     def _consumer_names_differ(cls, value: tuple[ConsumerSettings, ...]) -> tuple[ConsumerSettings, ...]:
         _check_names(consumer.name for consumer in value)
+        return value
+
+    @field_validator("roles")
+    @classmethod
+    def _role_names_differ(cls, value: tuple[RoleSettings, ...]) -> tuple[RoleSettings, ...]:
+        _check_names(role.name for role in value)
         return value
 
     @field_validator("proxies")

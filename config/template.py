@@ -54,6 +54,11 @@ _EXAMPLES: Final = {
 #name = "outbox"
 #type = "postgresql"
 """,
+    "roles": """\
+#[[roles]]
+#name = "editor"
+#permissions = ["subscribe,publish docs:*", "history docs:{user}/*"]
+""",
     "channel.namespaces": """\
 #[[channel.namespaces]]
 #name = "chat"

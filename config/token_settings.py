@@ -38,6 +38,11 @@ class IssuerKeys(_Section):
     audience: str = Field("", description="If set, `aud` must name it.")
     issuer: str = Field("", description="If set, `iss` must equal it.")
     user_id_claim: str = Field("sub", min_length=1, description="Claim that holds the user id.")
+    roles_claim: str = Field(
+        "",
+        description='Claim that lists the user\'s roles, with dots where it lies in others ("realm_access.roles"); empty: none '
+        "are believed.",
+    )
 
     @property
     def has_key(self) -> bool:

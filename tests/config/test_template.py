@@ -31,7 +31,7 @@ def test_names_every_setting_and_no_other() -> None:
             section = header[1]
         elif entry := re.match(r"#?(\w+) = ", line):
             named.add(f"{section}.{entry[1]}")
-    lists = ("channel.namespaces", "proxies", "consumers")
+    lists = ("channel.namespaces", "proxies", "consumers", "roles")
     known = {setting.path for setting in list_settings() if "[]" not in setting.path}
 
     assert known - set(lists) <= named
@@ -45,7 +45,8 @@ def test_states_defaults_truly(tmp_path) -> None:
     assert settings.channel.namespaces[0].name == "chat"
     assert settings.proxies[0].name == "orders"
     assert settings.consumers[0].name == "outbox"
-    rest = {"channel": {"namespaces"}, "proxies": True, "consumers": True}
+    assert settings.roles[0].name == "editor"
+    rest = {"channel": {"namespaces"}, "proxies": True, "consumers": True, "roles": True}
     assert settings.model_dump(exclude=rest) == plain.model_dump(exclude=rest)
 
 
@@ -59,4 +60,5 @@ def test_fits_a_terminal() -> None:
 
 
 def test_is_toml_in_utf8() -> None:
-    assert set(tomllib.loads(TEXT)) == set(Settings.model_fields) - {"proxies", "consumers"}, "examples that are commented out"
+    examples = {"proxies", "consumers", "roles"}
+    assert set(tomllib.loads(TEXT)) == set(Settings.model_fields) - examples, "examples that are commented out"
