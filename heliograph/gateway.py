@@ -25,6 +25,7 @@ from gateway.app import GatewayApp, GatewayServer
 from gateway.commands.rpc import RpcMethod
 from gateway.metrics import NodeCollector
 from gateway.node import Node
+from gateway.notify.campaigns import CampaignService, campaign_methods
 from gateway.notify.clicks import click_routes
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
 from gateway.notify.experiments import experiment_methods
@@ -34,6 +35,7 @@ from gateway.notify.operations import operation_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
 from gateway.notify.templates import TemplateService, template_methods
+from gateway.notify.topics import TopicService, topic_methods, topic_rpc_methods
 from gateway.notify.unsubscribe import unsubscribe_routes
 from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
@@ -56,6 +58,8 @@ class GatewayPart:
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices)
+        campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording)
+        topics = TopicService(store.topics)
         service = NotificationService(
             store.ledger,
             store.devices,
@@ -63,6 +67,7 @@ class GatewayPart:
             ground.settings.notifications,
             inbox_changed=changed,
             wording=wording,
+            campaigns=campaigns,
         )
         confirmations = ConfirmationService(store.ledger, changed)
         inbox = InboxService(store.inbox, changed, wording)
@@ -70,6 +75,7 @@ class GatewayPart:
             **rpc_methods(service),
             **confirmation_rpc_methods(confirmations),
             **inbox_rpc_methods(inbox, news.watch),
+            **topic_rpc_methods(topics, ground.settings.notifications),
         }
         self.node = Node(ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc)
         ground.resources.push_async_callback(self.node.proxies.close)
@@ -77,6 +83,8 @@ class GatewayPart:
             *notification_methods(service),
             *confirmation_methods(confirmations),
             *inbox_methods(inbox),
+            *topic_methods(topics),
+            *campaign_methods(campaigns),
             *template_methods(TemplateService(store.templates, renderer, show)),
             *experiment_methods(store.experiments),
         ]

@@ -1,5 +1,5 @@
-"""The duties of campaigns: pages of users are told as the rate asks and the pipeline has room, what was cancelled is called off,
-and what became of it is counted.
+"""The duties of campaigns: pages of users are told as the rate asks and the pipeline has room, what was cancelled is called
+off, and what became of it is counted.
 
 No page waits in here. What is due is found in the store each time, so that any process may tell the next page, and several
 share campaigns without knowing of each other. Campaigns of one lane take turns, since whoever has told a page is due behind the
