@@ -57,7 +57,7 @@ class GatewayPart:
         self._news = news = _inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
-        wording = Wording(renderer, store.devices)
+        wording = Wording(renderer, store.devices, experiments=store.experiments)
         campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording)
         topics = TopicService(store.topics)
         service = NotificationService(
@@ -161,5 +161,6 @@ def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
                 *rpc_api_methods(node.call_rpc),
                 *own_methods,
             ]
-        )
+        ),
+        ground.clock,
     )

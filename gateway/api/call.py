@@ -9,12 +9,14 @@ import msgspec
 from msgspec import Raw
 
 from broker.errors import StoreUnavailable
+from config.clock import Clock, SystemClock
 from config.logs import get_logger
-from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, ApiError, api_error_of, bad_request
+from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, ApiError, ApiFailure, api_error_of, bad_request
 from gateway.api.messages import BatchRequest, BatchResult
 from gateway.api.method import Method, Methods
 from gateway.api.overlap import Overlap
 from gateway.api.pace import Pace
+from gateway.tallies import CallTally
 
 __all__ = ["Calls", "Malformed", "explain"]
 
@@ -30,9 +32,12 @@ class Malformed(Exception):
 class Calls:
     """Runs methods."""
 
-    def __init__(self, methods: Methods) -> None:
+    def __init__(self, methods: Methods, clock: Clock | None = None) -> None:
         batch = Method("batch", BatchRequest, self._batch, group="Batch")
         self._methods = {**methods, batch.name: batch}
+        self.tally = CallTally()
+        self._clock = clock or SystemClock()
+        self._tallies = {name: self.tally.of(name) for name in self._methods}
         self._decoders = {name: msgspec.json.Decoder(method.request) for name, method in self._methods.items()}
 
     @property
@@ -52,19 +57,40 @@ class Calls:
             Malformed: The body cannot be read.
             StoreUnavailable: Nothing is known to be stored; HTTP answers 503 with Retry-After.
         """
-        method = self._methods[name]
+        method, tally = self._methods[name], self._tallies[name]
+        try:
+            request = self._read(method, body)
+        except (Malformed, ApiFailure) as exc:
+            tally.count(BAD_REQUEST.code, 0.0)
+            if isinstance(exc, Malformed):
+                raise
+            return exc.error
+        began_at, code = self._clock.monotonic(), INTERNAL.code
+        try:
+            result = await self._run(method, request)
+            code = result.code if type(result) is ApiError else 0
+            return result
+        finally:
+            tally.count(code, self._clock.monotonic() - began_at)
+
+    def _read(self, method: Method, body: bytes) -> Any:
+        """Decode a body.
+
+        Raises:
+            Malformed: It cannot be read.
+            ApiFailure: A field breaks a rule, where the method answers that itself.
+        """
         try:
             # msgspec leaves the UTF-8 of payloads alone; a client that got other bytes would have to fail its connection.
             if not body.isascii():
                 body.decode()
-            request = self._decoders[name].decode(body)
+            return self._decoders[method.name].decode(body)
         except msgspec.ValidationError as exc:
             if method.is_strict:
-                return bad_request(explain(exc)).error
+                raise bad_request(explain(exc)) from None
             raise Malformed(explain(exc)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise Malformed(str(exc)) from None
-        return await self._run(method, request)
 
     async def _run(self, method: Method, request: Any) -> msgspec.Struct | ApiError:
         try:

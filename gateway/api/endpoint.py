@@ -33,6 +33,8 @@ _log = get_logger()
 _encode = msgspec.json.encode
 _CORRELATION = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON: Final = (b"content-type", b"application/json")
+# What is refused before a method is called, and stands for nothing else.
+_REFUSALS: Final = frozenset({401, 405, 413, 429})
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 
@@ -61,6 +63,8 @@ class ApiEndpoint:
         structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
         name = scope["path"][len(PREFIX) :]
         status, body, extra = await self._answer(name, scope, headers, receive)
+        if status in _REFUSALS:
+            self._calls.tally.refuse(status)
         sent = [extra[0], (b"content-length", b"%d" % len(body)), (b"x-request-id", correlation_id.encode()), *extra[1:]]
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})

@@ -48,7 +48,17 @@ UNRECOVERABLE_POSITION: Final = ApiError(112, "unrecoverable position")
 # Same words, but the same call may succeed later; known by its identity.
 UNAVAILABLE: Final = ApiError(100, "internal server error")
 
-STATUS_BY_CODE: Final[Mapping[int, int]] = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
+STATUS_BY_CODE: Final[Mapping[int, int]] = {
+    100: 500,
+    102: 404,
+    103: 403,
+    104: 404,
+    107: 400,
+    108: 400,
+    111: 429,
+    112: 416,
+    113: 409,
+}
 
 
 def bad_request(detail: str) -> ApiFailure:

@@ -9,10 +9,12 @@ import msgspec
 
 from gateway.api.endpoint import PREFIX
 from gateway.api.errors import STATUS_BY_CODE, ApiError
+from gateway.api.explained import API_ERRORS
 from gateway.api.messages import BatchResult
 from gateway.api.method import Method, Methods
 from gateway.openapi.examples import EXAMPLES
 from gateway.openapi.schemas import Schema, Schemas
+from gateway.protocol.error_classes import Explained
 
 __all__ = ["openapi_document"]
 
@@ -21,15 +23,6 @@ _INTRODUCTION: Final = (
     "with the header `X-Centrifugo-Error-Mode: transport`, or where the settings say so, a failed one answers with the "
     "HTTP status of its code and the bare error object. An `X-Request-ID` is given back and stands in the logs."
 )
-_CODES: Final[Mapping[int, tuple[str, str]]] = {
-    100: ("internal server error", "Something on this side failed or does not answer; the same call may succeed later."),
-    102: ("unknown channel", "The channel's namespace is not configured."),
-    104: ("not found", "What the call names does not exist."),
-    107: ("bad request", "A field breaks a rule; the message names both. Repeating the call helps nobody."),
-    108: ("not available", "The feature is not switched on for this channel."),
-    112: ("unrecoverable position", "The stream has another epoch than the one asked for: begin anew."),
-    113: ("conflict", "Something else was stored meanwhile."),
-}
 _SECURITY_SCHEMES: Final = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "authorization": {
@@ -44,16 +37,18 @@ _SECURITY_SCHEMES: Final = {
 _STATUSES: Final[Mapping[int, tuple[str, bool]]] = {
     400: ("The body is no JSON object, or a field has a wrong type.", True),
     401: ("The key is missing or wrong.", False),
+    403: ("The key may not make this call.", True),
     404: ("The path names no method.", True),
     405: ("Not a POST.", False),
     409: ("Conflict.", True),
     413: ("The body is larger than `http_api.body_size_limit`.", False),
     416: ("The position asked for cannot be recovered.", True),
+    429: ("Too many calls: wait for `Retry-After` seconds where it is given.", True),
     500: ("Something on this side failed.", True),
     503: ("The store or the engine does not answer: try again later, after `Retry-After` seconds where it is given.", True),
 }
 _EVERYWHERE: Final = (400, 401, 404, 405, 413, 503)
-_IN_ERROR_MODE: Final = (409, 416, 500)
+_IN_ERROR_MODE: Final = (403, 409, 416, 429, 500)
 
 
 def openapi_document(methods: Methods, *, version: str) -> bytes:
@@ -65,12 +60,7 @@ def openapi_document(methods: Methods, *, version: str) -> bytes:
     schemas = Schemas()
     error = schemas.refer(ApiError)
     paths = {f"{PREFIX}{method.name}": {"post": _operation(method, schemas)} for method in methods.values()}
-    schemas.components["ApiError"]["properties"]["code"] |= {
-        "oneOf": [
-            {"const": code, "title": title, "description": f"{text} HTTP {STATUS_BY_CODE[code]} in transport error mode."}
-            for code, (title, text) in _CODES.items()
-        ]
-    }
+    schemas.components["ApiError"]["properties"]["code"] |= {"oneOf": [_described(known) for known in API_ERRORS.values()]}
     schemas.components["Failure"] = _wrapper("error", error)
     document = {
         "openapi": "3.1.0",
@@ -85,6 +75,11 @@ def openapi_document(methods: Methods, *, version: str) -> bytes:
         },
     }
     return msgspec.json.encode(document)
+
+
+def _described(known: Explained) -> Schema:
+    text = f"{known.meaning} HTTP {STATUS_BY_CODE[known.code]} in transport error mode."
+    return {"const": known.code, "title": known.name, "description": text}
 
 
 def _operation(method: Method, schemas: Schemas) -> Schema:

@@ -11,18 +11,15 @@ and none comes from a client or a backend.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from broker.breaker import BreakerState
 from gateway.proxy.backend import Backend
-from gateway.proxy.statistics import BUCKETS_S
 
 __all__ = ["proxy_metrics"]
 
 _LABELS = ("event", "proxy")
-_BOUNDS = (*map(str, BUCKETS_S), "+Inf")
 
 
 def proxy_metrics(backends: Sequence[Backend[object]]) -> Iterable[Metric]:
@@ -36,8 +33,7 @@ def proxy_metrics(backends: Sequence[Backend[object]]) -> Iterable[Metric]:
         labels, statistics = (backend.event, backend.name), backend.statistics
         for outcome, count in statistics.calls_by_outcome.items():
             calls.add_metric([*labels, outcome.value], count)
-        buckets = list(zip(_BOUNDS, accumulate(statistics.calls_by_bucket), strict=True))
-        seconds.add_metric(labels, buckets, statistics.seconds)
+        seconds.add_metric(labels, statistics.timings.cumulated(), statistics.timings.seconds)
         for state in BreakerState:
             breaker.add_metric([*labels, state.value], float(backend.state is state))
     yield calls

@@ -26,6 +26,7 @@ from gateway.session.command_rate import CommandRate, Pace
 from gateway.session.eager import step
 from gateway.session.states import Event, State
 from gateway.session.unanswered import Unanswered
+from gateway.tallies import CommandTally
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind
 
@@ -58,13 +59,14 @@ _FAULT: Final = Command(id=-1)  # stands in the backlog for a frame that could n
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What the sessions of a node share: who handles which command, how many at once, and how fast they may come."""
+    """What the sessions of a node share: who handles which command, how many at once, how fast they come, and their tally."""
 
     handlers: Mapping[str, Handler]
     tasks: Tasks
     unanswered: Unanswered
     concurrency: int
     rate: CommandRate | None
+    tally: CommandTally
 
 
 class Session:
@@ -126,6 +128,7 @@ class Session:
                 client.disconnect(disconnects.TOO_MANY_REQUESTS)
                 return False
             case Pace.TOO_FAST if client.is_connected and command is not _FAULT:
+                self._terms.tally.count_error(_kind(command) or "none", errors.TOO_MANY_REQUESTS.code)
                 if command.id > 0:  # a `send` has no reply
                     client.reply(Reply(id=command.id, error=errors.TOO_MANY_REQUESTS))
                 return False
@@ -164,6 +167,7 @@ class Session:
         except DisconnectClient as exc:
             client.disconnect(exc.disconnect)
             return
+        self._terms.tally.count(kind)
         rest = step(self._handle(command.id, kind, getattr(command, kind)))
         if rest is not None:
             self._running += 1
@@ -199,6 +203,7 @@ class Session:
             client.disconnect(exc.disconnect)
         except Exception as exc:  # the edge of a command
             error = error_of(exc)
+            self._terms.tally.count_error(kind, error.code)
             if error is errors.INTERNAL and not isinstance(exc, Unavailable):
                 _log.exception("command.failed", command=kind, client=client.id)
             if client.wire.kind is Kind.UNIDIRECTIONAL:

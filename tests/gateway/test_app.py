@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.metrics import NodeCollector
+from gateway.tallies import CallTally
 
 
 async def get(api, path, method="GET"):
@@ -24,7 +25,7 @@ async def test_metrics_tell_the_nodes_counts(world, api):
     client = world.connected()
     world.connected().vanish()
     client.read()
-    collector = NodeCollector(world.node)
+    collector = NodeCollector(world.node, CallTally())
     REGISTRY.register(collector)
     try:
         response = await get(api(world), "/metrics")
@@ -35,7 +36,8 @@ async def test_metrics_tell_the_nodes_counts(world, api):
     for line in (
         "heliograph_clients 1.0",
         "heliograph_users 1.0",
-        'heliograph_disconnects_total{code="3000"} 1.0',
+        'heliograph_disconnects_total{class="user",code="3000"} 1.0',
+        'heliograph_commands_total{command="connect"} 2.0',
         "heliograph_engine_topics 1.0",
         'heliograph_dependency_away{dependency="engine"} 0.0',
     ):

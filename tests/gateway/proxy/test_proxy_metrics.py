@@ -4,14 +4,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway.metrics import NodeCollector
-from gateway.proxy.statistics import BUCKETS_S, CallOutcome, CallStatistics
+from gateway.proxy.statistics import CallOutcome, CallStatistics
+from gateway.tallies import CallTally
+from gateway.timings import BOUNDS_S
 
 RPC = {"rpc": {"method": "billing-of-alice", "data": {"secret": "word"}}}
 
 
 def metrics(world):
     registry = CollectorRegistry()
-    registry.register(NodeCollector(world.node))
+    registry.register(NodeCollector(world.node, CallTally()))
     text = generate_latest(registry).decode()
     return {
         name: float(value)
@@ -90,9 +92,9 @@ async def test_without_proxies_there_is_nothing_to_tell(world):
 
 def test_where_a_time_belongs():
     statistics = CallStatistics()
-    for took_s in (0.0, 0.005, 0.0051, 0.3, 60.0):
+    for took_s in (0.0011, 0.005, 0.0051, 0.3, 60.0):
         statistics.count(CallOutcome.RESULT, took_s)
     statistics.count(CallOutcome.SKIPPED, 0.001)
-    counted = dict(zip((*BUCKETS_S, None), statistics.calls_by_bucket, strict=True))
-    assert {bound: count for bound, count in counted.items() if count} == {0.005: 2, 0.01: 1, 0.5: 1, None: 1}
-    assert statistics.seconds == pytest.approx(60.3101)
+    counted = dict(zip((*BOUNDS_S, None), statistics.timings.buckets, strict=True))
+    assert {bound: count for bound, count in counted.items() if count} == {0.0025: 1, 0.005: 1, 0.01: 1, 0.5: 1, None: 1}
+    assert statistics.timings.seconds == pytest.approx(60.3112)
