@@ -5,12 +5,15 @@ from typing import Protocol
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.erasure import Erasure
+from broker.statistics import Statistics
 from broker.suppression import Suppression
+from broker.tracking import Tracking
 from config.clock import Clock
 from gateway.api.method import Method
 from gateway.notify.dead_letters import dead_letter_methods
 from gateway.notify.deletion_guards import deletion_guard_methods
 from gateway.notify.erasure import erasure_methods
+from gateway.notify.statistics import statistics_methods
 from gateway.notify.suppression import suppression_methods
 
 __all__ = ["OperationPorts", "operation_methods"]
@@ -22,7 +25,9 @@ class OperationPorts(Protocol):
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
     erasure: Erasure
+    statistics: Statistics
     suppression: Suppression
+    tracking: Tracking
 
 
 def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
@@ -31,5 +36,6 @@ def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
         *dead_letter_methods(ports.dead_letters),
         *deletion_guard_methods(ports.deletion_guards),
         *erasure_methods(ports.erasure),
+        *statistics_methods(ports.statistics, ports.tracking, clock),
         *suppression_methods(ports.suppression, clock),
     ]

@@ -20,6 +20,8 @@ BEFORE = {
     "notification_clicked": "notify",
     "notification_cancel": "notify",
     "notification_status": "notify",
+    "notification_statistics": "notify",
+    "notification_clicks": "notify",
     "topic_list": "topic_subscribe",
     "topic_members": "topic_subscribe",
     "topic_unsubscribe": "topic_subscribe",
@@ -44,6 +46,7 @@ BEFORE = {
 VARYING = {"id", "epoch", "uid", "client", "version", "pid", "uptime", "token", "offset", "num_channels", "num_subs"}
 VARYING |= {"size_bytes"}
 MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms", "starts_at", "subscribed_at"}
+MOMENTS |= {"from", "to", "counted_at"}
 KEYED_BY_ID = {"presence", "connections"}
 KINDS = {
     "object": dict,
