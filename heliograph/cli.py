@@ -23,6 +23,9 @@ _COMMANDS: Final = {
     "dead-letters": LateCommand(
         "heliograph.commands.dead_letters:dead_letters", "Look at what could not be delivered, and have it tried anew."
     ),
+    "campaign": LateCommand(
+        "heliograph.commands.campaigns:campaign", "Look how campaigns stand, and pause, resume or cancel them."
+    ),
     "template": LateCommand(
         "heliograph.commands.template:template", "Look templates over, try them out, and put them into a server."
     ),
