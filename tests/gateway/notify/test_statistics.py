@@ -43,7 +43,7 @@ def tell(office: Any, store: Store, clock: ManualClock) -> Any:
     """Notify users, and write lines of (route, outcome, provider, device) to their timelines."""
 
     async def run(*users: str, lines: tuple[tuple[str, Outcome, str, str], ...], **request: Any) -> list[str]:
-        answer = await office.result("notify", users=list(users), title="Tide", **request)
+        answer = await office.result("notify", users=list(users), **({"title": "Tide"} | request))
         steps = await store.ledger.claim("w", dict.fromkeys(Lane, 1000), lease_until=clock.now() + timedelta(seconds=30))
         clock.move(2)
         entries = tuple(Entry(route, outcome, clock.now(), provider, "", device) for route, outcome, provider, device in lines)
@@ -92,9 +92,9 @@ async def test_a_group_tells_the_whole_way(office: Any, store: Store, clock: Man
 
 
 async def test_providers_stand_within_routes_and_variants_within_experiments(office: Any, tell: Any) -> None:
-    wordings = [{"name": "plain", "title": "A"}]
+    wordings = [{"name": "plain", "title": "A"}, {"name": "other", "title": "B", "weight": 0}]
     await tell("ann", lines=PUSHED)
-    await tell("ben", lines=PUSHED, experiment="subject", variants=[*wordings, {"name": "other", "title": "B", "weight": 0}])
+    await tell("ben", lines=PUSHED, experiment="subject", variants=wordings, title="")
     by_provider = (await office.result("notification_statistics", by=["provider"]))["groups"]
     assert [(one["route"], one["provider"], one["sent"]) for one in by_provider] == [
         ("live", "", 0),
