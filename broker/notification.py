@@ -107,6 +107,7 @@ class State(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     DIGESTED = "digested"  # told in one message with others, which goes the routes in its place
+    HELD_OUT = "held_out"  # its user is of an experiment's control group, which is told nothing
 
     @property
     def accepts_ack(self) -> bool:
@@ -131,6 +132,7 @@ class Outcome(StrEnum):
     CAPPED = "capped"  # the user has got as many of this category as they are to get: it stays in the inbox
     DIGESTED = "digested"  # collected with others, which are told in one message
     ESCALATED = "escalated"  # nobody saw it in time, so that another user is told
+    HELD_OUT = "held_out"  # its user is of the control group: nothing is told
     SUPPRESSED = "suppressed"  # the address bounced or complained before: it is left alone
     REPLAYED = "replayed"  # somebody had it tried anew after it had failed
     ACKNOWLEDGED = "acknowledged"
@@ -204,13 +206,15 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One of the wordings that an experiment compares; every user gets one, and always the same."""
+    """One of the wordings that an experiment compares; every user gets one, and always the same. Whoever gets the one that
+    `is_holdout` is told nothing, and shows what the others would have done anyhow."""
 
     name: str
     weight: float
     title: str = ""
     body: str = ""
     template: TemplateUse | None = None
+    is_holdout: bool = False
 
     def of(self, content: Content) -> Content:
         """Put this wording into a request's content."""

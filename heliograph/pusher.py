@@ -12,6 +12,7 @@ from heliograph.ground import Ground, make_renderer
 from heliograph.status_webhook import status_webhook_duties
 from pushers.campaigns import CampaignDuties
 from pushers.duties import Duties
+from pushers.experiment_picks import experiment_picks
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
 from pushers.pipeline import Pipeline
@@ -53,6 +54,7 @@ class PusherPart:
         self._duties = Duties(
             [
                 housekeeping(ground.store.retention, ground.clock, retention_s=settings.notifications.retention),
+                experiment_picks(ground.store.experiments, ground.clock),
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
                 *status_webhook_duties(ground, pipeline.metrics),
                 credential_watch(providers, pipeline.renewed),

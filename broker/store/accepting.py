@@ -11,15 +11,15 @@ from sqlalchemy import Connection, insert
 from broker.confirmations import Place
 from broker.errors import BadInput
 from broker.experiments import assign
-from broker.notification import Accepted, Draft, State
+from broker.notification import Accepted, Draft, Entry, Outcome, State
 from broker.store import digests
 from broker.store.bulk import execute_rows, insert_rows
 from broker.store.companions import LONGEST_DAY, Companion, digests_for, escalations_for, store_companions
 from broker.store.idempotency import Key, take_key
 from broker.store.keys import PLAN
-from broker.store.moments import to_micros
-from broker.store.rows import encode_body
-from broker.store.schema import DRAFTS, NOTIFICATIONS, STEPS
+from broker.store.moments import from_micros, to_micros
+from broker.store.rows import ENTRY_COLUMNS, encode_body, entry_row
+from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 from config.clock import Clock
 
 __all__ = ["NewNotifications", "due_of", "prepare", "store_new"]
@@ -40,6 +40,7 @@ _INSERT_SPECIAL: Final = insert_rows(
     NOTIFICATIONS.c.escalation_id,
     same=(NOTIFICATIONS.c.draft_id, NOTIFICATIONS.c.state, NOTIFICATIONS.c.inbox, NOTIFICATIONS.c.experiment),
 )
+_WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
 _INSERT_PLANS: Final = insert_rows(
     STEPS,
     STEPS.c.notification_id,
@@ -65,6 +66,7 @@ class NewNotifications(msgspec.Struct, frozen=True):
     slides_to: int | None = None
     first_at_once: bool = False
     escalations: Sequence[Companion] = ()
+    held_out: frozenset[str] = frozenset()  # ids of those who are told nothing
 
 
 def prepare(draft: Draft, clock: Clock) -> NewNotifications:
@@ -85,19 +87,22 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
         "body": encode_body(draft),
     }
     answer = tuple(Accepted(user, str(clock.new_id())) for user in draft.users)
-    variants = tuple(assign(draft.experiment, user, draft.variants).name for user in draft.users) if draft.variants else ()
+    variants = [assign(draft.experiment, user, draft.variants) for user in draft.users] if draft.variants else []
+    held_out = frozenset(one.id for one, variant in zip(answer, variants, strict=False) if variant.is_holdout)
+    told = tuple(one for one in answer if one.id not in held_out)
     return NewNotifications(
         answer,
         row,
         Place.UNSEEN if draft.inbox and not draft.terms.arrives else Place.LEFT_OUT,
         to_micros(due),
         draft.experiment,
-        variants,
+        tuple(variant.name for variant in variants),
         draft.digest.key if draft.digest else "",
-        digests_for(draft, now, clock),
+        digests_for(draft, told, now, clock),
         _slides_to(draft, now),
         draft.digest is not None and draft.digest.first_at_once,
-        escalations_for(draft, answer, now, due, clock),
+        escalations_for(draft, told, now, due, clock),
+        held_out,
     )
 
 
@@ -141,10 +146,12 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
     if new.variants or new.digests or new.escalations:
         rows = _special(connection, new)
         collected = {row[0] for row in rows if row[3]}
-        execute_rows(connection, _INSERT_SPECIAL, rows, **same, same_experiment=new.experiment)
+        told = [row for row in rows if row[0] not in new.held_out]
+        execute_rows(connection, _INSERT_SPECIAL, told, **same, same_experiment=new.experiment)
+        _hold_out(connection, new, [row for row in rows if row[0] in new.held_out])
     else:
         execute_rows(connection, _INSERT_NOTIFICATIONS, [(one.id, one.user) for one in new.answer], **same)
-    own = [(one.id,) for one in new.answer if one.id not in collected]
+    own = [(one.id,) for one in new.answer if one.id not in collected and one.id not in new.held_out]
     for due_at, plans in ((new.due_at, own), (None, [(one,) for one in sorted(collected)])):
         execute_rows(
             connection,
@@ -171,8 +178,17 @@ def _special(connection: Connection, new: NewNotifications) -> Sequence[tuple[st
         if new.first_at_once:
             digest_by_user = {user: id_ for user, id_ in digest_by_user.items() if id_ not in {one.id for one in opened}}
     variants = new.variants or [""] * len(new.answer)
-    escalations = [one.id for one in new.escalations] or [""] * len(new.answer)
-    return [
-        (one.id, one.user, variant, digest_by_user.get(one.user, ""), escalation)
-        for one, variant, escalation in zip(new.answer, variants, escalations, strict=True)
-    ]
+    escalations = iter(new.escalations)  # in the order of those who are told
+    rows = []
+    for one, variant in zip(new.answer, variants, strict=True):
+        escalation = next(escalations, None) if one.id not in new.held_out else None
+        rows.append((one.id, one.user, variant, digest_by_user.get(one.user, ""), escalation.id if escalation else ""))
+    return rows
+
+
+def _hold_out(connection: Connection, new: NewNotifications, rows: Sequence[tuple[str, ...]]) -> None:
+    """Store those of the control group, who count and are told nothing."""
+    same = {"same_draft_id": new.draft["id"], "same_state": State.HELD_OUT.value, "same_inbox": int(Place.LEFT_OUT)}
+    execute_rows(connection, _INSERT_SPECIAL, rows, **same, same_experiment=new.experiment)
+    line = Entry("", Outcome.HELD_OUT, from_micros(new.draft["created_at"]), detail=f"control group of {new.experiment}")
+    execute_rows(connection, _WRITE, [entry_row(row[0], line) for row in rows])

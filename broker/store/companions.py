@@ -60,8 +60,8 @@ class Companion(msgspec.Struct, frozen=True):
     closes_by: int | None = None
 
 
-def digests_for(draft: Draft, now: datetime, clock: Clock) -> Sequence[Companion]:
-    """Make a digest for each user of a draft that is to be collected, in case that none takes in yet; by the users' order."""
+def digests_for(draft: Draft, told: Sequence[Accepted], now: datetime, clock: Clock) -> Sequence[Companion]:
+    """Make a digest for each whose notification is to be collected, in case that none takes in yet; ordered by user."""
     digest = draft.digest
     if digest is None:
         return ()
@@ -75,19 +75,17 @@ def digests_for(draft: Draft, now: datetime, clock: Clock) -> Sequence[Companion
     closes_by = to_micros(now + timedelta(seconds=digest.longest_s)) if digest.longest_s else None
     due_at = to_micros(now if digest.at else closes_at)
     made = []
-    for user in sorted(draft.users):
+    for user in sorted(one.user for one in told):
         digest_id = str(clock.new_id())
         made.append(Companion(digest_id, user, _draft_row(shared, lives_from, now, clock), due_at, digest_id, closes_by))
     return made
 
 
-def escalations_for(
-    draft: Draft, answer: Sequence[Accepted], now: datetime, due: datetime, clock: Clock
-) -> Sequence[Companion]:
-    """Make the escalation of each notification of a draft, in the order of the answer; due when nobody has seen it by then."""
+def escalations_for(draft: Draft, told: Sequence[Accepted], now: datetime, due: datetime, clock: Clock) -> Sequence[Companion]:
+    """Make the escalation of each of these notifications, in their order; due when nobody has seen it by then."""
     if draft.escalation is None:
         return ()
-    return [_escalation(draft, draft.escalation, one, now, due, clock) for one in answer]
+    return [_escalation(draft, draft.escalation, one, now, due, clock) for one in told]
 
 
 def _escalation(

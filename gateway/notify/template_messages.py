@@ -6,9 +6,12 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 __all__ = [
+    "ExperimentPickRequest",
+    "ExperimentPickResult",
     "ExperimentResultsRequest",
     "ExperimentResultsResult",
     "FindingItem",
+    "LeadItem",
     "ProviderView",
     "TemplateGetRequest",
     "TemplateItem",
@@ -55,13 +58,16 @@ class TemplateUseItem(_Request):
 
 
 class VariantItem(_Request):
-    """One of the wordings that are compared: texts, or a template."""
+    """One of the wordings that are compared: texts, or a template; or a control group, which is told nothing."""
 
     name: Annotated[str, Meta(description="Name of the variant.")]
     weight: Annotated[float, Meta(description="How many get it, as compared with the other variants' weights.")] = 1.0
     title: Annotated[str, Meta(description="Headline.")] = ""
     body: Annotated[str, Meta(description="Text below the headline.")] = ""
     template: Annotated[TemplateUseItem | UnsetType, Meta(description="Texts from a template instead.")] = UNSET
+    holdout: Annotated[
+        bool | UnsetType, Meta(description="Tell these users nothing: what they do shows what happens anyhow.")
+    ] = UNSET
 
 
 class TemplatePutRequest(_Request):
@@ -248,9 +254,39 @@ class VariantResultItem(msgspec.Struct):
     share: float
     low: float
     high: float
+    control: bool | UnsetType = UNSET
+
+
+class LeadItem(msgspec.Struct):
+    """The variant that is ahead, and how likely such a lead over the others is by chance alone: the two-proportion test,
+    corrected for how many it is compared with."""
+
+    variant: str
+    p_value: float
 
 
 class ExperimentResultsResult(msgspec.Struct):
-    """Variants by name."""
+    """Variants by name, which one is ahead, and which one was picked."""
 
     variants: list[VariantResultItem]
+    leader: LeadItem | UnsetType = UNSET
+    picked: str | UnsetType = UNSET
+
+
+class ExperimentPickRequest(_Request):
+    """Says which variant everybody gets from now on, or when that is to be found out; exactly one of `variant` and `after`."""
+
+    experiment: Annotated[str, Meta(description="The `experiment` of the requests to notify.")]
+    variant: Annotated[str | UnsetType, Meta(description="Name of the variant; empty lets all be told again.")] = UNSET
+    after: Annotated[int | UnsetType, Meta(description="Pick the one that is ahead once each was told to so many users.")] = (
+        UNSET
+    )
+    confidence: Annotated[
+        float | UnsetType, Meta(description="How certain that must be then, by the two-proportion test; 0.95 if left out.")
+    ] = UNSET
+
+
+class ExperimentPickResult(msgspec.Struct):
+    """What is told from now on; empty while all variants are."""
+
+    picked: str

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from broker.devices import Devices
 from broker.errors import BadInput
+from broker.experiments import Experiments
 from broker.notification import Collected, CollectedItem, Draft, Notification, Route, TemplateUse, Variant
 from broker.rendering.collected import GIVEN
 from broker.rendering.errors import Unrenderable
@@ -19,7 +20,7 @@ from gateway.notify.messages import NotifyRequest
 from gateway.notify.template_messages import TemplateUseItem, VariantItem
 from gateway.payloads import is_nested_too_deep
 
-__all__ = ["MAX_VARIABLES_BYTES", "Wording", "check_variables", "has_wording", "names_templates"]
+__all__ = ["MAX_VARIABLES_BYTES", "Wording", "check_experiment", "check_variables", "has_wording", "names_templates"]
 
 MAX_VARIABLES_BYTES: Final = 16 * 1024
 _MAX_VARIANTS: Final = 20
@@ -40,8 +41,8 @@ def names_templates(request: NotifyRequest) -> bool:
 class Wording:
     """Holds requests to what templates are there."""
 
-    def __init__(self, renderer: Renderer, devices: Devices) -> None:
-        self._renderer, self._devices = renderer, devices
+    def __init__(self, renderer: Renderer, devices: Devices, *, experiments: Experiments | None = None) -> None:
+        self._renderer, self._devices, self._experiments = renderer, devices, experiments
 
     async def pin(self, request: NotifyRequest, draft: Draft) -> Draft:
         """Put templates and variants into a draft.
@@ -69,7 +70,7 @@ class Wording:
             return msgspec.structs.replace(draft, content=msgspec.structs.replace(draft.content, template=use))
         if request.template is not UNSET:
             raise BadInput("variants", "must not be given beside template")
-        _check_experiment(request.experiment)
+        check_experiment(request.experiment)
         _check_variants(request.variants)
         variants = [
             Variant(
@@ -78,10 +79,20 @@ class Wording:
                 variant.title,
                 variant.body,
                 await self._pinned(variant.template, draft.routes, f"variants[{index}].template"),
+                variant.holdout is True,
             )
             for index, variant in enumerate(request.variants)
         ]
+        if (picked := await self._picked(request.experiment, variants)) is not None:
+            return msgspec.structs.replace(draft, content=picked.of(draft.content))
         return msgspec.structs.replace(draft, experiment=request.experiment, variants=tuple(variants))
+
+    async def _picked(self, experiment: str, variants: Sequence[Variant]) -> Variant | None:
+        """Find the variant that everybody gets: what they do with it then counts no more, so that the comparison stays one."""
+        pick = None if self._experiments is None else await self._experiments.pick_of(experiment)
+        if pick is None:
+            return None
+        return next((one for one in variants if one.name == pick.variant and not one.is_holdout), None)
 
     async def worded(self, user: str, notifications: Sequence[Notification]) -> list[Notification]:
         """Make the texts of what a user's list shows, as they are told live; what cannot be told has none.
@@ -123,8 +134,8 @@ class Wording:
 def _example(draft: Draft) -> Collected:
     """Let a digest tell what is asked for, alone: a template that cannot tell this one is not fit for it."""
     content = draft.content
-    if draft.variants:
-        content = draft.variants[0].of(content)
+    if told := [variant for variant in draft.variants if not variant.is_holdout]:
+        content = told[0].of(content)
     item = CollectedItem("", 0.0, content.title, content.body, content.link, content.data, content.template)
     return Collected(1, (item,))
 
@@ -151,7 +162,12 @@ def check_variables(variables: Raw, field: str) -> bytes:
     return msgspec.json.format(text, indent=-1)
 
 
-def _check_experiment(experiment: str) -> None:
+def check_experiment(experiment: str) -> None:
+    """Hold an experiment's name against the rules.
+
+    Raises:
+        BadInput: It breaks one.
+    """
     if not (0 < len(experiment) <= 128 and experiment.isprintable()):
         raise BadInput("experiment", "must be 1 to 128 printable characters where variants are given")
 
@@ -171,7 +187,10 @@ def _check_variants(variants: Sequence[VariantItem]) -> None:
         for field, limit in _LIMITS.items():
             if len(getattr(variant, field)) > limit:
                 raise BadInput(f"{path}.{field}", f"must be at most {limit} characters")
-        if bool(variant.title or variant.body) == (variant.template is not UNSET):
+        has_text, has_template = bool(variant.title or variant.body), variant.template is not UNSET
+        if variant.holdout is True and (has_text or has_template):
+            raise BadInput(f"{path}.holdout", "must not be given beside texts: these users are told nothing")
+        if variant.holdout is not True and has_text == has_template:
             raise BadInput(path, "must have title or body, or else a template")
-    if not any(variant.weight for variant in variants):
+    if not any(variant.weight for variant in variants if variant.holdout is not True):
         raise BadInput("variants", "must have a weight above 0 in one of them")

@@ -331,6 +331,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             "variables": ["nmae"],
         },
     ),
+    "experiment_pick": Example({"experiment": "subject-line", "after": 1000, "confidence": 0.95}, {"picked": ""}),
     "experiment_results": Example({"key": "subject-line"}, {"code": 104, "message": "experiment not found"}, is_failure=True),
     "batch": Example(
         {"commands": [{"publish": {"channel": "chat:lobby", "data": 1}}, {"presence_stats": {"channel": "unknown:lobby"}}]},

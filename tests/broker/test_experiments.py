@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.experiments import Interval, assign, wilson
+from broker.experiments import Interval, Lead, Pick, VariantResult, assign, compare, leader, wilson, winner
 from broker.notification import Variant
 
 NAMES = st.lists(st.text(max_size=6), min_size=1, max_size=5, unique=True)
@@ -69,3 +69,46 @@ def test_an_interval_holds_its_share_and_stays_within_bounds(trials: int, data: 
     share, rounding = successes / trials, 1e-12
     assert 0.0 <= interval.low <= share + rounding
     assert share - rounding <= interval.high <= 1.0
+
+
+def result(name: str, acknowledged: int, sent: int, *, is_control: bool = False) -> VariantResult:
+    return VariantResult(name, sent, sent, acknowledged, is_control)
+
+
+# Values of an independent computation of the pooled, two-sided test.
+@pytest.mark.parametrize(
+    ("one", "other", "p_value"),
+    [
+        ((45, 100), (30, 100), 0.02846),
+        ((30, 100), (45, 100), 0.02846),
+        ((12, 200), (24, 200), 0.03603),
+        ((500, 1000), (500, 1000), 1.0),
+        ((0, 50), (0, 50), 1.0),
+        ((50, 50), (50, 50), 1.0),
+        ((3, 5), (0, 0), 1.0),
+    ],
+)
+def test_two_proportions_are_compared(one: tuple[int, int], other: tuple[int, int], p_value: float) -> None:
+    assert compare(result("a", *one), result("b", *other)) == pytest.approx(p_value, abs=5e-5)
+
+
+def test_the_leader_is_held_against_the_nearest_and_for_all() -> None:
+    results = [result("a", 30, 100), result("b", 45, 100), result("c", 10, 100), result("off", 0, 0, is_control=True)]
+    lead = leader(results)
+    assert lead == Lead("b", pytest.approx(2 * 0.02846, abs=5e-5))  # type: ignore[arg-type]  # (compares as a float)
+    assert leader(results[:1]) is None
+    assert leader([results[0], results[3]]) is None, "the control group is told nothing, and cannot lead"
+
+
+@pytest.mark.parametrize(
+    ("pick", "found"),
+    [
+        (Pick("e", after=100, confidence=0.95), "b"),
+        (Pick("e", after=101, confidence=0.95), ""),
+        (Pick("e", after=100, confidence=0.98), ""),
+    ],
+)
+def test_a_winner_is_picked_once_it_is_certain(pick: Pick, found: str) -> None:
+    """N-30: after n with a two-proportion test."""
+    results = [result("a", 30, 100), result("b", 45, 100), result("off", 0, 0, is_control=True)]
+    assert winner(results, pick) == found

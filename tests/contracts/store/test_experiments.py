@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from broker.experiments import VariantResult, assign
+from broker.experiments import Pick, VariantResult, assign
 from broker.ledger import PlanDone, StepKind
-from broker.notification import Draft, Entry, Outcome, State, Variant
+from broker.notification import Digest, Draft, Entry, Escalation, Lane, Outcome, State, Variant
+from broker.routing import RoutePolicy
 from broker.store.store import Store
 
 BLUE = Variant("blue", 1.0, title="Blue", body="sea")
@@ -79,3 +80,69 @@ async def test_results_are_found_by_an_index(store: Store, engine: str, store_ur
         plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {asked}"))]
     database.dispose()
     assert plan == ["SEARCH notifications USING COVERING INDEX notifications_by_experiment (experiment=?)"]
+
+
+async def test_the_control_group_is_told_nothing_and_counted(store: Store, pipeline: Any, make_draft: Any) -> None:
+    """N-30: hold-out group."""
+    variants = (BLUE, Variant("control", 1.0, is_holdout=True))
+    held = {user for user in USERS if assign("colours", user, variants).is_holdout}
+    assert 0 < len(held) < len(USERS)
+    draft = msgspec.structs.replace(
+        make_draft(*USERS, lane=Lane.CRITICAL),
+        experiment="colours",
+        variants=variants,
+        escalation=Escalation("boss", 60.0, RoutePolicy()),
+    )
+    accepted = await store.ledger.accept(draft)
+    assert [one.user for one in accepted] == list(USERS)
+    assert {step.notification.user for step in await pipeline.claim()} == set(USERS) - held
+    one = next(one for one in accepted if one.user in held)
+    status = await store.ledger.status(one.id)
+    assert (status.notification.state, status.notification.variant) == (State.HELD_OUT, "control")
+    assert [entry.outcome for entry in status.entries] == [Outcome.HELD_OUT]
+    assert (await store.inbox.counts([one.user]))[0].unseen == 0
+    assert await store.ledger.acknowledge(one.id, one.user) is State.HELD_OUT
+    assert await store.ledger.cancel(one.id) is State.HELD_OUT
+    by_name = {result.variant: result for result in await store.experiments.results("colours")}
+    assert by_name["control"] == VariantResult("control", len(held), 0, 0, is_control=True)
+    pipeline.clock.move(60)
+    escalated = [step.notification.terms.escalates for step in await pipeline.claim(quota=200)]
+    assert len([id_ for id_ in escalated if id_]) == len(USERS) - len(held), "nobody is told of what nobody was to see"
+
+
+async def test_the_control_group_is_in_no_digest(store: Store, pipeline: Any, make_draft: Any) -> None:
+    variants = (BLUE, Variant("control", 1.0, is_holdout=True))
+    draft = make_draft(*USERS)
+    await store.ledger.accept(
+        msgspec.structs.replace(draft, experiment="colours", variants=variants, digest=Digest("k", 60.0, "{count}"))
+    )
+    pipeline.clock.move(60)
+    digests = {step.notification.user for step in await pipeline.claim()}
+    assert digests == {user for user in USERS if not assign("colours", user, variants).is_holdout}
+
+
+async def test_a_pick_is_kept_replaced_and_taken_back(store: Store) -> None:
+    assert await store.experiments.pick_of("colours") is None
+    await store.experiments.pick(Pick("colours", after=100, confidence=0.9))
+    await store.experiments.pick(Pick("sizes", after=50))
+    assert [pick.experiment for pick in await store.experiments.undecided(limit=9)] == ["colours", "sizes"]
+    assert await store.experiments.undecided(limit=1) == [Pick("colours", after=100, confidence=0.9)]
+    await store.experiments.pick(Pick("colours", "blue"))
+    assert await store.experiments.pick_of("colours") == Pick("colours", "blue")
+    assert await store.experiments.undecided(limit=9) == [Pick("sizes", after=50)]
+    await store.experiments.take_back("colours")
+    await store.experiments.take_back("colours")
+    assert await store.experiments.pick_of("colours") is None
+
+
+async def test_a_word_by_hand_wins_over_what_was_found_meanwhile(store: Store) -> None:
+    undecided = Pick("colours", after=100)
+    await store.experiments.pick(undecided)
+    await store.experiments.pick(Pick("colours", "blue"))
+    await store.experiments.decide(undecided, "red")
+    assert await store.experiments.pick_of("colours") == Pick("colours", "blue")
+    await store.experiments.pick(Pick("colours", after=200))
+    await store.experiments.decide(undecided, "red")
+    assert await store.experiments.pick_of("colours") == Pick("colours", after=200), "it is another question now"
+    await store.experiments.decide(Pick("colours", after=200), "red")
+    assert await store.experiments.pick_of("colours") == Pick("colours", "red", 200)

@@ -216,3 +216,65 @@ async def test_the_template_of_a_digest_is_pinned(templated: Any) -> None:
     content = step.notification.content
     assert (content.template.name, content.template.version) == ("list", 1)
     assert content.collected.items[0].template.name == "t"
+
+
+PLAIN, BOLD, CONTROL = {"name": "plain", "title": "A"}, {"name": "bold", "title": "B"}, {"name": "control", "holdout": True}
+
+
+@pytest.mark.parametrize(
+    ("variants", "rule"),
+    [
+        ([PLAIN, CONTROL | {"title": "x"}], "variants[1].holdout: must not be given beside texts"),
+        ([PLAIN | {"weight": 0}, CONTROL], "variants: must have a weight above 0 in one of them"),
+    ],
+)
+async def test_a_control_group_is_told_nothing(desk: Any, variants: Any, rule: str) -> None:
+    assert (await desk.refused("notify", user="ann", experiment="e", variants=variants)).startswith(rule)
+
+
+async def test_the_control_group_is_counted(desk: Any) -> None:
+    users = [f"user-{number}" for number in range(40)]
+    await desk.api.result("notify", users=users, experiment="e", variants=[PLAIN, BOLD, CONTROL])
+    results = await desk.api.result("experiment_results", key="e")
+    by_name = {one["variant"]: one for one in results["variants"]}
+    assert by_name["control"]["control"]
+    assert by_name["control"]["total"] > 0
+    assert "control" not in by_name["plain"]
+    assert results["leader"]["p_value"] == 1.0
+
+
+async def test_who_is_picked_is_told_to_everybody_from_then_on(desk: Any) -> None:
+    """N-30: winner pick by hand."""
+    users = [f"user-{number}" for number in range(20)]
+    asked = {"users": users, "experiment": "e", "variants": [PLAIN, BOLD, CONTROL]}
+    await desk.api.result("notify", **asked)
+    before = await desk.api.result("experiment_results", key="e")
+    assert await desk.api.result("experiment_pick", experiment="e", variant="bold") == {"picked": "bold"}
+    for item in (await desk.api.result("notify", **asked))["notifications"]:
+        notification = (await desk.store.ledger.status(item["id"])).notification
+        assert (notification.content.title, notification.state) == ("B", "pending")
+    after = await desk.api.result("experiment_results", key="e")
+    assert after == before | {"picked": "bold"}, "what is told since is no part of the comparison"
+    assert await desk.api.result("experiment_pick", experiment="e", variant="") == {"picked": ""}
+    (item,) = (await desk.api.result("notify", **asked | {"users": users[:1]}))["notifications"]
+    assert (await desk.store.ledger.status(item["id"])).notification.variant
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        ({"experiment": "", "variant": "bold"}, "experiment: must be 1 to 128"),
+        ({"experiment": "e"}, "variant: exactly one of variant and after"),
+        ({"experiment": "e", "variant": "bold", "after": 9}, "variant: exactly one of variant and after"),
+        ({"experiment": "e", "variant": "bold", "confidence": 0.9}, "confidence: must only be given beside after"),
+        ({"experiment": "e", "variant": "other"}, "variant: must be a variant of the experiment"),
+        ({"experiment": "e", "variant": "control"}, "variant: must not be the control group"),
+        ({"experiment": "e", "after": 0}, "after: must be from 1"),
+        ({"experiment": "e", "after": 9, "confidence": 1}, "confidence: must be from 0.5"),
+    ],
+)
+async def test_what_cannot_be_picked_is_refused(desk: Any, asked: Any, rule: str) -> None:
+    users = [f"user-{number}" for number in range(40)]
+    await desk.api.result("notify", users=users, experiment="e", variants=[PLAIN, BOLD, CONTROL])
+    assert (await desk.refused("experiment_pick", **asked)).startswith(rule)
+    assert (await desk.api.error("experiment_pick", experiment="unknown", variant="x"))[0] == 104
