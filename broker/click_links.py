@@ -46,8 +46,7 @@ class ClickLinks:
         """Make them as the settings say; None where clicks are not tracked."""
         if not settings.enabled:
             return None
-        given = (settings.secret.get_secret_value(), settings.previous_secret.get_secret_value())
-        return cls(settings.public_url, tuple(secret.encode() for secret in given if secret), settings.hosts)
+        return cls(settings.public_url, settings.secrets, settings.hosts)
 
     def address(self, notification_id: str, target: str) -> str:
         """Tell the address that stands for `target`; the target itself where it is not one that is tracked."""

@@ -1,4 +1,4 @@
-"""Settings of what keeps the notification pipeline in order: guards, status webhooks."""
+"""Settings of what keeps the notification pipeline in order: guards, statistics, status webhooks."""
 
 from typing import Final, Self
 
@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from config.durations import Duration
 from config.section import Section
 
-__all__ = ["STATUS_EVENTS", "DeletionGuardSettings", "StatusWebhookSettings"]
+__all__ = ["STATUS_EVENTS", "DeletionGuardSettings", "StatisticsSettings", "StatusWebhookSettings"]
 
 # What a status webhook can tell: how a delivery ended, or where a notification came to.
 STATUS_EVENTS: Final = (
@@ -50,6 +50,13 @@ class DeletionGuardSettings(Section):
     )
     least: int = Field(50, ge=1, description="So many within the window are never too many.")
     window: Duration = Field(600.0, gt=0, description="How far back is counted, by each process for itself.")
+
+
+class StatisticsSettings(Section):
+    """Numbers of what became of notifications, which stay when these have gone by age."""
+
+    enabled: bool = Field(True, description="Count hours that are over; else every question counts anew what is still there.")
+    retention: Duration = Field(34_560_000.0, description="How long counted hours are kept; 0 keeps them for ever.")
 
 
 class StatusWebhookSettings(Section):

@@ -14,12 +14,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from config.audience_settings import CampaignSettings, TopicSettings
 from config.audit_settings import AuditSettings
 from config.category_settings import CapSettings, CategorySettings, QuietHoursSettings, RoutingSettings
-from config.click_settings import ClickSettings
+from config.click_settings import ClickSettings, OpenSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.durations import Duration
-from config.operation_settings import DeletionGuardSettings, StatusWebhookSettings
+from config.operation_settings import DeletionGuardSettings, StatisticsSettings, StatusWebhookSettings
 from config.provider_settings import (
     ApnsSettings,
     EmailSettings,
@@ -391,6 +391,7 @@ class NotificationSettings(_Section):
     templates: TemplateSettings = TemplateSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
     clicks: ClickSettings = ClickSettings()
+    opens: OpenSettings = OpenSettings()
     inbox_counts: bool = Field(
         True,
         description="Tell users who asked for their inbox, on their personal channel, how many are unseen and unread.",
@@ -400,6 +401,7 @@ class NotificationSettings(_Section):
     )
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
     status_webhook: StatusWebhookSettings = StatusWebhookSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     topics: TopicSettings = TopicSettings()
     campaigns: CampaignSettings = CampaignSettings()
 

@@ -18,6 +18,7 @@ from pushers.housekeeping import housekeeping
 from pushers.pipeline import Pipeline
 from pushers.providers.configured import build_providers, limits_of
 from pushers.providers.renewal import credential_watch
+from pushers.statistics import statistics_duties
 from pushers.templates.telling import Telling
 
 __all__ = ["PusherPart"]
@@ -53,7 +54,13 @@ class PusherPart:
         )
         self._duties = Duties(
             [
-                housekeeping(ground.store.retention, ground.clock, retention_s=settings.notifications.retention),
+                housekeeping(
+                    ground.store.retention,
+                    ground.clock,
+                    retention_s=settings.notifications.retention,
+                    statistics=ground.store.statistics if settings.notifications.statistics.enabled else None,
+                ),
+                *statistics_duties(ground.store.statistics, ground.clock, settings.notifications),
                 experiment_picks(ground.store.experiments, ground.clock),
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
                 *status_webhook_duties(ground, pipeline.metrics),
