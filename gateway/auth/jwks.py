@@ -26,6 +26,9 @@ KID_MAX_CHARS: Final = 256
 # A larger modulus or exponent makes each check of a signature expensive.
 _RSA_BITS: Final = range(2048, 8193)
 _RSA_EXPONENT_BITS: Final = 32
+# What a faulty library made primes of: keys from it are powers of 65537 modulo each of these, others are not.
+_ROCA_GENERATOR: Final = 65537
+_ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 _TEXT: Final = re.compile(r"[A-Za-z0-9_-]+")
 _CURVES: Final[Mapping[str, tuple[type[ec.EllipticCurve], int]]] = {
     "P-256": (ec.SECP256R1, 32),
@@ -149,7 +152,17 @@ def _read_rsa(written: Mapping[str, Any]) -> "PublicKey":
         raise _Unfit(f"is an RSA key of other than {_RSA_BITS.start} to {_RSA_BITS.stop - 1} bits")
     if exponent.bit_length() > _RSA_EXPONENT_BITS:
         raise _Unfit(f"is an RSA key whose exponent has more than {_RSA_EXPONENT_BITS} bits")
+    if _is_guessable(modulus):
+        raise _Unfit("is an RSA key of a broken generator (CVE-2017-15361)")
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def _is_guessable(modulus: int) -> bool:
+    """Tell whether a modulus bears the mark of a generator whose keys can be factored ("ROCA"); by chance one in 2²⁸ does."""
+    return all(modulus % prime in _POWERS[prime] for prime in _ROCA_PRIMES)
+
+
+_POWERS: Final = {prime: {pow(_ROCA_GENERATOR, n, prime) for n in range(prime)} for prime in _ROCA_PRIMES}
 
 
 def _read_ec(written: Mapping[str, Any]) -> "PublicKey":

@@ -6,7 +6,7 @@ settings nothing at all; `jwk`, `jku`, `x5c` and `x5u` choose nothing anywhere.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256, sha384, sha512
 from typing import Any, Final, cast
 
@@ -25,7 +25,9 @@ __all__ = ["TOKEN_MAX_BYTES", "Header", "Keyring", "read_header", "signing_algor
 
 TOKEN_MAX_BYTES: Final = 16 * 1024
 
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+# Base64url in its one spelling (RFC 4648 §3.5): the bits of the last character that mean nothing are 0.
+_PART: Final = r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
+_COMPACT: Final = re.compile(rf"(?=[^.]){_PART}\.(?=[^.]){_PART}\.{_PART}")
 _HMAC_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 _PUBLIC_KINDS: Final[tuple[Kind, ...]] = ("rsa", "ecdsa", "eddsa")
 _PUBLIC_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -65,12 +67,19 @@ class Keyring:
         Raises:
             ValueError: As above.
         """
-        ring = cls(IssuerKeys())
+        keys_by_algorithm: dict[str, tuple[Any, ...]] = {}
         for secret in (settings.signing_key, settings.previous_signing_key):
             if text := secret.get_secret_value():
                 _, key = read_signing_key(text)
                 algorithm = signing_algorithm(key)
-                ring._keys_by_algorithm[algorithm] = (*ring._keys_by_algorithm.get(algorithm, ()), key)
+                keys_by_algorithm[algorithm] = (*keys_by_algorithm.get(algorithm, ()), key)
+        return cls.of_keys(keys_by_algorithm)
+
+    @classmethod
+    def of_keys(cls, keys_by_algorithm: Mapping[str, tuple[Any, ...]]) -> "Keyring":
+        """Make a keyring of keys that were read already, by the algorithm that each may verify."""
+        ring = cls(IssuerKeys())
+        ring._keys_by_algorithm |= keys_by_algorithm
         return ring
 
     @property

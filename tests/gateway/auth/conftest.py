@@ -1,13 +1,21 @@
 """Keys and tokens for the tests of authentication."""
 
+import asyncio
+import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_public_key,
+)
 
 from config.clock import ManualClock
 from config.settings import TokenSettings
@@ -106,3 +114,66 @@ def public_setting() -> Callable[[str], str]:
     return lambda algorithm: (
         {"R": "rsa", "E": "ecdsa"}.get(algorithm[0] if algorithm != "EdDSA" else "", "eddsa") + "_public_key"
     )
+
+
+def _base64url(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def make_jwk(key_pairs: dict[str, tuple[str, str]]) -> Callable[..., dict[str, Any]]:
+    """Write the public key of an algorithm as an issuer publishes it."""
+
+    def make(algorithm: str = "ES256", kid: str | None = "k1", **more: Any) -> dict[str, Any]:
+        key: Any = load_pem_public_key(key_pairs[algorithm][1].encode())
+        if isinstance(key, rsa.RSAPublicKey):
+            numbers = key.public_numbers()
+            jwk = {"kty": "RSA", "n": _base64url(numbers.n.to_bytes(256)), "e": _base64url(numbers.e.to_bytes(3))}
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            size, (x, y) = (key.key_size + 7) // 8, (key.public_numbers().x, key.public_numbers().y)
+            curve = {256: "P-256", 384: "P-384", 521: "P-521"}[key.key_size]
+            jwk = {"kty": "EC", "crv": curve, "x": _base64url(x.to_bytes(size)), "y": _base64url(y.to_bytes(size))}
+        else:
+            jwk = {"kty": "OKP", "crv": "Ed25519", "x": _base64url(key.public_bytes_raw())}
+        return jwk | ({} if kid is None else {"kid": kid}) | more
+
+    return make
+
+
+class Publisher:
+    """An issuer's web server: answers with what the test puts into `answer`, after `gate` where there is one."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        self.requests: list[bytes] = []
+        self.url = ""
+        self.gate: asyncio.Event | None = None
+
+    def publish(self, *keys: dict[str, Any]) -> None:
+        self.answer = self.response(json.dumps({"keys": keys}).encode())
+
+    def response(self, body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            if self.gate is not None:
+                await self.gate.wait()
+            writer.write(self.answer)
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def publisher() -> AsyncIterator[Publisher]:
+    found = Publisher()
+    server = await asyncio.start_server(found.serve, "127.0.0.1")
+    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+    yield found
+    server.close()
