@@ -145,6 +145,7 @@ def test_too_many_keys_are_refused(make_jwk: Callable[..., Any]) -> None:
         read(*(make_jwk("EdDSA", str(number)) for number in range(KEYS_MAX + 1)))
 
 
+@settings(max_examples=50)
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s))
 )
