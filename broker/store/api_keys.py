@@ -9,8 +9,10 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from broker.api_keys import KEYS_MAX, ApiKey, ApiKeyGrant
+from broker.audit import Act
 from broker.errors import BadInput, NotFound
 from broker.rules import Subject
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
 from broker.store.rule_tables import API_KEYS
@@ -44,18 +46,20 @@ _NOTE_USE: Final = (
 class SqlApiKeys:
     """Implements `broker.api_keys.ApiKeys`."""
 
-    def __init__(self, database: Database, *, most: int = KEYS_MAX) -> None:
-        self._database, self._most = database, most
+    def __init__(self, database: Database, trail: Trail, *, most: int = KEYS_MAX) -> None:
+        self._database, self._trail, self._most = database, trail, most
 
     async def add(self, key: ApiKey) -> int:
-        return await self._database.write(partial(_add, key=key, most=self._most))
+        details = {name: ",".join(getattr(key.grant, name)) for name in ("methods", "channels")}
+        act = Act("api_key.created", _resource(key.id), details={"name": key.grant.name, "role": key.grant.role, **details})
+        return await self._trail.write(partial(_add, key=key, most=self._most), act)
 
     async def rotate(self, key_id: str, new_hash: bytes, *, at: datetime, previous_until: datetime) -> int:
         given = {"of_id": key_id, "new_hash": new_hash, "at": to_micros(at), "until": to_micros(previous_until)}
-        return await self._change(key_id, partial(_run, statement=_ROTATE, given=given))
+        return await self._change(key_id, "api_key.rotated", partial(_run, statement=_ROTATE, given=given))
 
     async def revoke(self, key_id: str) -> int:
-        return await self._change(key_id, partial(_run, statement=_REMOVE, given={"of_id": key_id}))
+        return await self._change(key_id, "api_key.revoked", partial(_run, statement=_REMOVE, given={"of_id": key_id}))
 
     async def all(self) -> Sequence[ApiKey]:
         rows = await self._database.read(lambda connection: connection.execute(_ALL).all())
@@ -66,10 +70,14 @@ class SqlApiKeys:
         if given:
             await self._database.write(lambda connection: [connection.execute(_NOTE_USE, one) for one in given])
 
-    async def _change(self, key_id: str, work: Any) -> int:
+    async def _change(self, key_id: str, action: str, work: Any) -> int:
         if not is_name(key_id):
             raise NotFound("API key")
-        return int(await self._database.write(work))
+        return int(await self._trail.write(work, Act(action, _resource(key_id))))
+
+
+def _resource(key_id: str) -> str:
+    return f"api_key:{key_id}"
 
 
 def _run(connection: Connection, statement: Any, given: Mapping[str, Any]) -> int:

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from broker.audit import Act
 from broker.errors import NotFound
 from broker.policies import Mode, PolicyVersion
 from broker.rules import Subject
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.moments import from_micros, to_micros
 from broker.store.rule_tables import POLICIES
@@ -29,8 +31,8 @@ _LAST_KEPT: Final = select(_P.version).where(_P.mode == bindparam("of_mode")).or
 class SqlPolicies:
     """Implements `broker.policies.Policies`."""
 
-    def __init__(self, database: Database, clock: Clock, *, kept: int = _KEPT_VERSIONS) -> None:
-        self._database, self._clock, self._kept = database, clock, kept
+    def __init__(self, database: Database, clock: Clock, trail: Trail, *, kept: int = _KEPT_VERSIONS) -> None:
+        self._database, self._clock, self._trail, self._kept = database, clock, trail, kept
 
     async def put(self, document: bytes, mode: Mode, comment: str) -> int:
         row = {
@@ -39,7 +41,10 @@ class SqlPolicies:
             "comment": comment,
             "document": document,
         }
-        return await self._database.write(partial(_put, row=row, kept=self._kept))
+        return await self._trail.write(
+            partial(_put, row=row, kept=self._kept),
+            lambda version: [Act("policy.set", f"policy:{version}", details={"mode": mode.value, "comment": comment})],
+        )
 
     async def newest(self, mode: Mode) -> PolicyVersion | None:
         query, asked = _OF_MODE.limit(1), {"of_mode": mode.value}

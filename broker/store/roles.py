@@ -7,10 +7,12 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, select
 
+from broker.audit import Act
 from broker.errors import BadInput, NotFound
 from broker.roles import ASSIGNED_MAX, ROLES_MAX, Role
 from broker.rules import Subject
 from broker.store import dialect
+from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.rule_tables import ROLE_ASSIGNMENTS, ROLES
 from broker.store.rule_versions import raise_version
@@ -32,14 +34,15 @@ _HAS_SOME: Final = select(_A.role).where(_A.user == bindparam("of_user")).limit(
 class SqlRoles:
     """Implements `broker.roles.Roles`."""
 
-    def __init__(self, database: Database, *, most: int = ROLES_MAX, most_assigned: int = ASSIGNED_MAX) -> None:
-        self._database, self._most, self._most_assigned = database, most, most_assigned
+    def __init__(self, database: Database, trail: Trail, *, most: int = ROLES_MAX, most_assigned: int = ASSIGNED_MAX) -> None:
+        self._database, self._trail, self._most, self._most_assigned = database, trail, most, most_assigned
 
     async def set(self, role: Role) -> int:
-        return await self._database.write(partial(_set, role=role, most=self._most))
+        act = Act("role.set", f"role:{role.name}", details={"permissions": "; ".join(role.permissions)})
+        return await self._trail.write(partial(_set, role=role, most=self._most), act)
 
     async def remove(self, name: str) -> int:
-        return await self._taken_back(name, "", partial(_remove, name=name))
+        return await self._taken_back(Act("role.removed", f"role:{name}"), name, "", partial(_remove, name=name))
 
     async def all(self) -> Sequence[Role]:
         rows = await self._database.read(lambda connection: connection.execute(_ALL).all())
@@ -47,10 +50,12 @@ class SqlRoles:
 
     async def assign(self, user: str, role: str) -> int:
         check_name("user", user)
-        return await self._database.write(partial(_assign, user=user, role=role, most=self._most_assigned))
+        work = partial(_assign, user=user, role=role, most=self._most_assigned)
+        return await self._trail.write(work, Act("role.assigned", f"role:{role}", user))
 
     async def unassign(self, user: str, role: str) -> int:
-        return await self._taken_back(role, user, partial(_unassign, user=user, role=role))
+        act = Act("role.unassigned", f"role:{role}", user)
+        return await self._taken_back(act, role, user, partial(_unassign, user=user, role=role))
 
     async def assignments(self) -> Mapping[str, tuple[str, ...]]:
         rows = await self._database.read(lambda connection: connection.execute(_ASSIGNMENTS).all())
@@ -59,10 +64,10 @@ class SqlRoles:
             found[row.user] = (*found.get(row.user, ()), row.role)
         return found
 
-    async def _taken_back(self, role: str, user: str, work: Any) -> int:
+    async def _taken_back(self, act: Act, role: str, user: str, work: Any) -> int:
         if not is_name(role) or not is_name(user):
             raise NotFound("role")
-        return int(await self._database.write(work))
+        return int(await self._trail.write(work, act))
 
 
 def _set(connection: Connection, role: Role, most: int) -> int:

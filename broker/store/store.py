@@ -134,9 +134,9 @@ class Store:
         self.campaigns = SqlCampaigns(database, clock, outbox, ledger, idempotency_ttl_s=idempotency_ttl_s)
         self.statistics = SqlStatistics(database, clock)
         self.tracking = SqlTracking(database, clock, outbox, ledger.was_ended)
-        self.api_keys = SqlApiKeys(database)
-        self.roles = SqlRoles(database)
-        self.policies = SqlPolicies(database, clock)
+        self.api_keys = SqlApiKeys(database, trail)
+        self.roles = SqlRoles(database, trail)
+        self.policies = SqlPolicies(database, clock, trail)
         self.rule_versions = SqlRuleVersions(database)
 
     async def close(self) -> None:

@@ -7,7 +7,10 @@ import pytest
 
 from broker import api_keys
 from broker.api_keys import ApiKey, ApiKeyGrant, hash_of, is_secret_of, make_key, split_key
+from broker.audit import AuditFilter
 from broker.errors import BadInput, NotFound
+from broker.policies import Mode
+from broker.roles import Role
 from broker.rules import Subject
 from broker.store.api_keys import SqlApiKeys
 from broker.store.store import Store
@@ -41,7 +44,7 @@ async def test_a_name_is_one_keys(store: Store, clock: ManualClock) -> None:
 
 
 async def test_there_are_not_too_many(store: Store, clock: ManualClock) -> None:
-    keys = SqlApiKeys(store.api_keys._database, most=2)
+    keys = SqlApiKeys(store.api_keys._database, store.api_keys._trail, most=2)
     for name in ("a", "b"):
         await keys.add(made(clock, name)[0])
     with pytest.raises(BadInput, match=r"^name: is one more than the 2 keys"):
@@ -97,3 +100,23 @@ async def test_no_secret_is_stored(store: Store, clock: ManualClock) -> None:
     await store.api_keys.add(key)
     (kept,) = await store.api_keys.all()
     assert secret not in repr(kept) and secret.encode() not in kept.hash
+
+
+async def test_changes_are_audited(store: Store, clock: ManualClock) -> None:
+    key, _ = made(clock)
+    await store.api_keys.add(key)
+    await store.api_keys.rotate(key.id, b"x", at=clock.now(), previous_until=clock.now())
+    await store.api_keys.revoke(key.id)
+    await store.roles.set(Role("editor", ("publish docs:*",)))
+    await store.roles.assign("ann", "editor")
+    await store.policies.put(b"{}", Mode.ENFORCED, "first")
+    await store.audit.settle()
+    found, _cursor = await store.audit.search(AuditFilter(), limit=20)
+    assert [(one.record.act.action, one.record.act.resource) for one in reversed(found)] == [
+        ("api_key.created", f"api_key:{key.id}"),
+        ("api_key.rotated", f"api_key:{key.id}"),
+        ("api_key.revoked", f"api_key:{key.id}"),
+        ("role.set", "role:editor"),
+        ("role.assigned", "role:editor"),
+        ("policy.set", "policy:1"),
+    ]

@@ -23,7 +23,7 @@ async def test_roles_are_kept_and_replaced(store: Store) -> None:
 
 
 async def test_there_are_not_too_many_roles(store: Store) -> None:
-    roles = SqlRoles(store.roles._database, most=1)
+    roles = SqlRoles(store.roles._database, store.roles._trail, most=1)
     await roles.set(EDITOR)
     await roles.set(EDITOR)
     with pytest.raises(BadInput, match=r"^name: "):
@@ -50,7 +50,7 @@ async def test_a_removed_role_is_nobodys(store: Store) -> None:
 
 
 async def test_there_are_not_too_many_users_with_roles(store: Store) -> None:
-    roles = SqlRoles(store.roles._database, most_assigned=1)
+    roles = SqlRoles(store.roles._database, store.roles._trail, most_assigned=1)
     await roles.assign("ann", "editor")
     await roles.assign("ann", "admin")
     with pytest.raises(BadInput, match=r"^user: "):
@@ -99,7 +99,7 @@ async def test_an_unknown_version_is_not_found(store: Store, version: int) -> No
 
 
 async def test_old_versions_go(store: Store, clock: ManualClock) -> None:
-    policies = SqlPolicies(store.policies._database, clock, kept=2)
+    policies = SqlPolicies(store.policies._database, clock, store.policies._trail, kept=2)
     await policies.put(b"d", Mode.DRY_RUN, "")
     for number in range(4):
         await policies.put(b"%d" % number, Mode.ENFORCED, "")
