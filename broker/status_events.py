@@ -62,3 +62,6 @@ class StatusEvents(Protocol):
 
         What is given up lets its notification's later events go on; it is kept, and not tried again.
         """
+
+    async def give_up(self, *, due_before: datetime, limit: int) -> int:
+        """Give up events that have been due since before a moment, unclaimed, the longest due first; tells how many."""

@@ -41,7 +41,7 @@ class Changes(msgspec.Struct):
     opened: list[Opened] = []
     gone: list[StepKey] = []
     ended: dict[str, State] = {}
-    dropped: dict[str, int] = {}
+    dropped: dict[str, tuple[int, str]] = {}  # the moment until which it must have been registered, and why
     dead: list[Dead] = []
     suppressed: list[SuppressionRow] = []
     arrived: list[str] = []
@@ -120,7 +120,8 @@ class _Book:
         if key is None:
             return
         if done.drop_device is not None and done.step.device is not None:
-            self.changes.dropped[done.step.device.id] = to_micros(done.drop_device)
+            because = "" if done.entry is None else done.entry.detail
+            self.changes.dropped[done.step.device.id] = (to_micros(done.drop_device), because)
             if done.step.device.provider in SUPPRESSIBLE:
                 self.changes.suppressed.append(_hard_bounce(done.step.device, done))
         if done.retry_at is not None:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, not_, select
 
 from broker.audit import Act
 from broker.devices import MAX_DEVICES, DeviceFilter, Registration
@@ -14,6 +14,8 @@ from broker.store import dialect
 from broker.store.audit_trail import Trail
 from broker.store.database import Database
 from broker.store.moments import to_micros
+from broker.store.removed_devices import forget_address
+from broker.store.removed_devices_table import REMOVED_DEVICES
 from broker.store.rows import device_from
 from broker.store.schema import DEVICES
 from broker.store.texts import check_name, is_name
@@ -28,7 +30,11 @@ _OTHERS: Final = select(func.count()).where(
     not_(and_(_D.provider == bindparam("provider"), _D.token_digest == bindparam("token_digest"))),
 )
 _OF_USER: Final = select(DEVICES).where(_D.user == bindparam("user")).order_by(_D.registered_at, _D.id)
-_REMOVE: Final = delete(DEVICES).where(_D.id == bindparam("of_device"), _D.user == bindparam("of_user"))
+# Who removes devices means those as well that a provider called gone, and that could be restored.
+_KEPT_IN: Final = (DEVICES, REMOVED_DEVICES)
+_REMOVES: Final = [
+    delete(table).where(table.c.id == bindparam("of_device"), table.c.user == bindparam("of_user")) for table in _KEPT_IN
+]
 
 
 class SqlDevices:
@@ -80,7 +86,7 @@ class SqlDevices:
         named = {"of_user": user, "of_device": device_id}
         act = Act("device.removed", f"device:{device_id}", user)
         return await self._trail.write(
-            lambda connection: connection.execute(_REMOVE, named).rowcount > 0, lambda is_removed: [act] if is_removed else []
+            lambda connection: _remove(connection, named), lambda is_removed: [act] if is_removed else []
         )
 
     async def find(self, wanted: DeviceFilter, *, after: str = "", limit: int) -> Sequence[Device]:
@@ -94,17 +100,17 @@ class SqlDevices:
         return await self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
     async def remove_all(self, wanted: DeviceFilter) -> int:
-        rules = _rules(wanted)
-        assert rules, "a filter without a rule means every device"
+        assert _rules(wanted), "a filter without a rule means every device"
         return await self._trail.write(
-            lambda connection: connection.execute(delete(DEVICES).where(*rules)).rowcount,
+            lambda connection: _remove_all(connection, wanted),
             lambda count: _all_removed(wanted, count),
         )
 
 
-def _rules(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
+def _rules(wanted: DeviceFilter, table: Table = DEVICES) -> list[ColumnElement[bool]]:
     """Write a filter as conditions. What could not be stored is nobody's, and is not asked for."""
-    listed = ((_D.id, wanted.ids), (_D.user, wanted.users), (_D.provider, wanted.providers), (_D.platform, wanted.platforms))
+    c = table.c
+    listed = ((c.id, wanted.ids), (c.user, wanted.users), (c.provider, wanted.providers), (c.platform, wanted.platforms))
     return [column.in_([value for value in values if is_name(value)]) for column, values in listed if values]
 
 
@@ -128,6 +134,17 @@ def _all_removed(wanted: DeviceFilter, count: int) -> list[Act]:
     return [Act("device.removed", device, user, details=details) for user in users for device in devices]
 
 
+def _remove(connection: Connection, named: Mapping[str, str]) -> bool:
+    counts = [connection.execute(remove, named).rowcount for remove in _REMOVES]  # each of them is executed
+    return any(counts)
+
+
+def _remove_all(connection: Connection, wanted: DeviceFilter) -> int:
+    """Remove by rule; tells how many of them were registered."""
+    counts = [connection.execute(delete(table).where(*_rules(wanted, table))).rowcount for table in _KEPT_IN]
+    return counts[0]
+
+
 def _register(connection: Connection, row: Mapping[str, Any]) -> str:
     """Store or renew an address; tell its id."""
     dialect.lock(connection, "devices", row["user"])  # two new addresses of one user are counted one after the other
@@ -138,4 +155,6 @@ def _register(connection: Connection, row: Mapping[str, Any]) -> str:
     insert = insert.on_conflict_do_update(
         index_elements=[_D.provider, _D.token_digest], set_={name: insert.excluded[name] for name in _RENEWED}
     )
-    return str(connection.execute(insert.returning(_D.id)).scalar_one())
+    device_id = str(connection.execute(insert.returning(_D.id)).scalar_one())
+    forget_address(connection, row["provider"], row["token_digest"])
+    return device_id

@@ -16,8 +16,9 @@ from broker.store.digests import close
 from broker.store.frequency import count_told
 from broker.store.keys import StepKey
 from broker.store.operation_tables import DEAD_LETTERS
+from broker.store.removed_devices import set_aside
 from broker.store.rows import ENTRY_COLUMNS
-from broker.store.schema import DEVICES, ENTRIES, NOTIFICATIONS, STEPS
+from broker.store.schema import ENTRIES, NOTIFICATIONS, STEPS
 from broker.store.status_outbox import StatusOutbox
 from broker.store.suppression import suppress
 
@@ -57,7 +58,6 @@ _ARRIVE: Final = (
     .where(Among(NOTIFICATIONS.c.id, bindparam("among", type_=TextList())), NOTIFICATIONS.c.inbox == int(Place.LEFT_OUT))
     .values(inbox=int(Place.UNSEEN))
 )
-_DROP: Final = delete(DEVICES).where(DEVICES.c.id == bindparam("of_device"), DEVICES.c.registered_at <= bindparam("known_at"))
 _BURY: Final = insert_rows(
     DEAD_LETTERS,
     _L.notification_id,
@@ -110,6 +110,8 @@ def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[Se
     if stale := concerned - {row.notification_id for row in rows}:
         _forget_erased(connection, changes, stale)
     _write(connection, changes)
+    if changes.dropped:
+        set_aside(connection, changes.dropped, told.now)
     _write_beside(connection, changes, told)
     told.outbox.recorded(connection, changes, plans, sends, told.now)
     return changes
@@ -132,9 +134,6 @@ def _write(connection: Connection, changes: Changes) -> None:
     if changes.ended:
         execute_rows(connection, _END, list(changes.ended.items()))
         connection.execute(_REMOVE_ALL, {"among": list(changes.ended)})
-    if changes.dropped:
-        drops = [{"of_device": device, "known_at": at} for device, at in sorted(changes.dropped.items())]
-        connection.execute(_DROP, drops)
 
 
 def _write_beside(connection: Connection, changes: Changes, told: Told) -> None:

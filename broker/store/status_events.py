@@ -41,6 +41,12 @@ _LEASE: Final = (
 )
 _HELD: Final = (_E.number == bindparam("of_event"), _E.lease == bindparam("of_lease"))
 _REMOVE: Final = delete(STATUS_EVENTS).where(*_HELD)
+_STALE: Final = select(_E.number).where(_E.due_at < bindparam("stale_before")).order_by(_E.due_at).limit(bindparam("most"))
+_GIVE_UP: Final = (
+    update(STATUS_EVENTS)
+    .where(_E.number.in_(_STALE.with_for_update(skip_locked=True).scalar_subquery()))
+    .values(due_at=None, lease=None)
+)
 _PUT_BACK: Final = update(STATUS_EVENTS).where(*_HELD).values(due_at=bindparam("new_due_at"), lease=None)
 
 
@@ -77,6 +83,12 @@ class SqlStatusEvents:
 
         if gone or moved:
             await self._database.write(work)
+
+    async def give_up(self, *, due_before: datetime, limit: int) -> int:
+        asked = {"stale_before": to_micros(due_before), "most": limit}
+        if not await self._database.read(lambda connection: connection.execute(_STALE, {**asked, "most": 1}).first()):
+            return 0
+        return await self._database.write(lambda connection: connection.execute(_GIVE_UP, asked).rowcount)
 
 
 def _claim(connection: Connection, asked: dict[str, Any], lease: str, until: int) -> list[PendingEvent]:

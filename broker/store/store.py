@@ -22,6 +22,7 @@ from broker.inbox import Inbox
 from broker.ledger import Ledger
 from broker.policies import Policies
 from broker.preferences import Preferences
+from broker.removed_devices import RemovedDevices
 from broker.retention import Retention
 from broker.roles import Roles
 from broker.rules import RuleVersions
@@ -48,6 +49,7 @@ from broker.store.postgresql import PostgresDatabase, connect_arguments
 from broker.store.postgresql_signals import PostgresSignals
 from broker.store.preferences import SqlPreferences
 from broker.store.recording import give_all_back
+from broker.store.removed_devices import SqlRemovedDevices
 from broker.store.retention import SqlRetention
 from broker.store.roles import SqlRoles
 from broker.store.rule_versions import SqlRuleVersions
@@ -61,10 +63,12 @@ from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
 from broker.store.topics import SqlTopics
 from broker.store.tracking import SqlTracking
+from broker.store.webhook_switch import SqlWebhookSwitch
 from broker.suppression import Suppression
 from broker.templates import Templates
 from broker.topics import Topics
 from broker.tracking import Tracking
+from broker.webhook_switch import WebhookSwitch
 from config.audit_settings import AuditSettings
 from config.clock import Clock
 from config.settings import StoreSettings
@@ -81,10 +85,12 @@ class Store:
     ledger: Ledger
     inbox: Inbox
     devices: Devices
+    removed_devices: RemovedDevices
     preferences: Preferences
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
     status_events: StatusEvents
+    webhook_switch: WebhookSwitch
     suppression: Suppression
     retention: Retention
     erasure: Erasure
@@ -119,9 +125,11 @@ class Store:
         outbox = StatusOutbox(events, clock)
         self.ledger = ledger = SqlLedger(database, signals, clock, outbox, idempotency_ttl_s=idempotency_ttl_s)
         self.status_events = SqlStatusEvents(database, clock)
+        self.webhook_switch = SqlWebhookSwitch(database, clock, trail)
         self.suppression = SqlSuppression(database, trail)
         self.inbox = SqlInbox(database, clock, outbox, ledger.was_ended)
         self.devices = SqlDevices(database, clock, trail)
+        self.removed_devices = SqlRemovedDevices(database, trail)
         self.preferences = SqlPreferences(database, trail)
         self.dead_letters = SqlDeadLetters(database, clock, trail, made_due=ledger.made_due)
         self.deletion_guards = SqlDeletionGuards(database, clock, trail)
