@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from broker.errors import BadInput
 from broker.store.bulk import Rows, execute_rows
@@ -40,8 +40,10 @@ _BY_DEVICE: Final = (
     .order_by(_S.user, _S.device_id)
 )
 _STALE: Final = Rows(_S.topic, _S.user, _S.device_id)
-_FORGET: Final = SUBSCRIBERS.delete().where(
-    _S.topic == _STALE[_S.topic], _S.user == _STALE[_S.user], _S.device_id == _STALE[_S.device_id]
+_FORGET: Final = delete(SUBSCRIBERS).where(
+    tuple_(_S.topic, _S.user, _S.device_id).in_(
+        select(_STALE[_S.topic], _STALE[_S.user], _STALE[_S.device_id]).select_from(_STALE.given)
+    )
 )
 _SIZE: Final = select(func.count()).select_from(
     select(_S.user).where(_S.topic == bindparam("of_topic")).limit(bindparam("most")).subquery()
