@@ -16,6 +16,7 @@ __all__ = [
     "Perform",
     "Recheck",
     "Refresh",
+    "RulesChanged",
     "Selector",
     "Shed",
     "Subscribe",
@@ -108,6 +109,13 @@ class Shed(msgspec.Struct, frozen=True, tag="shed"):
     spread_s: float
 
 
+class RulesChanged(msgspec.Struct, frozen=True, tag="rules"):
+    """Read rules anew: API keys, roles or policies have another version in the store (`broker.rules`)."""
+
+    subject: str
+    version: int
+
+
 class Emulate(msgspec.Struct, frozen=True, tag="emulate"):
     """Hand a frame to a client whose transport only goes down, and whose way up came to another node.
 
@@ -122,7 +130,7 @@ class Emulate(msgspec.Struct, frozen=True, tag="emulate"):
     data: bytes
 
 
-Command = Emulate | Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed
+Command = Emulate | Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed | RulesChanged
 
 
 class TokenInfo(msgspec.Struct, frozen=True, omit_defaults=True):

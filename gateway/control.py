@@ -16,6 +16,7 @@ from broker.control import (
     NodeInfo,
     Recheck,
     Refresh,
+    RulesChanged,
     Shed,
     Subscribe,
     SubscriptionInfo,
@@ -61,18 +62,20 @@ class Controlled:
         shed: Callable[[float, float], None],
         emulate: Callable[[str, bytes], None],
         channel_limit: int,
+        rules_changed: Callable[[str, int], None] = lambda _subject, _version: None,
     ) -> None:
         self._hub, self._rules, self._entrances = hub, rules, entrances
         self._expiry, self._revocation = expiry, revocation
         self._clock, self._describe = clock, describe
         self._shed, self._emulate, self._channel_limit = shed, emulate, channel_limit
+        self._rules_changed = rules_changed
 
     async def perform(self, command: Command) -> None:
         """Carry it out on every matching connection here; none is no error.
 
         A connection that it fails on does not keep it from the others; the first failure is raised after them.
         """
-        if isinstance(command, Shed | Emulate):
+        if isinstance(command, Shed | Emulate | RulesChanged):
             self._perform_here(command)
             return
         failures: list[Exception] = []
@@ -86,8 +89,11 @@ class Controlled:
         if failures:
             raise failures[0]
 
-    def _perform_here(self, command: Shed | Emulate) -> None:
+    def _perform_here(self, command: Shed | Emulate | RulesChanged) -> None:
         """Carry out what is meant for a node rather than for a user's connections."""
+        if isinstance(command, RulesChanged):
+            self._rules_changed(command.subject, command.version)
+            return
         node = self._describe()
         if isinstance(command, Shed):
             if command.node in ("", node.uid, node.name):

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,18 @@ from msgspec import Raw
 from broker.errors import StoreUnavailable
 from config.clock import Clock, SystemClock
 from config.logs import get_logger
-from gateway.api.errors import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, ApiError, ApiFailure, api_error_of, bad_request
+from gateway.api.errors import (
+    BAD_REQUEST,
+    INTERNAL,
+    NOT_FOUND,
+    PERMISSION_DENIED,
+    UNAVAILABLE,
+    ApiError,
+    ApiFailure,
+    api_error_of,
+    bad_request,
+)
+from gateway.api.keys import UNBOUND, Permit
 from gateway.api.messages import BatchRequest, BatchResult
 from gateway.api.method import Method, Methods
 from gateway.api.overlap import Overlap
@@ -24,16 +35,24 @@ _log = get_logger()
 _AT_ONCE: Final = 1024
 _Command = dict[str, Raw] | None
 
+# Whether a key may make a call; nobody is asked about those who are unbound.
+Allows = Callable[[Permit, str, Any], bool]
+
 
 class Malformed(Exception):
     """The body is no JSON, or a field has a wrong type where Centrifugo answers HTTP 400."""
 
 
 class Calls:
-    """Runs methods."""
+    """Runs methods.
 
-    def __init__(self, methods: Methods, clock: Clock | None = None) -> None:
+    Args:
+        allows: Decides about those who may not do everything; without it they may do nothing.
+    """
+
+    def __init__(self, methods: Methods, clock: Clock | None = None, allows: Allows | None = None) -> None:
         batch = Method("batch", BatchRequest, self._batch, group="Batch")
+        self._allows = allows or _allows_nothing
         self._methods = {**methods, batch.name: batch}
         self.tally = CallTally()
         self._clock = clock or SystemClock()
@@ -48,9 +67,11 @@ class Calls:
     def __contains__(self, name: str) -> bool:
         return name in self._methods
 
-    async def call(self, name: str, body: bytes) -> msgspec.Struct | ApiError:
+    async def call(self, name: str, body: bytes, permit: Permit = UNBOUND) -> msgspec.Struct | ApiError:
         """Run one method.
 
+        Args:
+            permit: What the caller may do.
         Returns:
             Its result, or the error that stands for what went wrong.
         Raises:
@@ -65,9 +86,12 @@ class Calls:
             if isinstance(exc, Malformed):
                 raise
             return exc.error
+        if permit is not UNBOUND and name != "batch" and not self._allows(permit, name, request):
+            tally.count(PERMISSION_DENIED.code, 0.0)
+            return PERMISSION_DENIED
         began_at, code = self._clock.monotonic(), INTERNAL.code
         try:
-            result = await self._run(method, request)
+            result = await (self._run(method, request) if permit is UNBOUND else self._run_bound(method, request, permit))
             code = result.code if type(result) is ApiError else 0
             return result
         finally:
@@ -103,17 +127,24 @@ class Calls:
                 _log.exception("api.failed", method=method.name)
             return error
 
-    async def _batch(self, request: BatchRequest) -> BatchResult:
+    async def _run_bound(self, method: Method, request: Any, permit: Permit) -> msgspec.Struct | ApiError:
+        """Run a method for somebody who may not do everything; of a batch each call is decided about."""
+        if isinstance(request, BatchRequest):
+            return await self._batch(request, permit)
+        return await self._run(method, request)
+
+    async def _batch(self, request: BatchRequest, permit: Permit = UNBOUND) -> BatchResult:
         """Make several calls at once; each has its own reply, and one that fails does not keep the others from theirs."""
         if request.parallel:
-            return BatchResult([reply for part in _parts(request.commands) for reply in await self._replies(part)])
+            parts = _parts(request.commands)
+            return BatchResult([reply for part in parts for reply in await self._replies(part, permit)])
         pace = Pace()
         async with Overlap[dict[str, Any]]() as calls:
             for command in request.commands:
                 may_overlap = self._may_overlap(command)
                 if not may_overlap:
                     await calls.settle()
-                calls.begin(self._reply(command))
+                calls.begin(self._reply(command, permit))
                 if not may_overlap:
                     await calls.settle()
                 if pace.counts(_size_of(command)):
@@ -121,14 +152,14 @@ class Calls:
                     await asyncio.sleep(0)
         return BatchResult(calls.results)
 
-    async def _replies(self, commands: Sequence[_Command]) -> list[dict[str, Any]]:
-        return await asyncio.gather(*(self._reply(command) for command in commands))
+    async def _replies(self, commands: Sequence[_Command], permit: Permit) -> list[dict[str, Any]]:
+        return await asyncio.gather(*(self._reply(command, permit) for command in commands))
 
     def _may_overlap(self, command: _Command) -> bool:
         method = self._methods.get(next(iter(command), "")) if command else None
         return method is not None and method.may_overlap
 
-    async def _reply(self, command: _Command) -> dict[str, Any]:
+    async def _reply(self, command: _Command, permit: Permit) -> dict[str, Any]:
         if command is None:
             return {"error": BAD_REQUEST}
         name = next(iter(command), "")
@@ -138,12 +169,16 @@ class Calls:
         if body == b"null":
             return {"error": BAD_REQUEST}
         try:
-            result = await self.call(name, body)
+            result = await self.call(name, body, permit)
         except Malformed as exc:
             return {"error": bad_request(str(exc)).error}
         except StoreUnavailable:
             return {"error": UNAVAILABLE}
         return {"error": result} if isinstance(result, ApiError) else {name: result}
+
+
+def _allows_nothing(_permit: Permit, _method: str, _request: Any) -> bool:
+    return False
 
 
 def _size_of(command: _Command) -> int:

@@ -13,7 +13,9 @@ __all__ = [
     "INTERNAL",
     "NOT_AVAILABLE",
     "NOT_FOUND",
+    "PERMISSION_DENIED",
     "STATUS_BY_CODE",
+    "TOO_MANY_REQUESTS",
     "UNAVAILABLE",
     "UNKNOWN_CHANNEL",
     "ApiError",
@@ -40,9 +42,11 @@ class ApiFailure(Exception):
 
 INTERNAL: Final = ApiError(100, "internal server error")
 UNKNOWN_CHANNEL: Final = ApiError(102, "unknown channel")
+PERMISSION_DENIED: Final = ApiError(103, "permission denied")
 NOT_FOUND: Final = ApiError(104, "not found")
 BAD_REQUEST: Final = ApiError(107, "bad request")
 NOT_AVAILABLE: Final = ApiError(108, "not available")
+TOO_MANY_REQUESTS: Final = ApiError(111, "too many requests")
 UNRECOVERABLE_POSITION: Final = ApiError(112, "unrecoverable position")
 
 # Same words, but the same call may succeed later; known by its identity.

@@ -26,7 +26,16 @@ import msgspec
 
 from gateway.auth.patterns import BadPattern, Regex, Wildcard
 
-__all__ = ["NO_RIGHTS", "BadCapability", "Capabilities", "Right", "WrittenCapability", "read_allow", "read_capabilities"]
+__all__ = [
+    "NO_RIGHTS",
+    "BadCapability",
+    "Capabilities",
+    "Right",
+    "WrittenCapability",
+    "matcher_of",
+    "read_allow",
+    "read_capabilities",
+]
 
 CAPABILITIES_MAX: Final = 64
 NAMES_MAX: Final = 512
@@ -87,6 +96,20 @@ class Capabilities(msgspec.Struct, frozen=True):
                 if (matcher.names_private or not is_private) and matcher.pattern.matches(channel):
                     rights |= matcher.rights
         return rights & ~Right.SUB if is_private or is_foreign else rights
+
+    def with_more(self, other: "Capabilities | None") -> "Capabilities":
+        """Give these and others together."""
+        if other is None:
+            return self
+        by_channel = dict(self.rights_by_channel)
+        for channel, rights in other.rights_by_channel.items():
+            by_channel[channel] = by_channel.get(channel, NO_RIGHTS) | rights
+        return Capabilities(by_channel, self.matchers + other.matchers)
+
+
+def matcher_of(wildcard: Wildcard, rights: Right, pattern: str) -> _Matcher:
+    """Make what gives rights by a pattern; private channels are meant only where its text begins with their prefix."""
+    return _Matcher(wildcard, rights, names_private=pattern.startswith(_PRIVATE))
 
 
 def read_capabilities(written: Sequence[WrittenCapability | None] | None) -> Capabilities | None:

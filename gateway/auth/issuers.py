@@ -27,7 +27,8 @@ OWN: Final = "own"
 
 
 class Issuer(msgspec.Struct, frozen=True):
-    """One issuer: its keys, and what its tokens must say; `issuer` and `audience` are "" where nothing is demanded."""
+    """One issuer: its keys, and what its tokens must say; `issuer` and `audience` are "" where nothing is demanded, and
+    `roles_claim` where it is not believed about roles."""
 
     name: str
     keyring: Keyring
@@ -35,6 +36,7 @@ class Issuer(msgspec.Struct, frozen=True):
     audience: str = ""
     user_claim: str = "sub"
     user_prefix: str = ""
+    roles_claim: str = ""
 
 
 class Issuers:
@@ -55,7 +57,7 @@ class Issuers:
             for number, one in enumerate(settings.issuers)
         }
         if isinstance(settings, ConnectionTokenSettings) and settings.issue.enabled:
-            own = Issuer(OWN, Keyring.of_own(settings.issue), settings.issue.issuer)
+            own = Issuer(OWN, Keyring.of_own(settings.issue), settings.issue.issuer, roles_claim=settings.roles_claim)
             self._named = {**self._named, own.issuer: own}
 
     def of(self, token: str) -> Issuer:
@@ -101,6 +103,7 @@ class Issuers:
             settings.audience,
             settings.user_id_claim,
             settings.user_prefix if isinstance(settings, IssuerSettings) else "",
+            settings.roles_claim,
         )
 
     def _source(self, name: str, settings: IssuerKeys, path: str) -> KeySource | None:

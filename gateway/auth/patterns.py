@@ -39,7 +39,17 @@ class Wildcard:
     def __init__(self, pattern: str) -> None:
         if len(pattern) > PATTERN_MAX_CHARS:
             raise BadPattern(f"a pattern must be at most {PATTERN_MAX_CHARS} characters")
-        self._begin, *middle = pattern.split("*")
+        self._lay(pattern.split("*"))
+
+    @classmethod
+    def filled(cls, pattern: str, place: str, value: str) -> "Wildcard":
+        """Make one with a value where the pattern has a place for it; a `*` in the value stands for itself."""
+        filled = cls.__new__(cls)
+        filled._lay([part.replace(place, value) for part in pattern.split("*")])
+        return filled
+
+    def _lay(self, parts: list[str]) -> None:
+        self._begin, *middle = parts
         self._is_literal = not middle
         self._end = middle.pop() if middle else ""
         self._middle = [part for part in middle if part]

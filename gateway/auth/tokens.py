@@ -9,7 +9,7 @@ JSON claims (`info`, `data`, `meta`) are kept as the bytes that were signed, on 
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from gateway.auth.capabilities import (
 from gateway.auth.errors import Check, InvalidToken, TokenExpired, TokenRevoked
 from gateway.auth.issuers import Issuer, Issuers
 from gateway.auth.json_members import read_members
+from gateway.auth.role_claims import kept_of, roles_of
 
 __all__ = ["ConnectionClaims", "ServerSubscription", "SubscriptionClaims", "SubscriptionOverride", "TokenVerifier", "token_of"]
 
@@ -67,13 +68,15 @@ class ServerSubscription(msgspec.Struct, frozen=True):
 
 _PLAIN_SUBSCRIPTION: Final = ServerSubscription()
 _NO_SUBSCRIPTIONS: Final[Mapping[str, ServerSubscription]] = MappingProxyType({})
+_NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class ConnectionClaims(msgspec.Struct, frozen=True):
     """Who connects, until when, and with what.
 
     `expire_at` and `issued_at` are Unix seconds, 0 for never and for unknown; `info` and `meta` are JSON bytes, empty for
-    none; `subs` maps channels of the claims `subs` or `channels` to their options; `capabilities` is None without any.
+    none; `subs` maps channels of the claims `subs` or `channels` to their options; `capabilities` is None without any. `roles`
+    are those that the issuer is believed about, `kept` the claims that policies may ask for.
     """
 
     user: str
@@ -84,6 +87,8 @@ class ConnectionClaims(msgspec.Struct, frozen=True):
     capabilities: Capabilities | None = None
     token_id: str = ""
     issued_at: float = 0.0
+    roles: tuple[str, ...] = ()
+    kept: Mapping[str, Any] = _NO_CLAIMS
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True):
@@ -157,6 +162,7 @@ class TokenVerifier:
         clock: Tells the time that `exp` and `nbf` are compared with.
         skip_signature: Believe tokens unsigned (`client.insecure_skip_token_signature_verify`).
         section: Where the settings stand.
+        kept_claims: Names of the claims that are kept for policies.
     Raises:
         SettingsError: Certificates that are to be trusted cannot be read.
     """
@@ -169,11 +175,13 @@ class TokenVerifier:
         clock: Clock,
         skip_signature: bool = False,
         section: str = "client.token",
+        kept_claims: Sequence[str] = (),
     ) -> None:
         self.issuers = Issuers(settings, clock, section=section)
         self._revocation = revocation
         self._clock = clock
         self._skip_signature = skip_signature
+        self._kept_claims = kept_claims
 
     @property
     def waits(self) -> bool:
@@ -198,7 +206,8 @@ class TokenVerifier:
             InvalidToken: It can never pass (disconnect 3500).
             TokenExpired: Its time is over or has not come, or it was revoked (error 109).
         """
-        user, claims = self._read(token)
+        issuer, members, claims = self._read(token)
+        user = _user(members, issuer)
         if claims.channel is not None:
             raise InvalidToken("a connection token must not have the claim channel")
         result = ConnectionClaims(
@@ -210,6 +219,8 @@ class TokenVerifier:
             capabilities=_capabilities(claims),
             token_id=claims.jti or "",
             issued_at=claims.iat or 0.0,
+            roles=roles_of(members, issuer.roles_claim),
+            kept=kept_of(members, self._kept_claims) if self._kept_claims else _NO_CLAIMS,
         )
         self._check_time(claims)
         self._check_revocation(user, token_of(result))
@@ -222,7 +233,8 @@ class TokenVerifier:
             InvalidToken: It can never pass (error 103 on subscribe, disconnect 3500 on sub_refresh).
             TokenExpired: Its time is over or has not come, or it was revoked (error 109).
         """
-        user, claims = self._read(token)
+        issuer, members, claims = self._read(token)
+        user = _user(members, issuer)
         if not claims.channel:
             raise InvalidToken("a subscription token must have the claim channel")
         result = SubscriptionClaims(
@@ -245,8 +257,8 @@ class TokenVerifier:
         """Ask again about a token that passed before; `channel` is that of a subscription token."""
         return self._revocation.is_revoked(user=user, token_id=token.uid, issued_at=token.issued_at, channel=channel)
 
-    def _read(self, token: str) -> tuple[str, _Claims]:
-        """Open a token, read its claims, and see whom it speaks for and that it is meant for us."""
+    def _read(self, token: str) -> tuple[Issuer, Mapping[str, Any], _Claims]:
+        """Open a token, read its claims, and see whose it is and that it is meant for us."""
         issuer = self.issuers.of(token)
         payload = issuer.keyring.open(token, skip_signature=self._skip_signature)
         members = _members(payload)
@@ -259,7 +271,7 @@ class TokenVerifier:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or ()
         if issuer.audience and issuer.audience not in audiences:
             raise InvalidToken("token is for another audience", Check.AUDIENCE)
-        return _user(members, issuer), claims
+        return issuer, members, claims
 
     def _check_time(self, claims: _Claims) -> None:
         now = self._clock.now().timestamp()

@@ -21,10 +21,18 @@ class Verifiers:
         SettingsError: Certificates that are to be trusted cannot be read.
     """
 
-    def __init__(self, settings: ClientSettings, revocation: Revocation, clock: Clock) -> None:
+    def __init__(
+        self, settings: ClientSettings, revocation: Revocation, clock: Clock, *, kept_claims: Sequence[str] = ()
+    ) -> None:
         def make(tokens: TokenSettings, section: str) -> TokenVerifier:
-            skip_signature = settings.insecure_skip_token_signature_verify
-            return TokenVerifier(tokens, revocation=revocation, clock=clock, skip_signature=skip_signature, section=section)
+            return TokenVerifier(
+                tokens,
+                revocation=revocation,
+                clock=clock,
+                skip_signature=settings.insecure_skip_token_signature_verify,
+                section=section,
+                kept_claims=kept_claims,
+            )
 
         self.connections = self.subscriptions = make(settings.token, "client.token")
         self._all = [self.connections]
