@@ -173,7 +173,8 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 
     With a `template`, and of what is `collected`, the texts are made when it is told, in the language of whom it is told to;
     `html` is made with them, and
-    `unsubscribe` is the address that a mail names for being left alone. `badge` is the number on the app's icon, 0 for none;
+    `unsubscribe` is the address that a mail names for being left alone, `pixel` that of the picture which tells that it was
+    shown. `badge` is the number on the app's icon, 0 for none;
     `sound` the name of one, "none" for silence; `thread` groups what is shown. Without a `push_type` it follows from the texts.
     """
 
@@ -187,6 +188,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     html: str = ""
     template: TemplateUse | None = None
     unsubscribe: str = ""
+    pixel: str = ""
     subtitle: str = ""
     badge: int | None = None
     sound: str = ""

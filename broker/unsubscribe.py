@@ -54,6 +54,10 @@ class UnsubscribeLinks:
         """Tell the address that does it: ASCII, always the same for the same words."""
         return self._prefix + self.token(opt_out)
 
+    def is_one(self, address: str) -> bool:
+        """Whether an address is one of ours."""
+        return address.startswith(self._prefix)
+
     def token(self, opt_out: OptOut) -> str:
         """Seal what is named; without a category, all are meant."""
         if not opt_out.category:

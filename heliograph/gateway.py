@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
 from broker.inbox_news import InboxChanged, InboxNews, nobody_asks
+from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
 from gateway.api.call import Calls
@@ -31,6 +32,7 @@ from gateway.notify.confirmations import ConfirmationService, confirmation_metho
 from gateway.notify.experiments import experiment_methods
 from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
 from gateway.notify.methods import notification_methods
+from gateway.notify.opens import open_routes
 from gateway.notify.operations import operation_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
@@ -99,6 +101,7 @@ class GatewayPart:
                 *openapi_routes(calls.methods, version=self.node.version),
                 *unsubscribe_routes(links, store.preferences),
                 *_click_routes(ground, changed),
+                *_open_routes(ground, changed),
             ],
         )
         self._server = GatewayServer(app, self.node)
@@ -139,7 +142,13 @@ class GatewayPart:
 
 def _click_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
     links = ClickLinks.of(ground.settings.notifications.clicks)
-    return [] if links is None else click_routes(links, ground.store.ledger, ground.clock, changed)
+    return [] if links is None else click_routes(links, ground.store.tracking, ground.clock, changed)
+
+
+def _open_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
+    settings = ground.settings.notifications.opens
+    links = OpenLinks.of(settings)
+    return [] if links is None else open_routes(links, ground.store.tracking, settings, ground.clock, changed)
 
 
 def _inbox_news(ground: Ground, is_here: Callable[[str], bool]) -> InboxNews:

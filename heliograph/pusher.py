@@ -6,6 +6,7 @@ from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
+from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
@@ -49,6 +50,7 @@ class PusherPart:
                 make_renderer(ground),
                 UnsubscribeLinks.of(settings.notifications.unsubscribe),
                 ClickLinks.of(settings.notifications.clicks),
+                OpenLinks.of(settings.notifications.opens),
                 required=frozenset(one.name for one in settings.notifications.categories if one.required),
             ),
         )

@@ -36,6 +36,16 @@ class Token(msgspec.Struct, frozen=True, gc=False):
             found.setdefault(name.lower(), html.unescape(double or single or bare))
         return found
 
+    def place_of(self, name: str) -> tuple[int, int] | None:
+        """Tell where the first attribute of a name has its value in the source, quotes included; None where it has none."""
+        for match in _ATTRIBUTE.finditer(self.rest):
+            if match[1].lower() == name:
+                for group, quote in ((2, 1), (3, 1), (4, 0)):
+                    if match[group] is not None:
+                        return self.rest_at + match.start(group) - quote, self.rest_at + match.end(group) + quote
+                return None
+        return None
+
 
 def tokens_of(source: str) -> Iterator[Token]:
     """Take HTML apart; comments, declarations and what stands in scripts, styles and titles are left out."""

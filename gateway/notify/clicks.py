@@ -12,12 +12,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from broker.click_links import PATH, Click, ClickLinks
-from broker.confirmations import Mark
 from broker.errors import NotFound, StoreUnavailable
 from broker.inbox_news import InboxChanged, nobody_asks
-from broker.ledger import Ledger
 from broker.outage import Outage
+from broker.tracking import Tracking
 from config.clock import Clock
+from gateway.notify.prefetching import looks_ahead
 
 __all__ = ["click_routes"]
 
@@ -27,8 +27,8 @@ _AS_IT_IS: Final = ":/%#?=@[]!$&'()*+,;~"
 
 
 class _Clicks:
-    def __init__(self, links: ClickLinks, ledger: Ledger, changed: InboxChanged, clock: Clock) -> None:
-        self._links, self._ledger, self._changed = links, ledger, changed
+    def __init__(self, links: ClickLinks, tracking: Tracking, changed: InboxChanged, clock: Clock) -> None:
+        self._links, self._tracking, self._changed = links, tracking, changed
         self._outage = Outage("clicks", clock)
 
     async def answer(self, request: Request) -> Response:
@@ -37,14 +37,13 @@ class _Clicks:
             click = self._links.open(request.path_params["token"])
         except NotFound:
             return PlainTextResponse("this link is not valid: it may have been cut off\n", 404, headers=_HEADERS)
-        if request.method == "GET" and not _looks_ahead(request):
+        if request.method == "GET" and not looks_ahead(request):
             await self._record(click)
         return Response(status_code=302, headers={**_HEADERS, "Location": quote(click.target, safe=_AS_IT_IS)})
 
     async def _record(self, click: Click) -> None:
         try:
-            user = (await self._ledger.status(click.notification_id)).notification.user
-            await self._ledger.acknowledge(click.notification_id, user, Mark.CLICKED)
+            user = await self._tracking.clicked(click.notification_id, click.link, click.target)
         except NotFound:
             return  # removed by age or erased: nothing is left to be marked
         except StoreUnavailable as exc:
@@ -54,11 +53,6 @@ class _Clicks:
         self._changed((user,))
 
 
-def click_routes(links: ClickLinks, ledger: Ledger, clock: Clock, changed: InboxChanged = nobody_asks) -> list[Route]:
+def click_routes(links: ClickLinks, tracking: Tracking, clock: Clock, changed: InboxChanged = nobody_asks) -> list[Route]:
     """Make the route of links."""
-    return [Route(f"{PATH}{{token}}", _Clicks(links, ledger, changed, clock).answer, methods=["GET"])]
-
-
-def _looks_ahead(request: Request) -> bool:
-    purpose = request.headers.get("sec-purpose") or request.headers.get("purpose") or ""
-    return "prefetch" in purpose.lower() or "preview" in purpose.lower()
+    return [Route(f"{PATH}{{token}}", _Clicks(links, tracking, changed, clock).answer, methods=["GET"])]

@@ -5,6 +5,7 @@ comes from outside is either checked against a pattern (addresses, ids) or made 
 """
 
 import base64
+import html
 import re
 from email.headerregistry import Address
 from email.policy import SMTP
@@ -16,6 +17,7 @@ from typing import Final
 import jinja2
 
 from broker.notification import Content, Device, Lane, Notification
+from broker.rendering.html_tokens import tokens_of
 from pushers.outcome import DropMessage
 
 __all__ = ["MAX_ADDRESS", "compose_email", "is_mail_address"]
@@ -156,8 +158,19 @@ def _text(content: Content) -> str:
 
 
 def _html(content: Content) -> str:
-    if content.html:
-        return content.html
+    return _with_pixel(content.html or _own_html(content), content.pixel)
+
+
+def _with_pixel(text: str, pixel: str) -> str:
+    """Put the picture that tells that a mail was shown at its end: what a mail program cuts off of a long one was not shown."""
+    if not pixel:
+        return text
+    bodies = [token.at for token in tokens_of(text) if token.kind == "end" and token.name == "body"]
+    at = bodies[-1] if bodies else len(text)
+    return f'{text[:at]}<img src="{html.escape(pixel)}" alt="" width="1" height="1" style="border:0;">{text[at:]}'
+
+
+def _own_html(content: Content) -> str:
     paragraphs = [part.splitlines() for part in re.split(r"\n{2,}", content.body) if part.strip()]
     return _template().render(
         title=content.title,

@@ -5,22 +5,20 @@ is told was pinned then, by name and version. Most notifications bring their tex
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from msgspec.structs import replace
 
 from broker.click_links import ClickLinks
 from broker.errors import StoreUnavailable
 from broker.notification import Device, Lane, Notification, Provider, Route
+from broker.open_links import OpenLinks
 from broker.rendering.errors import Unrenderable
 from broker.rendering.renderer import Renderer
 from broker.unsubscribe import OptOut, UnsubscribeLinks
 from pushers.outcome import DropMessage, Retry
+from pushers.templates.leading import Leading
 
 __all__ = ["Telling"]
-
-# Whose links go to a browser and not to an app of the sender's, which tells itself what was opened.
-_OPENED_IN_BROWSERS: Final = frozenset({Provider.EMAIL, Provider.WEBPUSH})
 
 
 class Telling:
@@ -31,19 +29,17 @@ class Telling:
         renderer: Renderer,
         links: UnsubscribeLinks | None = None,
         clicks: ClickLinks | None = None,
+        opens: OpenLinks | None = None,
         *,
         required: frozenset[str] = frozenset(),
     ) -> None:
-        self._renderer, self._links, self._clicks = renderer, links, clicks
-        self._required = required
+        self._renderer, self._links, self._required = renderer, links, required
+        self._leading = Leading(clicks, opens, links)
 
     async def to_device(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
         """Make what a device is told, or say what becomes of the delivery instead."""
         told = await self._in_words(notification, device)
-        if self._clicks is None or device.provider not in _OPENED_IN_BROWSERS or isinstance(told, DropMessage | Retry):
-            return told
-        content = told.content
-        return replace(told, content=replace(content, link=self._clicks.address(told.id, content.link)))
+        return told if isinstance(told, DropMessage | Retry) else await self._leading.lead(told, device)
 
     async def _in_words(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
         is_mail = device.provider is Provider.EMAIL

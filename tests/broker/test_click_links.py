@@ -28,6 +28,23 @@ def test_a_link_opens_to_what_it_was_made_of(target: str) -> None:
     assert LINKS.open(token) == Click(ID, target)
 
 
+@given(TARGETS, st.integers(1, 2000))
+def test_a_link_of_a_mail_says_which_it_is(target: str, link: int) -> None:
+    token = LINKS.address(ID, target, link).removeprefix("https://n.test/c/")
+    assert LINKS.open(token) == Click(ID, target, link)
+
+
+def test_what_was_signed_before_links_had_numbers_opens() -> None:
+    token = "DO1LsfdJsl0K5-gQB6VjKjAxOTFmM2E4LWMxZGUtN2IwNS1hNGQyLWM5ZTg2ZjEzYjcyMABodHRwczovL3Nob3AudGVzdC83"
+    assert token_of(LINKS, "https://shop.test/7") == token
+    assert LINKS.open(token) == Click(ID, "https://shop.test/7", 0)
+
+
+def test_what_leads_over_us_already_or_is_too_long_is_left_as_it_is() -> None:
+    for target in (LINKS.address(ID, "https://shop.test/7"), "https://shop.test/".ljust(9000, "x")):
+        assert LINKS.address(ID, target, 3) == target
+
+
 @given(st.data())
 def test_a_changed_token_opens_nothing(data: st.DataObject) -> None:
     token = token_of(LINKS, "https://shop.test/7")

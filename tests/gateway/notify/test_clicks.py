@@ -8,6 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from broker.click_links import ClickLinks
+from broker.errors import NotFound
 from gateway.notify.clicks import click_routes
 
 LINKS = ClickLinks("http://node", (b"s" * 32,))
@@ -16,7 +17,7 @@ TARGET = "https://shop.test/orders/7?a=1&b=ä b#top"
 
 @pytest.fixture
 async def http(desk: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=click_routes(LINKS, desk.store.ledger, desk.world.clock, desk.told.extend))
+    app = Starlette(routes=click_routes(LINKS, desk.store.tracking, desk.world.clock, desk.told.extend))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as client:
         yield client
 
@@ -36,6 +37,18 @@ async def test_a_click_is_recorded_and_leads_on(desk: Any, http: httpx.AsyncClie
     assert await desk.state(id) == "acknowledged"
     assert await marks_of(desk, id) == ["clicked", "read", "seen"]
     assert desk.told == ["42", "42", "42"]
+
+
+async def test_it_is_known_which_link_was_clicked(desk: Any, http: httpx.AsyncClient) -> None:
+    id = await desk.notify("42", link=TARGET)
+    for link, target in ((3, "https://shop.test/terms"), (0, TARGET), (3, "https://shop.test/terms")):
+        answer = await http.get(LINKS.address(id, target, link))
+        assert answer.headers["location"].startswith("https://shop.test/")
+    clicked = await desk.store.tracking.clicks_of(id)
+    assert [(one.link, one.target, one.clicks) for one in clicked] == [(0, TARGET, 1), (3, "https://shop.test/terms", 2)]
+    await desk.store.erasure.erase("42")
+    with pytest.raises(NotFound):
+        await desk.store.tracking.clicks_of(id)
 
 
 async def test_what_only_looks_ahead_records_nothing(desk: Any, http: httpx.AsyncClient) -> None:
