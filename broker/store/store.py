@@ -24,6 +24,7 @@ from broker.policies import Policies
 from broker.preferences import Preferences
 from broker.removed_devices import RemovedDevices
 from broker.retention import Retention
+from broker.revocation_records import RevocationRecords
 from broker.roles import Roles
 from broker.rules import RuleVersions
 from broker.statistics import Statistics
@@ -51,6 +52,7 @@ from broker.store.preferences import SqlPreferences
 from broker.store.recording import give_all_back
 from broker.store.removed_devices import SqlRemovedDevices
 from broker.store.retention import SqlRetention
+from broker.store.revocation_records import SqlRevocationRecords
 from broker.store.roles import SqlRoles
 from broker.store.rule_versions import SqlRuleVersions
 from broker.store.signals import Signals, Silence
@@ -61,11 +63,13 @@ from broker.store.status_events import SqlStatusEvents
 from broker.store.status_outbox import StatusOutbox
 from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
+from broker.store.token_families import SqlTokenFamilies
 from broker.store.topics import SqlTopics
 from broker.store.tracking import SqlTracking
 from broker.store.webhook_switch import SqlWebhookSwitch
 from broker.suppression import Suppression
 from broker.templates import Templates
+from broker.token_families import TokenFamilies
 from broker.topics import Topics
 from broker.tracking import Tracking
 from broker.webhook_switch import WebhookSwitch
@@ -106,6 +110,8 @@ class Store:
     roles: Roles
     policies: Policies
     rule_versions: RuleVersions
+    token_families: TokenFamilies
+    revocations: RevocationRecords
 
     def __init__(
         self,
@@ -146,6 +152,8 @@ class Store:
         self.roles = SqlRoles(database, trail)
         self.policies = SqlPolicies(database, clock, trail)
         self.rule_versions = SqlRuleVersions(database)
+        self.token_families = SqlTokenFamilies(database, trail)
+        self.revocations = SqlRevocationRecords(database, clock)
 
     async def close(self) -> None:
         """Finish the commits under way and let go of the database; may come twice. The ports are not used after it."""
