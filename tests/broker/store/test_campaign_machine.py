@@ -1,0 +1,138 @@
+"""Campaigns agree with a plain model, in whatever order users come and go, pages are told or lost, and operators interfere."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from broker.campaigns import Audience, CampaignEvent, CampaignState, NewCampaign, following
+from broker.notification import DEFAULT_ROUTES, Content, Draft, Lane, Terms
+from broker.routing import RoutePolicy
+from broker.store.store import Store, open_store
+from config.clock import ManualClock
+
+USERS = [f"u{number}" for number in range(12)]
+DRAFT = Draft((), Content("Tide"), Lane.NORMAL, DEFAULT_ROUTES, 5.0, 5.0, 1e6, terms=Terms(RoutePolicy()))
+
+
+class CampaignMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = self.open()
+        self.run(self.store.topics.create("news"))
+        self.id = self.run(self.store.campaigns.create(NewCampaign(Audience(("news",)), DRAFT)))
+        self.state, self.has_begun = CampaignState.SCHEDULED, False
+        self.subscribed: set[str] = set()
+        self.place = ""
+        self.told: list[str] = []  # by the pages, as the model has it
+        self.ended: set[str] = set()
+        self.found: Counter[str] = Counter()  # by claims
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    def open(self) -> Store:
+        store: Store = self.run(open_store(f"sqlite:///{Path(self.folder.name) / 'h.db'}", clock=self.clock))
+        return store
+
+    @rule(user=st.sampled_from(USERS))
+    def subscribe(self, user: str) -> None:
+        self.run(self.store.topics.subscribe("news", [user]))
+        self.subscribed.add(user)
+
+    @rule(user=st.sampled_from(USERS))
+    def unsubscribe(self, user: str) -> None:
+        self.run(self.store.topics.unsubscribe("news", [user]))
+        self.subscribed.discard(user)
+
+    @rule()
+    def begin(self) -> None:
+        begun = self.run(self.store.campaigns.begin(self.id))
+        assert begun == (self.state is CampaignState.SCHEDULED)
+        if begun:
+            self.has_begun = True
+            self.state = following(self.state, CampaignEvent.BEGIN)
+
+    @rule(limit=st.integers(1, 4))
+    def tell(self, limit: int) -> None:
+        expansion = self.run(self.store.campaigns.expand(self.id, limit=limit))
+        if self.state is not CampaignState.RUNNING:
+            assert expansion is None
+            return
+        ahead = sorted(user for user in self.subscribed if user > self.place)
+        page = ahead[:limit]
+        assert expansion.expanded == len(page)
+        self.told += page
+        self.place = page[-1] if page else self.place
+        # A full page does not know whether anybody follows.
+        assert expansion.is_last == (len(page) < limit)
+        if expansion.is_last:
+            self.state = following(self.state, CampaignEvent.FINISH)
+
+    @rule()
+    def pause(self) -> None:
+        self.state = following(self.state, CampaignEvent.PAUSE)
+        assert self.run(self.store.campaigns.pause(self.id)) is self.state
+
+    @rule()
+    def resume(self) -> None:
+        event = CampaignEvent.RESUME if self.has_begun else CampaignEvent.RESCHEDULE
+        self.state = following(self.state, event)
+        assert self.run(self.store.campaigns.resume(self.id)) is self.state
+
+    @precondition(lambda self: len(self.told) >= 3)
+    @rule()
+    def cancel(self) -> None:
+        self.state = following(self.state, CampaignEvent.CANCEL)
+        assert self.run(self.store.campaigns.cancel(self.id)) is self.state
+        while self.run(self.store.campaigns.call_off(self.id)):
+            pass
+        self.ended = set(self.told)
+
+    @rule()
+    def claim(self) -> None:
+        until = self.clock.now() + timedelta(days=1)
+        for step in self.run(self.store.ledger.claim("w", {Lane.NORMAL: 3}, lease_until=until)):
+            assert step.notification.user not in self.ended
+            self.found[step.notification.user] += 1
+
+    @rule()
+    def count(self) -> None:
+        self.clock.move(30)
+        self.run(self.store.campaigns.tally(limit=100, within_s=1e6))
+
+    @rule()
+    def die_and_come_back(self) -> None:
+        self.run(self.store.close())
+        self.store = self.open()
+        self.found.clear()  # a process that is alone takes every step back
+
+    @invariant()
+    def agrees(self) -> None:
+        campaign = self.run(self.store.campaigns.status(self.id))
+        assert (campaign.state, campaign.expanded, campaign.skipped) == (self.state, len(self.told), 0)
+        assert sum(campaign.states.values()) == len(self.told)
+        assert len(set(self.told)) == len(self.told)
+        assert set(self.found) <= set(self.told)
+        assert set(self.found.values()) <= {1}
+
+    def teardown(self) -> None:
+        self.run(self.store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+
+TestCampaigns = CampaignMachine.TestCase
+TestCampaigns.settings = settings(
+    max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
