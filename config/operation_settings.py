@@ -50,6 +50,11 @@ class DeletionGuardSettings(Section):
     )
     least: int = Field(50, ge=1, description="So many within the window are never too many.")
     window: Duration = Field(600.0, gt=0, description="How far back is counted, by each process for itself.")
+    undo_within: Duration = Field(
+        2_592_000.0,
+        gt=0,
+        description="How long a device that was removed, because its provider called it gone, can be restored.",
+    )
 
 
 class StatisticsSettings(Section):
@@ -78,6 +83,11 @@ class StatusWebhookSettings(Section):
     timeout: Duration = Field(10.0, gt=0, description="Longest time for one request.")
     batch_size: int = Field(100, ge=1, le=1000, description="Most events in one request.")
     give_up_after: Duration = Field(86400.0, gt=0, description="How old an event may become while it cannot be delivered.")
+    disable_after: Duration = Field(
+        259_200.0,
+        description="How long nothing may be taken until the webhook is switched off: until status_webhook_enable, or a start "
+        "with other settings of it; 0 never switches it off.",
+    )
 
     @field_validator("events")
     @classmethod

@@ -26,6 +26,9 @@ _COMMANDS: Final = {
     "campaign": LateCommand(
         "heliograph.commands.campaigns:campaign", "Look how campaigns stand, and pause, resume or cancel them."
     ),
+    "status-webhook": LateCommand(
+        "heliograph.commands.status_webhook:status_webhook", "Tell how the status webhook stands, and switch it on again."
+    ),
     "template": LateCommand(
         "heliograph.commands.template:template", "Look templates over, try them out, and put them into a server."
     ),

@@ -10,8 +10,9 @@ from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
-from heliograph.status_webhook import status_webhook_duties
+from heliograph.status_webhook import make_status_webhooks
 from pushers.campaigns import CampaignDuties
+from pushers.device_purge import device_purge
 from pushers.duties import Duties
 from pushers.experiment_picks import experiment_picks
 from pushers.guard_reports import guard_reports
@@ -54,6 +55,7 @@ class PusherPart:
                 required=frozenset(one.name for one in settings.notifications.categories if one.required),
             ),
         )
+        self._webhooks = webhooks = make_status_webhooks(ground, pipeline.metrics)
         self._duties = Duties(
             [
                 housekeeping(
@@ -65,7 +67,12 @@ class PusherPart:
                 *statistics_duties(ground.store.statistics, ground.clock, settings.notifications),
                 experiment_picks(ground.store.experiments, ground.clock),
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
-                *status_webhook_duties(ground, pipeline.metrics),
+                *([webhooks.duty()] if webhooks else []),
+                device_purge(
+                    ground.store.removed_devices,
+                    ground.clock,
+                    undo_within_s=settings.notifications.deletion_guard.undo_within,
+                ),
                 credential_watch(providers, pipeline.renewed),
                 *CampaignDuties(
                     ground.store.campaigns,
@@ -83,7 +90,8 @@ class PusherPart:
 
     def concerns(self) -> list[str]:
         """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""
-        return self._pipeline.concerns() + [carrier.problem for carrier in self._carriers if carrier.problem]
+        told = [carrier.problem for carrier in self._carriers] + ([self._webhooks.concern] if self._webhooks else [])
+        return self._pipeline.concerns() + [problem for problem in told if problem]
 
     async def run(self) -> None:
         REGISTRY.register(self._pipeline.metrics.registry)

@@ -2,30 +2,29 @@
 
 import ssl
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from config.egress import Forbidden
 from config.errors import SettingsError
 from heliograph.ground import Ground
-from pushers.duties import Duty
 from pushers.metrics import Metrics
 from pushers.providers.http import HttpTransport
 from pushers.providers.webhook_post import WebhookPost
 from pushers.providers.webhook_target import check_target
 from pushers.status_webhooks import StatusWebhooks
 
-__all__ = ["status_webhook_duties"]
+__all__ = ["make_status_webhooks"]
 
 
-def status_webhook_duties(ground: Ground, metrics: Metrics) -> list[Duty]:
-    """Make the duty that tells the application of its notifications; none where no url is set.
+def make_status_webhooks(ground: Ground, metrics: Metrics) -> StatusWebhooks | None:
+    """Make what tells the application of its notifications; None where no url is set.
 
     Raises:
         SettingsError: The address is one that must not be called, or the certificates cannot be read.
     """
     settings = ground.settings.notifications.status_webhook
     if not settings.url:
-        return []
+        return None
     try:
         target = check_target(settings.url, settings.private_hosts)
     except Forbidden as exc:
@@ -47,9 +46,16 @@ def status_webhook_duties(ground: Ground, metrics: Metrics) -> list[Duty]:
     )
     webhooks = StatusWebhooks(
         ground.store.status_events,
+        ground.store.webhook_switch,
         post,
         settings,
         ground.clock,
         count=lambda outcome, number: counter.labels(outcome).inc(number),
     )
-    return [webhooks.duty()]
+    disabled = Gauge(
+        "heliograph_status_webhook_disabled",
+        "1 while the status webhook is switched off because it failed for too long.",
+        registry=metrics.registry,
+    )
+    disabled.set_function(lambda: webhooks.is_disabled)
+    return webhooks

@@ -5,15 +5,19 @@ from typing import Protocol
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.erasure import Erasure
+from broker.removed_devices import RemovedDevices
 from broker.statistics import Statistics
 from broker.suppression import Suppression
 from broker.tracking import Tracking
+from broker.webhook_switch import WebhookSwitch
 from config.clock import Clock
 from gateway.api.method import Method
 from gateway.notify.dead_letters import dead_letter_methods
 from gateway.notify.deletion_guards import deletion_guard_methods
 from gateway.notify.erasure import erasure_methods
+from gateway.notify.removed_devices import removed_device_methods
 from gateway.notify.statistics import statistics_methods
+from gateway.notify.status_webhook import status_webhook_methods
 from gateway.notify.suppression import suppression_methods
 
 __all__ = ["OperationPorts", "operation_methods"]
@@ -25,9 +29,11 @@ class OperationPorts(Protocol):
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
     erasure: Erasure
+    removed_devices: RemovedDevices
     statistics: Statistics
     suppression: Suppression
     tracking: Tracking
+    webhook_switch: WebhookSwitch
 
 
 def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
@@ -35,7 +41,9 @@ def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
     return [
         *dead_letter_methods(ports.dead_letters),
         *deletion_guard_methods(ports.deletion_guards),
+        *removed_device_methods(ports.removed_devices),
         *erasure_methods(ports.erasure),
         *statistics_methods(ports.statistics, ports.tracking, clock),
+        *status_webhook_methods(ports.webhook_switch),
         *suppression_methods(ports.suppression, clock),
     ]

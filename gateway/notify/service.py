@@ -2,25 +2,23 @@
 
 from typing import Final
 
-import msgspec
 from msgspec import UNSET
 
 from broker.devices import DeviceFilter, Devices, check_registration
 from broker.errors import BadInput, NotFound
 from broker.inbox_news import InboxChanged, nobody_asks
 from broker.ledger import Ledger
-from broker.notification import Device, Entry, NotificationStatus, Provider, State
+from broker.notification import Entry, NotificationStatus, State
 from broker.preferences import Preferences
-from config.logs import mask_address
 from config.settings import NotificationSettings
 from gateway.notify.campaigns import CampaignService
 from gateway.notify.device_filter import listed_devices, page_size, removed_devices
+from gateway.notify.device_items import device_item
 from gateway.notify.drafting import Drafting, fingerprint_of
 from gateway.notify.messages import (
     AcceptedItem,
     AckRequest,
     CancelRequest,
-    DeviceItem,
     DeviceListRequest,
     DeviceListResult,
     DeviceRegisterRequest,
@@ -110,7 +108,7 @@ class NotificationService:
         # One more than the page holds tells whether another one follows.
         found = await self._devices.find(wanted, after=request.cursor, limit=size + 1)
         return DeviceListResult(
-            items=[_device(device) for device in found[:size]],
+            items=[device_item(device) for device in found[:size]],
             next_cursor=found[size - 1].id if len(found) > size else "",
             total_count=await self._devices.count(wanted) if request.include_total_count else UNSET,
         )
@@ -183,21 +181,4 @@ def _step(entry: Entry) -> StepItem:
         device_id=entry.device_id,
         attempt=entry.attempt,
         detail=entry.detail,
-    )
-
-
-def _device(device: Device) -> DeviceItem:
-    token = device.token
-    if device.provider is Provider.WEBPUSH:
-        token = msgspec.json.decode(token)["endpoint"]
-    return DeviceItem(
-        id=device.id,
-        user=device.user,
-        provider=device.provider,
-        platform=device.platform,
-        locale=device.locale,
-        timezone=device.timezone,
-        token=mask_address(token),
-        registered_at=device.registered_at.timestamp(),
-        app=device.app or UNSET,
     )

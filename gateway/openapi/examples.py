@@ -154,7 +154,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "topic_create": Example({"topic": "news:sport"}, {}),
     "topic_subscribe": Example({"topic": "news:sport", "users": ["alice", "bob"]}, {}),
     "topic_unsubscribe": Example({"topic": "news:sport", "user": "bob"}, {}),
-    "topic_list": Example({"user": "alice"}, {"items": [{"topic": "news:sport", "created_at": 1767225600.25}], "next_cursor": ""}),
+    "topic_list": Example(
+        {"user": "alice"}, {"items": [{"topic": "news:sport", "created_at": 1767225600.25}], "next_cursor": ""}
+    ),
     "topic_members": Example(
         {"topic": "news:sport", "limit": 100},
         {
@@ -259,6 +261,16 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "dead_letter_replay": Example({"ids": ["4711"]}, {"items": [{"id": "4711", "result": "not_found"}]}),
     "deletion_guard_list": Example({}, {"items": []}),
     "deletion_guard_open": Example({"provider": "apns"}, {"num_guards": 0}),
+    "removed_device_list": Example({"provider": "apns", "since": 1767225600}, {"items": [], "next_cursor": ""}),
+    "device_restore": Example(
+        {"user": "carol", "id": _DEVICE}, {"code": 104, "message": "removed device not found"}, is_failure=True
+    ),
+    "devices_restore": Example(
+        {"provider": "apns", "since": 1767225600, "until": 1767229200},
+        {"num_restored": 0, "num_passed_over": 0, "next_cursor": ""},
+    ),
+    "status_webhook_info": Example({}, {"enabled": True}),
+    "status_webhook_enable": Example({}, {"was_disabled": False}),
     "suppression_add": Example({"provider": "email", "address": "carol@example.com", "reason": "complaint"}, {}),
     "suppression_list": Example({"provider": "email"}, {"items": [], "next_cursor": ""}),
     "suppression_remove": Example(

@@ -6,10 +6,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
+from structlog.testing import capture_logs
 
 from broker.notification import Outcome, State
 from broker.status_events import PendingEvent
+from broker.webhook_switch import WebhookState
 from config.operation_settings import STATUS_EVENTS, StatusWebhookSettings
 from pushers.status_webhooks import Answer, StatusWebhooks, sign
 
@@ -34,10 +36,42 @@ class Events:
         claimed, self.due = self.due[:limit], self.due[limit:]
         return claimed
 
+    async def give_up(self, *, due_before, limit):
+        old = [event for event in self.due if event.created_at < due_before][:limit]
+        self.due = [event for event in self.due if event not in old]
+        return len(old)
+
     async def settle(self, *, delivered=(), retried=(), given_up=()):
         self.delivered += [event.number for event in delivered]
         self.retried += [(event.number, due_at) for event, due_at in retried]
         self.given_up += [event.number for event in given_up]
+
+
+class Switch:
+    """The port WebhookSwitch: what processes and operators share."""
+
+    def __init__(self, clock):
+        self.clock, self.shared, self.fingerprints, self.calls = clock, WebhookState(), [], []
+
+    async def begin(self, fingerprint):
+        self.fingerprints.append(fingerprint)
+        return self.shared
+
+    async def state(self):
+        self.calls.append("state")
+        return self.shared
+
+    async def failed(self, cause, *, disable_after_s, gap_s):
+        self.calls.append("failed")
+        since = self.shared.failing_since or self.clock.now()
+        is_long = self.clock.now() - since >= timedelta(seconds=disable_after_s)
+        self.shared = WebhookState(since, self.clock.now() if is_long else None, cause)
+        self.asked = (disable_after_s, gap_s)
+        return self.shared
+
+    async def succeeded(self):
+        self.calls.append("succeeded")
+        self.shared = WebhookState()
 
 
 class Receiver:
@@ -70,8 +104,16 @@ def counts():
 
 
 @pytest.fixture
-def webhooks(events, receiver, clock, counts):
-    return StatusWebhooks(events, receiver, SETTINGS, clock, count=lambda outcome, number: counts.append((outcome, number)))
+def switch(clock):
+    return Switch(clock)
+
+
+@pytest.fixture
+def webhooks(events, switch, receiver, clock, counts):
+    def count(outcome, number):
+        counts.append((outcome, number))
+
+    return StatusWebhooks(events, switch, receiver, SETTINGS, clock, count=count)
 
 
 async def test_events_travel_together_and_signed_with_every_secret(webhooks, events, receiver, clock, counts):
@@ -155,6 +197,102 @@ async def test_after_a_day_it_is_given_up(webhooks, events, receiver, counts):
 async def test_the_lease_outlasts_a_request_for_each_event(webhooks, events, clock):
     await webhooks.work()
     assert events.leases == [clock.now() + timedelta(seconds=10 * 102)]
+
+
+# Switched off after days of failure
+
+
+async def test_after_three_days_of_failure_it_is_switched_off_and_says_so(webhooks, events, receiver, switch, clock):
+    receiver.answers = [Answer(503)] * 100
+    for _ in range(7):
+        assert not webhooks.is_disabled
+        assert webhooks.concern == ""
+        events.add()
+        with capture_logs() as logs:
+            await webhooks.work()
+        clock.move(43_200)
+    assert switch.asked == (259_200, 86_400)
+    assert webhooks.is_disabled
+    assert webhooks.concern == (
+        "the status webhook is off since 2026-01-04T00:00:00Z, after status 503: status_webhook_enable switches it on"
+    )
+    (line,) = [line for line in logs if line["event"] == "status_webhook.disabled"]
+    assert (line["log_level"], line["cause"]) == ("error", "status 503")
+    asked = len(receiver.requests)
+    events.add()
+    assert await webhooks.work() == 5.0
+    assert len(receiver.requests) == asked, "nobody is called while it is off"
+
+
+async def test_while_it_is_off_what_grows_too_old_is_given_up_and_the_rest_waits(webhooks, events, receiver, switch, counts):
+    switch.shared = WebhookState(switch.clock.now(), switch.clock.now(), "no answer")
+    events.add(600, age_s=86_401)
+    events.add(3, age_s=86_399)
+    assert await webhooks.work() == 1.0, "a piece at a time"
+    assert await webhooks.work() == 5.0
+    assert counts == [("given_up", 500), ("given_up", 100)]
+    assert len(events.due) == 3
+    assert receiver.requests == []
+
+
+async def test_switched_on_elsewhere_it_goes_on_within_seconds(webhooks, events, switch, clock):
+    switch.shared = WebhookState(clock.now(), clock.now(), "no answer")
+    events.add()
+    pause_s = await webhooks.work()
+    assert webhooks.is_disabled
+    switch.shared = WebhookState()
+    clock.move(pause_s)
+    assert await webhooks.work() == 0.0
+    assert events.delivered == [0]
+    assert webhooks.concern == ""
+
+
+async def test_switched_off_elsewhere_it_stops_within_seconds(webhooks, events, switch, clock, receiver):
+    await webhooks.work()
+    switch.shared = WebhookState(clock.now(), clock.now(), "no answer")
+    clock.move(5.0)
+    events.add()
+    await webhooks.work()
+    assert receiver.requests == []
+
+
+async def test_the_switch_is_not_touched_while_all_goes_well(webhooks, events, switch, clock):
+    for _ in range(10):
+        events.add(3)
+        await webhooks.work()
+        clock.move(1.0)
+    assert set(switch.calls) == {"state"}
+    assert len(switch.calls) <= 2
+
+
+async def test_one_that_is_taken_after_failures_is_told_once(webhooks, events, switch, receiver):
+    receiver.answers = [Answer(503), Answer(503)]
+    for _ in range(5):
+        events.add()
+        await webhooks.work()
+    assert switch.calls == ["failed", "failed", "succeeded"]
+
+
+@pytest.mark.parametrize(("rejects", "told"), [({"e0", "e1"}, "failed"), ({"e0"}, None)])
+async def test_a_receiver_that_takes_nothing_at_all_fails_whatever_its_reason(
+    webhooks, events, switch, receiver, rejects, told
+):
+    events.add(2)
+    receiver.rejects = rejects
+    await webhooks.work()
+    assert switch.calls == ([told] if told else [])
+
+
+async def test_other_settings_of_it_are_known_from_these(events, switch, receiver, clock):
+    def begin(**more):
+        return StatusWebhooks(events, switch, receiver, SETTINGS.model_copy(update=more), clock).work()
+
+    for more in ({}, {"batch_size": 7}, {"url": "https://b.example"}, {"secrets": (SecretStr("x"),)}, {"ca_file": "/ca"}):
+        await begin(**more)
+    same, also_same, *others = switch.fingerprints
+    assert same == also_same
+    assert len({same, *others}) == 4
+    assert not any("new" in told or "example" in told for told in switch.fingerprints)
 
 
 def test_nothing_is_chosen_without_an_address():

@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from broker.deletion_guards import ClosedGuard
-from broker.ledger import PlanDone
-from broker.notification import Lane, State
+from broker.ledger import NewSend, PlanDone, SendDone
+from broker.notification import Entry, Lane, Outcome, Provider, State
 from broker.store.store import open_store
 from config.clock import ManualClock
 from config.settings import NotificationSettings
@@ -194,3 +194,113 @@ async def test_feedback_of_a_provider_leaves_addresses_alone(office):
 async def test_wrong_words_on_addresses_are_refused(office, method, request_, field):
     assert (await office.message(method, **request_)).startswith(field)
     assert (await office.result("suppression_list"))["items"] == []
+
+
+# Devices that were called gone (N-24)
+
+
+async def gone(office, count=1, user="ann", provider=Provider.FCM):
+    """Register devices, and have their provider call them gone."""
+    ids = []
+    for number in range(count):
+        registered = await office.result(
+            "device_register", user=user, provider=provider, token=TOKENS[provider].format(user=user, number=number)
+        )
+        ids.append(registered["id"])
+    await office.result("notify", user=user, title="Tide", routes=["push"])
+    lease_until, now = office.clock.now() + timedelta(seconds=30), office.clock.now()
+    ledger, all_lanes = office.store.ledger, dict.fromkeys(Lane, 1000)
+    (plan,) = await ledger.claim("w", all_lanes, lease_until=lease_until)
+    await ledger.record([PlanDone(plan, sends=tuple(NewSend(device, now) for device in plan.devices))], [])
+    steps = await ledger.claim("w", all_lanes, lease_until=lease_until)
+    ended = [
+        SendDone(
+            step,
+            Entry("push", Outcome.UNREGISTERED, now, provider, "…", step.device.id, 1, "UNREGISTERED"),
+            now + timedelta(days=1),
+            drop_device=now,
+        )
+        for step in steps
+    ]
+    await ledger.record([], ended)
+    return ids
+
+
+TOKENS = {Provider.FCM: "fcm-token-of-{user}-{number:05}", Provider.APNS: "{number:08x}" * 8}
+
+
+async def test_a_device_that_was_called_gone_is_listed_and_restored(office):
+    (id,) = await gone(office)
+    now = office.clock.now().timestamp()
+    (item,) = (await office.result("removed_device_list", user="ann"))["items"]
+    assert (item["device"]["id"], item["removed_at"], item["because"]) == (id, now, "UNREGISTERED")
+    assert "fcm-token-of-ann-00000" not in str(item)
+    assert (await office.result("device_list", user="ann"))["items"] == []
+    answer = await office.result("device_restore", user="ann", id=id)
+    assert answer["device"] == item["device"]
+    assert [one["id"] for one in (await office.result("device_list", user="ann"))["items"]] == [id]
+    again = (await office.api.post("device_restore", {"user": "ann", "id": id})).json()
+    assert again["error"] == {"code": 104, "message": "removed device not found"}
+
+
+async def test_a_mass_removal_is_undone_page_by_page(office):
+    began = office.clock.now().timestamp()
+    await gone(office, user="early")
+    office.clock.move(60)
+    for user in ("ann", "ben"):
+        await gone(office, 7, user)
+    await gone(office, user="eve", provider=Provider.APNS)
+    wanted = {"provider": "fcm", "since": began + 60, "limit": 5}
+    restored, cursor, calls = 0, "", 0
+    while cursor or not calls:
+        answer = await office.result("devices_restore", **wanted, cursor=cursor)
+        restored, cursor, calls = restored + answer["num_restored"], answer["next_cursor"], calls + 1
+        assert answer["num_restored"] <= 5
+    assert (restored, calls) == (14, 3)
+    left = (await office.result("removed_device_list"))["items"]
+    assert [one["device"]["user"] for one in left] == ["early", "eve"]
+    assert [one["device"]["user"] for one in (await office.result("removed_device_list", until=began + 1))["items"]] == [
+        "early"
+    ]
+    assert (await office.result("removed_device_list", app="kiosk"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("device_restore", {"user": "", "id": "x"}, "user: must not be empty"),
+        ("device_restore", {"user": "ann"}, "id: must be given"),
+        ("devices_restore", {"provider": "apns"}, "since: must be given"),
+        ("devices_restore", {"provider": "apns", "since": 0}, "since: must be given"),
+        ("devices_restore", {"provider": "", "since": 1}, "provider: must not be empty"),
+        ("devices_restore", {"provider": "fax", "since": 1}, "provider: must be one of apns"),
+        ("devices_restore", {"provider": "apns", "since": 1, "until": 1e18}, "until: must be a moment"),
+        ("devices_restore", {"provider": "apns", "since": 1, "limit": 1001}, "limit: must be from 0 to 1000"),
+        ("devices_restore", {"provider": "apns", "since": 1, "cursor": "x"}, "cursor: must be the next_cursor"),
+        ("removed_device_list", {"provider": "fax"}, "provider: must be one of apns"),
+        ("removed_device_list", {"since": -1}, "since: must be a moment"),
+        ("removed_device_list", {"limit": -1}, "limit: must be from 0 to 1000"),
+    ],
+)
+async def test_wrong_words_on_removed_devices_are_refused(office, method, request_, field):
+    assert (await office.message(method, **request_)).startswith(field)
+
+
+# The status webhook (N-28)
+
+
+async def test_a_status_webhook_that_is_off_says_why_and_is_switched_on(office):
+    switch = office.store.webhook_switch
+    assert await office.result("status_webhook_info") == {"enabled": True}
+    await switch.begin("settings")
+    began = office.clock.now().timestamp()
+    for _ in range(4):
+        await switch.failed("status 503", disable_after_s=3 * 86400.0, gap_s=86400.0)
+        office.clock.move(86400.0)
+    told = {"failing_since": began, "cause": "status 503", "disabled_at": began + 3 * 86400}
+    assert await office.result("status_webhook_info") == {"enabled": False, **told}
+    with capture_logs() as logs:
+        assert await office.result("status_webhook_enable") == {"was_disabled": True}
+        assert await office.result("status_webhook_enable") == {"was_disabled": False}
+    assert [line["event"] for line in logs].count("status_webhook.enabled") == 1
+    assert await office.result("status_webhook_info") == {"enabled": True}
