@@ -79,7 +79,14 @@ class GatewayPart:
             **inbox_rpc_methods(inbox, news.watch),
             **topic_rpc_methods(topics, ground.settings.notifications),
         }
-        self.node = Node(ground.settings, ground.engine, ground.clock, version=version("heliograph"), rpc_methods=rpc)
+        self.node = Node(
+            ground.settings,
+            ground.engine,
+            ground.clock,
+            version=version("heliograph"),
+            rpc_methods=rpc,
+            revocation=ground.revocation,
+        )
         ground.resources.push_async_callback(self.node.proxies.close)
         own_methods = [
             *notification_methods(service),
@@ -165,7 +172,7 @@ def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
                 *publishing_methods(node.rules, engine.pubsub),
                 *channel_methods(node.rules, engine.history, engine.presence, engine.control),
                 *connection_methods(node.rules, engine.control),
-                *trust_methods(engine.revocation, engine.control, ground.clock),
+                *trust_methods(ground.revocation, engine.control, ground.clock),
                 *operation_methods(ground.store, ground.clock),
                 *rpc_api_methods(node.call_rpc),
                 *own_methods,

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from broker.durable_revocation import DurableRevocation
 from broker.engines.engine import Engine
 from broker.limits import Rate
 from broker.rendering.renderer import Renderer
@@ -34,6 +35,11 @@ class Ground(msgspec.Struct, frozen=True):
     store: Store
     process_id: str
     resources: AsyncExitStack
+
+    @property
+    def revocation(self) -> DurableRevocation:
+        """Who is not let in: told by the engine, and kept by the store."""
+        return DurableRevocation(self.engine.revocation, self.store.revocations)
 
 
 class Part(Protocol):

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from broker.durable_revocation import DurableRevocation
 from broker.engines.engine import Engine
 from broker.engines.memory.engine import MemoryEngine
 from broker.engines.redis.engine import RedisEngine
@@ -11,7 +12,7 @@ from config.clock import Clock
 from config.errors import SettingsError
 from config.settings import Settings
 
-__all__ = ["make_engine", "open_durable_store", "start_engine"]
+__all__ = ["make_engine", "open_durable_store", "restore_revocations", "start_engine"]
 
 
 def make_engine(settings: Settings, clock: Clock) -> Engine:
@@ -39,6 +40,18 @@ async def start_engine(engine: Engine) -> None:
     except (BadInput, Unavailable) as exc:
         text = str(exc).removeprefix("broker.url: ")
         raise SettingsError([f"broker.url: {text}"]) from None
+
+
+async def restore_revocations(revocation: DurableRevocation) -> None:
+    """Say again who is not let in, where the engine has forgotten it.
+
+    Raises:
+        SettingsError: Engine or store does not answer: nobody may be let in.
+    """
+    try:
+        await revocation.restore()
+    except Unavailable as exc:
+        raise SettingsError([f"revocations could not be read: {exc}"]) from None
 
 
 async def open_durable_store(settings: Settings, clock: Clock) -> Store:

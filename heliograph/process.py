@@ -19,7 +19,7 @@ from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground, Part, probes_of
 from heliograph.loop import quieten_collector
 from heliograph.operations import OperationsPart
-from heliograph.parts import make_engine, open_durable_store, start_engine
+from heliograph.parts import make_engine, open_durable_store, restore_revocations, start_engine
 from heliograph.pusher import PusherPart
 from heliograph.roles import Role
 
@@ -65,6 +65,8 @@ class Process:
             ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources)
             readiness, parts = self._make_parts(ground)
             await start_engine(engine)
+            if self._role.has_clients:
+                await restore_revocations(ground.revocation)
             for part in parts:
                 if isinstance(part, ConsumersPart):
                     await part.open()

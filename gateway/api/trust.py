@@ -4,8 +4,9 @@ Each first tells the port Revocation, so that nobody comes in any more, then the
 """
 
 import math
+from collections.abc import Awaitable
 
-from broker.control import Control, Disconnect, Distrust, Selector
+from broker.control import Command, Control, Disconnect, Distrust, Selector
 from broker.revocation import Revocation
 from config.clock import Clock
 from gateway.api.errors import bad_request
@@ -29,10 +30,9 @@ class _Trust:
     async def block_user(self, request: BlockUserRequest) -> EmptyResult:
         """Keep a user out: connections are closed with 3507, and connecting is answered with it."""
         _require(request.user, "user")
-        await self._revocation.block_user(request.user, until=_until(request.expire_at))
-        reason = disconnects.PERMISSION_DENIED
-        if _until(request.expire_at) > self._now():
-            await self._control.send(Disconnect(Selector(request.user), reason.code, reason.reason))
+        until, reason = _until(request.expire_at), disconnects.PERMISSION_DENIED
+        leaving = Disconnect(Selector(request.user), reason.code, reason.reason)
+        await self._say(self._revocation.block_user(request.user, until=until), until, leaving)
         return EmptyResult()
 
     async def unblock_user(self, request: UnblockUserRequest) -> EmptyResult:
@@ -48,9 +48,8 @@ class _Trust:
         answered with 109, so that SDKs fetch a fresh one.
         """
         _require(request.uid, "uid")
-        await self._revocation.revoke_token(request.uid, until=_until(request.expire_at))
-        if _until(request.expire_at) > self._now():
-            await self._control.send(Distrust(token_id=request.uid))
+        until = _until(request.expire_at)
+        await self._say(self._revocation.revoke_token(request.uid, until=until), until, Distrust(token_id=request.uid))
         return EmptyResult()
 
     async def invalidate_user_tokens(self, request: InvalidateUserTokensRequest) -> EmptyResult:
@@ -58,12 +57,19 @@ class _Trust:
         _require(request.user, "user")
         issued_before = float(request.issued_before or math.ceil(self._now()))
         until = _until(request.expire_at)
-        await self._revocation.revoke_user_tokens(
+        word = self._revocation.revoke_user_tokens(
             request.user, issued_before=issued_before, until=until, channel=request.channel
         )
-        if until > self._now():
-            await self._control.send(Distrust(user=request.user, issued_before=issued_before, channel=request.channel))
+        await self._say(word, until, Distrust(user=request.user, issued_before=issued_before, channel=request.channel))
         return EmptyResult()
+
+    async def _say(self, word: Awaitable[None], until: float, command: Command) -> None:
+        """Tell the nodes also where a word could not be kept: the engine may have taken it, and it will be said again."""
+        try:
+            await word
+        finally:
+            if until > self._now():
+                await self._control.send(command)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
