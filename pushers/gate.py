@@ -88,7 +88,7 @@ class Gate:
                 # Those that were under way beside the first complaint only say the same once more.
                 self._complaints += 1
                 self._complaint = outcome.reason
-                _log.error("provider.paused", provider=self.provider, reason=outcome.reason, complaints=self._complaints)
+                self._tell_of_complaint()
                 pause_s = min(_PAUSE_CAP_S, clamp_after_s(after_s) * 2.0 ** min(self._complaints - 1, 20))
                 self._paused_until = self._spread_until(pause_s)
             case ConfigPause():
@@ -97,6 +97,7 @@ class Gate:
                 self._quiet_until = max(self._quiet_until, self._spread_until(clamp_after_s(after_s)))
             case _ if permit.is_probe and not failed:
                 self._complaints = 0
+                _log.warning("provider.resumed", provider=self.provider)
 
     def abandon(self, permit: Permit) -> None:
         """Give a permit back: the call was not made, or says nothing of the provider."""
@@ -107,6 +108,14 @@ class Gate:
     def trust_again(self) -> None:
         """Forget what was held against the settings: they have changed. The next call is a probe all the same."""
         self._paused_until = 0.0
+
+    def _tell_of_complaint(self) -> None:
+        """Alarm at the first one; what probes find out after it is the same trouble still."""
+        told = {"provider": self.provider, "reason": self._complaint, "complaints": self._complaints}
+        if self._complaints == 1:
+            _log.error("provider.paused", **told)
+        else:
+            _log.warning("provider.still_paused", **told)
 
     def _tell_of_breaker(self, before: BreakerState, now: float) -> None:
         state = self._breaker.state(now)
