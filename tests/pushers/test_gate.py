@@ -54,12 +54,27 @@ def test_a_slow_call_is_measured_by_the_clock(gate, clock):
     assert gate.state is BreakerState.OPEN
 
 
-def test_a_word_for_the_lane_holds_everything(gate, clock):
+def test_a_word_for_the_lane_holds_everything(gate, clock):  # N-16
     call(gate, Retry("503", after_s=30.0, scope="lane"))
     assert gate.enter() is None
     assert 30.0 <= gate.blocked_s() <= 33.0
     clock.move(33.1)
     assert gate.enter() is not None
+
+
+@pytest.mark.parametrize(("told_s", "least_s"), [(0.0, 1.0), (0.2, 1.0), (7.0, 7.0), (3600.0, 3600.0), (86400.0, 3600.0)])
+def test_a_word_for_the_lane_counts_between_a_second_and_an_hour_and_a_tenth_more(gate, clock, told_s, least_s):  # N-16
+    call(gate, Retry("429", told_s, "lane", is_failure=False))
+    assert least_s <= gate.blocked_s() <= 1.1 * least_s
+    clock.move(least_s - 0.001)
+    assert gate.enter() is None, "to the second"
+
+
+def test_a_later_shorter_word_takes_nothing_from_an_earlier_longer_one(gate):  # N-16
+    permits = [gate.enter() for _ in range(2)]
+    gate.leave(permits[0], Retry("429", 600.0, "lane", is_failure=False))
+    gate.leave(permits[1], Retry("429", 5.0, "lane", is_failure=False))
+    assert gate.blocked_s() >= 600.0
 
 
 @pytest.mark.parametrize("outcome", [Retry("429", after_s=30.0), Retry("429", after_s=30.0, scope="device"), Retry("503")])
@@ -68,7 +83,7 @@ def test_a_word_for_one_message_holds_nobody_else(gate, outcome):
     assert gate.blocked_s() == 0.0
 
 
-def test_wrong_settings_are_probed_by_one_call_and_each_complaint_doubles_the_pause(gate, clock):
+def test_wrong_settings_are_probed_by_one_call_and_each_complaint_doubles_the_pause(gate, clock):  # N-13
     pauses = []
     for _ in range(6):
         call(gate, ConfigPause("no such key", after_s=60.0))

@@ -14,7 +14,7 @@ from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMe
 PUSH = (Route.PUSH,)
 
 
-async def test_an_offline_user_gets_push_then_mail(rig, device):
+async def test_an_offline_user_gets_push_then_mail(rig, device):  # N-1, N-2
     rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL))
     sent = rig.ledger.add(push_wait_s=30.0)
     await rig.start()
@@ -27,7 +27,7 @@ async def test_an_offline_user_gets_push_then_mail(rig, device):
     assert rig.outcomes(sent) == [("live", "offline"), ("fcm", "accepted"), ("email", "accepted")]
 
 
-async def test_a_connected_user_is_told_live_and_an_ack_ends_it(rig, device):
+async def test_a_connected_user_is_told_live_and_an_ack_ends_it(rig, device):  # N-2
     rig.ledger.register(device(Provider.FCM))
     await rig.connect()
     await rig.start()
@@ -42,7 +42,7 @@ async def test_a_connected_user_is_told_live_and_an_ack_ends_it(rig, device):
     assert rig.state(sent) is State.ACKNOWLEDGED
 
 
-async def test_without_an_ack_the_push_goes_out_after_the_wait(rig, device):
+async def test_without_an_ack_the_push_goes_out_after_the_wait(rig, device):  # N-1
     rig.ledger.register(device(Provider.FCM))
     await rig.connect()
     sent = rig.ledger.add(ack_wait_s=5.0)
@@ -54,7 +54,7 @@ async def test_without_an_ack_the_push_goes_out_after_the_wait(rig, device):
     assert rig.state(sent) is State.EXHAUSTED
 
 
-async def test_an_ack_that_comes_while_the_step_waits_for_a_place_stops_the_send(rig, device):
+async def test_an_ack_that_comes_while_the_step_waits_for_a_place_stops_the_send(rig, device):  # N-3
     rig.settings = NotificationSettings(concurrency=1)
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()
@@ -70,7 +70,7 @@ async def test_an_ack_that_comes_while_the_step_waits_for_a_place_stops_the_send
     assert rig.state(waiting) is State.ACKNOWLEDGED
 
 
-async def test_a_send_under_way_may_finish_and_both_are_told(rig, device):
+async def test_a_send_under_way_may_finish_and_both_are_told(rig, device):  # N-3
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()
     pipeline = await rig.start()
@@ -84,7 +84,7 @@ async def test_a_send_under_way_may_finish_and_both_are_told(rig, device):
     assert pipeline.statistics().held == 0
 
 
-async def test_a_temporary_failure_is_retried_from_the_schedule(rig, device):
+async def test_a_temporary_failure_is_retried_from_the_schedule(rig, device):  # N-14
     rig.settings = NotificationSettings(retry_jitter="equal")
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].script = [Retry("503"), Retry("503")]
@@ -111,7 +111,7 @@ async def test_the_last_retry_gives_up_and_mail_follows_at_once(rig, device):
     assert rig.outcomes(sent)[-2:] == [("fcm", "gave_up"), ("email", "accepted")]
 
 
-async def test_retry_after_is_obeyed(rig, device):
+async def test_retry_after_is_obeyed(rig, device):  # N-16
     rig.ledger.register(device(Provider.APNS), device(Provider.FCM))
     rig.providers[Provider.APNS].script = [Retry("429", after_s=20.0, is_failure=False)]
     rig.ledger.add(routes=PUSH)
@@ -123,7 +123,7 @@ async def test_retry_after_is_obeyed(rig, device):
     assert rig.calls(Provider.APNS)[1] >= 20.0
 
 
-async def test_a_word_for_the_whole_lane_holds_everything_back_there_and_nothing_elsewhere(rig, device):
+async def test_a_word_for_the_whole_lane_holds_everything_back_there_and_nothing_elsewhere(rig, device):  # N-16
     rig.ledger.register(device(Provider.APNS), device(Provider.FCM))
     rig.providers[Provider.APNS].script = [Retry("503", after_s=20.0, scope="lane")]
     await rig.start()
@@ -190,7 +190,7 @@ async def test_what_expires_while_it_waits_is_expired_and_not_sent(rig, device):
     assert rig.calls(Provider.FCM) == []
 
 
-async def test_a_delivery_that_expires_before_its_turn_is_not_sent(rig, device):
+async def test_a_delivery_that_expires_before_its_turn_is_not_sent(rig, device):  # N-8
     rig.settings = NotificationSettings(concurrency=1)
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()
@@ -221,7 +221,7 @@ async def test_a_hanging_provider_does_not_hold_up_another(rig, device):
     assert pipeline.statistics().held == 0
 
 
-async def test_the_breaker_opens_probes_and_closes(rig, device):
+async def test_the_breaker_opens_probes_and_closes(rig, device):  # N-11, N-12
     rig.settings = NotificationSettings(retry_limit=0)
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].default = Retry("503")
@@ -305,7 +305,7 @@ async def test_critical_is_called_before_everything_that_waits(rig, device):
     assert order.index(critical.id) <= 2
 
 
-async def test_steps_left_by_a_dead_worker_are_taken_over_and_count_as_tried(rig, device):
+async def test_steps_left_by_a_dead_worker_are_taken_over_and_count_as_tried(rig, device):  # N-17
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()
     sent = rig.ledger.add(routes=PUSH)
@@ -397,7 +397,7 @@ async def test_an_error_of_ours_in_one_result_leaves_the_others_alone(rig, devic
     assert {rig.state(one) for one in sent} == {State.EXHAUSTED}
 
 
-async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(rig, device):
+async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(rig, device):  # N-34
     rig.settings = NotificationSettings(concurrency=1)
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()
@@ -413,7 +413,7 @@ async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(rig, devi
     await pipeline.stop()
 
 
-async def test_stop_cuts_off_what_does_not_end(rig, device):
+async def test_stop_cuts_off_what_does_not_end(rig, device):  # N-34
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()
     sent = rig.ledger.add(routes=PUSH)
@@ -451,7 +451,7 @@ async def test_the_engine_away_delays_the_live_step_no_longer_than_an_ack_would(
     assert rig.outcomes(sent)[-2:] == [("live", "gave_up"), ("fcm", "accepted")]
 
 
-async def test_a_device_registered_again_later_is_kept(rig, device):
+async def test_a_device_registered_again_later_is_kept(rig, device):  # N-25
     rig.ledger.register(device(Provider.FCM, registered_at=rig.clock.now()))
     rig.providers[Provider.FCM].script = [DropDevice("gone", as_of=rig.clock.now() - timedelta(days=1))]
     rig.ledger.add(routes=PUSH)
@@ -459,7 +459,7 @@ async def test_a_device_registered_again_later_is_kept(rig, device):
     assert len(rig.ledger.devices) == 1
 
 
-async def test_addresses_are_masked_on_the_timeline(rig, device):
+async def test_addresses_are_masked_on_the_timeline(rig, device):  # N-27, N-32
     rig.ledger.register(*(device(provider) for provider in Provider))
     sent = rig.ledger.add(push_wait_s=0.0)
     await rig.start()

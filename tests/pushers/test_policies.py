@@ -192,7 +192,7 @@ def test_accepted_is_enough_where_that_is_said(step, notification, device):
     assert decide(step(enough, devices=(device(Provider.EMAIL),), entries=entries)).done.finish is State.EXHAUSTED
 
 
-def test_the_next_device_has_its_turn_where_the_most_recent_fails(step, notification, device):
+def test_the_next_device_has_its_turn_where_the_most_recent_fails(step, notification, device):  # N-4
     policy = RoutePolicy(((Route.PUSH,),), devices=Quorum.MOST_RECENT)
     devices = tuple(
         device(Provider.FCM, id=name, registered_at=NOW + timedelta(seconds=number)) for number, name in enumerate("abc")

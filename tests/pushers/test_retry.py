@@ -20,7 +20,7 @@ def wait_s(decision):
 
 
 @pytest.mark.parametrize(("attempt", "ceiling_s"), [(1, 0.1), (2, 0.2), (3, 0.4), (9, 25.6), (10, 30.0), (50, 30.0)])
-def test_the_ceiling_doubles_up_to_the_cap(attempt, ceiling_s):
+def test_the_ceiling_doubles_up_to_the_cap(attempt, ceiling_s):  # N-15
     policy = RetryPolicy(max_retries=50)
     assert wait_s(next_try(policy, attempt, now=NOW, spread=0.5)) == pytest.approx(ceiling_s / 2)
 
@@ -29,13 +29,13 @@ def test_the_ceiling_doubles_up_to_the_cap(attempt, ceiling_s):
     ("jitter", "attempt", "least_s", "most_s"),
     [("full", 3, 0.0, 0.4), ("equal", 3, 0.2, 0.4), ("decorrelated", 1, 0.1, 0.3), ("decorrelated", 2, 0.1, 0.6)],
 )
-def test_jitter_spreads_over_its_range(jitter, attempt, least_s, most_s):
+def test_jitter_spreads_over_its_range(jitter, attempt, least_s, most_s):  # N-15
     policy = RetryPolicy(jitter=jitter)
     assert wait_s(next_try(policy, attempt, now=NOW, spread=0.0)) == pytest.approx(least_s)
     assert wait_s(next_try(policy, attempt, now=NOW, spread=1 - 1e-9)) == pytest.approx(most_s)
 
 
-def test_five_retries_follow_the_first_try():
+def test_five_retries_follow_the_first_try():  # N-15
     assert isinstance(next_try(RetryPolicy(), 5, now=NOW, spread=0.5), RetryAt)
     assert next_try(RetryPolicy(), 6, now=NOW, spread=0.5) == Exhausted(6)
 
@@ -43,7 +43,7 @@ def test_five_retries_follow_the_first_try():
 @pytest.mark.parametrize(
     ("after_s", "spread", "told_s"), [(0.0, 0.0, 1.0), (20.0, 0.0, 20.0), (20.0, 0.5, 21.0), (1e6, 0.0, 3600.0)]
 )
-def test_the_providers_word_wins_within_a_second_and_an_hour(after_s, spread, told_s):
+def test_the_providers_word_wins_within_a_second_and_an_hour(after_s, spread, told_s):  # N-16
     assert wait_s(next_try(RetryPolicy(), 1, now=NOW, spread=spread, after_s=after_s)) == pytest.approx(told_s)
 
 
@@ -57,7 +57,7 @@ def test_no_wait_is_negative_or_above_the_cap(attempt, spread, jitter, limit):
 
 
 @given(attempt=st.integers(1, 50), spread=SPREADS, jitter=JITTERS, after_s=st.floats(0, 1e9))
-def test_nobody_calls_before_the_providers_word(attempt, spread, jitter, after_s):
+def test_nobody_calls_before_the_providers_word(attempt, spread, jitter, after_s):  # N-16
     policy = RetryPolicy(max_retries=50, jitter=jitter)
     waited_s = wait_s(next_try(policy, attempt, now=NOW, spread=spread, after_s=after_s))
     assert min(after_s, 3600.0) - 1e-5 <= waited_s <= max(1.0, min(after_s, 3600.0)) * 1.1 + 1e-5

@@ -43,7 +43,7 @@ def test_online_publishes_and_waits_for_the_ack(step, device):
     assert planned.done.next_plan_at == at(5)
 
 
-def test_offline_goes_on_to_all_push_devices_at_once(step, device):
+def test_offline_goes_on_to_all_push_devices_at_once(step, device):  # N-4
     devices = (device(Provider.APNS), device(Provider.FCM), device(Provider.WEBPUSH), device(Provider.EMAIL))
     planned = decide(step(devices=devices))
     assert not planned.publish
@@ -57,7 +57,7 @@ def test_no_wait_for_the_ack_publishes_and_goes_on_in_one_decision(step, device,
     assert len(planned.done.sends) == 1
 
 
-def test_the_ack_is_waited_for_to_its_moment(step, device):
+def test_the_ack_is_waited_for_to_its_moment(step, device):  # N-1
     waiting = step(devices=(device(),), entries=(told("live", Outcome.PUBLISHED),))
     assert decide(waiting, 4.9).done.next_plan_at == at(5)
     assert len(decide(waiting, 5).done.sends) == 1
@@ -161,7 +161,7 @@ def test_what_used_every_route_is_exhausted_however_late(step, notification):
     assert decide(over, 100).done.finish is State.EXHAUSTED
 
 
-def test_presence_is_asked_only_where_it_matters(step, notification):
+def test_presence_is_asked_only_where_it_matters(step, notification):  # N-2
     assert asks_presence(step(), now=NOW)
     assert not asks_presence(step(notification(routes=(Route.PUSH,))), now=NOW)
     assert not asks_presence(step(entries=(told("live", Outcome.OFFLINE),)), now=NOW)
@@ -197,7 +197,7 @@ WAITS = st.sampled_from([0.0, 0.5, 5.0, 30.0])
 
 @settings(deadline=None, max_examples=400)
 @given(data=st.data())
-def test_every_notification_ends_keeps_its_waits_and_reaches_each_device_once(data):
+def test_every_notification_ends_keeps_its_waits_and_reaches_each_device_once(data):  # N-1
     from_fixture = data.draw(
         st.fixed_dictionaries(
             {

@@ -96,7 +96,7 @@ async def test_a_send_of_a_provider_taken_out_of_the_settings_gives_way(rig, dev
     assert rig.outcomes(sent)[1:] == [("fcm", "paused"), ("email", "accepted")]
 
 
-async def test_a_blocked_provider_does_not_keep_what_expired(rig, device):
+async def test_a_blocked_provider_does_not_keep_what_expired(rig, device):  # N-8, N-12
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].script = [Retry("503", after_s=600.0, scope="lane")]
     await rig.start()

@@ -81,7 +81,9 @@ class TestAccept:
         assert {step.kind for step in steps} == {StepKind.PLAN}
         assert {step.notification.id for step in steps} == {one.id for one in accepted}
 
-    async def test_a_seen_key_stores_nothing_and_answers_the_first_ids(self, pipeline: Any, make_draft: MakeDraft) -> None:
+    async def test_a_seen_key_stores_nothing_and_answers_the_first_ids(
+        self, pipeline: Any, make_draft: MakeDraft
+    ) -> None:  # N-6
         first = await pipeline.ledger.accept(make_draft("ann", "bob"), idempotency_key="k", fingerprint=b"f")
         again = await pipeline.ledger.accept(make_draft("ann", "bob"), idempotency_key="k", fingerprint=b"f")
         assert list(again) == list(first)
@@ -90,7 +92,7 @@ class TestAccept:
     async def test_without_a_key_the_same_request_counts_again(self, pipeline: Any, make_draft: MakeDraft) -> None:
         assert await pipeline.ledger.accept(make_draft()) != await pipeline.ledger.accept(make_draft())
 
-    async def test_a_seen_key_with_another_fingerprint_is_refused(self, pipeline: Any, make_draft: MakeDraft) -> None:
+    async def test_a_seen_key_with_another_fingerprint_is_refused(self, pipeline: Any, make_draft: MakeDraft) -> None:  # N-6
         await pipeline.ledger.accept(make_draft("ann"), idempotency_key="k", fingerprint=b"f")
         with pytest.raises(BadInput) as refused:
             await pipeline.ledger.accept(make_draft("ann"), idempotency_key="k", fingerprint=b"g")
@@ -108,7 +110,7 @@ class TestAccept:
         assert second != first
         assert await pipeline.ledger.accept(make_draft(), idempotency_key="k", fingerprint=b"g") == second
 
-    async def test_twins_at_the_same_time_get_the_same_answer(
+    async def test_twins_at_the_same_time_get_the_same_answer(  # N-6
         self, store: Store, open_another: Callable[[], Awaitable[Store]], make_draft: MakeDraft, pipeline: Any
     ) -> None:
         ledgers = [store.ledger, (await open_another()).ledger] * 8
@@ -328,7 +330,7 @@ class TestClaim:
         rest = [step.id for step in await workers[0].claim(300)]
         assert len({*claimed, *rest}) == len(claimed) + len(rest) == 300
 
-    async def test_sends_of_a_paused_provider_are_left_alone_until_they_expire(
+    async def test_sends_of_a_paused_provider_are_left_alone_until_they_expire(  # N-12
         self, pipeline: Any, make_draft: MakeDraft, clock: ManualClock
     ) -> None:
         fcm, apns = await pipeline.register(), await pipeline.register(provider=Provider.APNS)
@@ -505,7 +507,7 @@ class TestRecordSend:
         await pipeline.ledger.record([], [done])
         assert list(await pipeline.store.devices.of_user("ann")) == [alive]
 
-    async def test_a_device_that_was_registered_again_since_stays(
+    async def test_a_device_that_was_registered_again_since_stays(  # N-25
         self, pipeline: Any, make_draft: MakeDraft, clock: ManualClock
     ) -> None:
         device = await pipeline.register()
@@ -517,7 +519,9 @@ class TestRecordSend:
         await pipeline.ledger.record([], [SendDone(send, None, replan_at=pipeline.after(0), drop_device=gone_since)])
         assert list(await pipeline.store.devices.of_user("ann")) == [renewed]
 
-    async def test_a_stale_send_writes_its_line_only(self, pipeline: Any, make_draft: MakeDraft, clock: ManualClock) -> None:
+    async def test_a_stale_send_writes_its_line_only(
+        self, pipeline: Any, make_draft: MakeDraft, clock: ManualClock
+    ) -> None:  # N-3, N-27
         (one,) = await pipeline.ledger.accept(make_draft("ann"))
         device = await pipeline.register()
         (stale,) = await open_sends(pipeline, device)
@@ -587,7 +591,7 @@ class TestLeases:
         await pipeline.ledger.renew([stale], lease_until=pipeline.after(500))
         assert await pipeline.ledger.next_due() == pipeline.after(30)
 
-    async def test_releasing_gives_a_workers_steps_back(self, pipeline: Any, make_draft: MakeDraft) -> None:
+    async def test_releasing_gives_a_workers_steps_back(self, pipeline: Any, make_draft: MakeDraft) -> None:  # N-34
         await pipeline.ledger.accept(make_draft("ann", "bob", "mia"))
         mine = await pipeline.claim(2, worker="w1")
         (other,) = await pipeline.claim(worker="w2")

@@ -243,7 +243,7 @@ async def test_a_device_that_was_called_gone_is_listed_and_restored(office):
     assert again["error"] == {"code": 104, "message": "removed device not found"}
 
 
-async def test_a_mass_removal_is_undone_page_by_page(office):
+async def test_a_mass_removal_is_undone_page_by_page(office):  # N-24
     began = office.clock.now().timestamp()
     await gone(office, user="early")
     office.clock.move(60)

@@ -15,7 +15,9 @@ from pushers.payloads.handles import collapse_id, remaining_s, target_id, topic
 Make = Callable[..., Notification]
 
 
-def test_target_id_is_a_uuid_of_notification_and_device(make_notification: Make, make_device: Callable[..., Device]) -> None:
+def test_target_id_is_a_uuid_of_notification_and_device(
+    make_notification: Make, make_device: Callable[..., Device]
+) -> None:  # N-5
     notification = make_notification(title="t")
     first, second = (make_device(Provider.APNS, "aa" * 32, device_id) for device_id in ("d1", "d2"))
     parsed = uuid.UUID(target_id(notification, first))
