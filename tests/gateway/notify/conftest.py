@@ -10,12 +10,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broker.store.store import open_store
+from config.audience_settings import TopicSettings
 from config.settings import NotificationSettings
+from gateway.notify.campaigns import CampaignService, campaign_methods
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
 from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
 from gateway.notify.methods import notification_methods
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
+from gateway.notify.topics import TopicService, topic_methods, topic_rpc_methods
 
 
 class Desk:
@@ -61,8 +64,10 @@ async def desk(world, api, tmp_path):
     clock = ManualClock()
     store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
     told: list[str] = []
+    settings = NotificationSettings(topics=TopicSettings(client_patterns=("news:*",)))
+    campaigns, topics = CampaignService(store.campaigns, settings), TopicService(store.topics)
     service = NotificationService(
-        store.ledger, store.devices, store.preferences, NotificationSettings(), inbox_changed=told.extend
+        store.ledger, store.devices, store.preferences, settings, inbox_changed=told.extend, campaigns=campaigns
     )
     confirmations, inbox = ConfirmationService(store.ledger, told.extend), InboxService(store.inbox, told.extend)
     watching: list[str] = []
@@ -71,10 +76,21 @@ async def desk(world, api, tmp_path):
         watching.append(user)
 
     made = world(
-        rpc_methods={**rpc_methods(service), **confirmation_rpc_methods(confirmations), **inbox_rpc_methods(inbox, watch)}
+        rpc_methods={
+            **rpc_methods(service),
+            **confirmation_rpc_methods(confirmations),
+            **inbox_rpc_methods(inbox, watch),
+            **topic_rpc_methods(topics, settings),
+        }
     )
     made.clock = clock
-    methods = [*notification_methods(service), *confirmation_methods(confirmations), *inbox_methods(inbox)]
+    methods = [
+        *notification_methods(service),
+        *confirmation_methods(confirmations),
+        *inbox_methods(inbox),
+        *topic_methods(topics),
+        *campaign_methods(campaigns),
+    ]
     yield Desk(made, api(made, methods), store, told, watching)
     await store.close()
 

@@ -66,8 +66,8 @@ def test_many_users_keep_their_order():
 
 
 REFUSED = [
-    ({"user": UNSET}, "user", "exactly one of user and users must be given"),
-    ({"users": ["43"]}, "user", "exactly one of user and users must be given"),
+    ({"user": UNSET}, "user", "exactly one of user, users and topic must be given"),
+    ({"users": ["43"]}, "user", "exactly one of user, users and topic must be given"),
     ({"user": ""}, "user", "must be 1 to 255 characters"),
     ({"user": "x" * 256}, "user", "must be 1 to 255 characters"),
     ({"user": UNSET, "users": []}, "users", "must hold 1 to 1000 users"),

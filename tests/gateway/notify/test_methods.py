@@ -45,8 +45,8 @@ WRONG = [
     (b'{"user":"42","title":"x","routes":["fax"]}', "routes[0]: must be one of live, push, email, sms, webhook"),
     (b'{"user":"42","title":"x","data":[1]}', "data: must be a JSON object"),
     (b'{"user":"42"}', "title: one of title, body, data, template and variants must not be empty"),
-    (b'{"title":"x"}', "user: exactly one of user and users must be given"),
-    (b"{}", "user: exactly one of user and users must be given"),
+    (b'{"title":"x"}', "user: exactly one of user, users and topic must be given"),
+    (b"{}", "user: exactly one of user, users and topic must be given"),
     (b"[]", "body: must be an object"),
 ]
 
