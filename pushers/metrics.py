@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from broker.breaker import BreakerState
 from broker.ledger import PlanDone, SendDone
-from broker.notification import Outcome
+from broker.notification import Lane, Outcome
 from pushers.deletion_guard import DeletionGuard
 
 __all__ = ["Metrics"]
@@ -70,6 +70,15 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self._waiting = Gauge(
+            "heliograph_lane_waiting",
+            "Steps that are due and that nobody works on, up to 100,000.",
+            ("lane",),
+            registry=registry,
+        )
+        self._age = Gauge(
+            "heliograph_lane_age_seconds", "How long the oldest of them has been due.", ("lane",), registry=registry
+        )
         self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
         self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
         self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
@@ -91,6 +100,11 @@ class Metrics:
     def campaigned(self, result: str, users: int) -> None:
         """Count users of campaigns."""
         self._campaign_users.labels(result).inc(users)
+
+    def waits(self, lane: Lane, count: int, age_s: float) -> None:
+        """Tell what waits in a lane, and how long the oldest has."""
+        self._waiting.labels(lane.name.lower()).set(count)
+        self._age.labels(lane.name.lower()).set(age_s)
 
     def planned(self, done: PlanDone) -> None:
         """Count a decision: its lines, and an end."""

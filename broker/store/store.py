@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from broker.api_keys import ApiKeys
 from broker.audit import Audit
+from broker.backlog import Backlog
 from broker.campaigns import Campaigns
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
@@ -33,6 +34,7 @@ from broker.store.address import PostgresAddress, SqliteAddress, parse_address
 from broker.store.api_keys import SqlApiKeys
 from broker.store.audit import SqlAudit
 from broker.store.audit_trail import Trail
+from broker.store.backlog import SqlBacklog
 from broker.store.campaigns import SqlCampaigns
 from broker.store.database import Database
 from broker.store.dead_letters import SqlDeadLetters
@@ -101,6 +103,7 @@ class Store:
     templates: Templates
     experiments: Experiments
     frequency: Frequency
+    backlog: Backlog
     audit: Audit
     topics: Topics
     campaigns: Campaigns
@@ -144,6 +147,7 @@ class Store:
         self.templates = SqlTemplates(database, clock, trail)
         self.experiments = SqlExperiments(database)
         self.frequency = SqlFrequency(database)
+        self.backlog = SqlBacklog(database, clock)
         self.topics = SqlTopics(database, clock)
         self.campaigns = SqlCampaigns(database, clock, outbox, ledger, idempotency_ttl_s=idempotency_ttl_s)
         self.statistics = SqlStatistics(database, clock)

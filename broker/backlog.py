@@ -1,0 +1,30 @@
+"""Port: what waits in each lane, for whoever watches the pipeline."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from broker.notification import Lane
+
+__all__ = ["Backlog", "LaneBacklog"]
+
+
+class LaneBacklog(msgspec.Struct, frozen=True):
+    """Steps of a lane that are due and in nobody's hands, and since when the oldest is. A count of `limit` means that or more."""
+
+    lane: Lane
+    waiting: int
+    oldest_due_at: datetime | None
+
+
+class Backlog(Protocol):
+    """Reads the queue from outside."""
+
+    async def lanes(self, *, limit: int) -> Sequence[LaneBacklog]:
+        """Tell every lane's backlog, counting no further than `limit`.
+
+        Raises:
+            StoreUnavailable: The same call may succeed later.
+        """
