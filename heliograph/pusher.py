@@ -11,6 +11,7 @@ from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
 from heliograph.status_webhook import make_status_webhooks
+from pushers.backlog_watch import backlog_watch
 from pushers.campaigns import CampaignDuties
 from pushers.device_purge import device_purge
 from pushers.duties import Duties
@@ -74,6 +75,7 @@ class PusherPart:
                     undo_within_s=settings.notifications.deletion_guard.undo_within,
                 ),
                 credential_watch(providers, pipeline.renewed),
+                backlog_watch(ground.store.backlog, pipeline.metrics, ground.clock),
                 *CampaignDuties(
                     ground.store.campaigns,
                     ground.store.topics,
