@@ -10,6 +10,7 @@ import msgspec
 from broker.device_tokens import check_token
 from broker.errors import BadInput
 from broker.notification import Device, Provider
+from broker.templates import check_locale
 
 __all__ = ["MAX_DEVICES", "DeviceFilter", "Devices", "Registration", "check_registration"]
 
@@ -91,6 +92,8 @@ def check_registration(
     for field, value, limit in (("platform", platform, 32), ("locale", locale, 35), ("timezone", timezone, 64)):
         if len(value) > limit or not value.isprintable():
             raise BadInput(field, f"must be at most {limit} printable characters")
+    if locale:
+        check_locale(locale)
     if timezone:
         try:
             ZoneInfo(timezone)

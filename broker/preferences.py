@@ -17,12 +17,14 @@ ANY = "*"
 
 
 class UserRules(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a user says beside single preferences: when to be left in peace, where on earth they live, and which way to go."""
+    """What a user says beside single preferences: when to be left in peace, where on earth they live, which way to go, and in
+    which language; `locale` is canonical."""
 
     quiet_hours: QuietHours | None = None
     snoozed_until: datetime | None = None
     timezone: str = ""
     routing: RoutePolicy | None = None
+    locale: str = ""
 
 
 class Preferences(Protocol):

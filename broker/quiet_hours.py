@@ -5,6 +5,7 @@ after the gap; of one that comes twice a beginning takes the first and an end th
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -14,7 +15,10 @@ import msgspec
 
 from broker.errors import BadInput
 
-__all__ = ["QuietHours", "check_local_time", "check_zone", "next_at", "zone_of"]
+__all__ = ["WEEKDAYS", "QuietHours", "check_days", "check_local_time", "check_zone", "next_at", "zone_of"]
+
+# In the order of `date.weekday`.
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _LOCAL_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _DAY: Final = timedelta(days=1)
@@ -22,17 +26,26 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class QuietHours(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A daily window by the user's clock, both as "HH:MM"; it may span midnight. An empty zone is the user's own."""
+    """A daily window by the user's clock, both as "HH:MM"; it may span midnight. An empty zone is the user's own.
+
+    Attributes:
+        days: The weekdays on which it begins; empty for all.
+        ignored_by: Priorities that pass it; None leaves that to the settings.
+    """
 
     begin: str
     end: str
     timezone: str = ""
+    days: tuple[str, ...] = ()
+    ignored_by: tuple[str, ...] | None = None
 
     def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
         """Tell the end of the window that `now` lies in, in UTC; None where it lies in none."""
         begin, end = _time_of(self.begin), _time_of(self.end)
         today = now.astimezone(zone).date()
         for day in (today - _DAY, today):
+            if self.days and WEEKDAYS[day.weekday()] not in self.days:
+                continue
             ends_on = day if begin < end else day + _DAY
             ends_at = _moment(ends_on, end, zone, is_end=True)
             if _moment(day, begin, zone, is_end=False) <= now < ends_at:
@@ -59,6 +72,20 @@ def check_local_time(text: str, field: str) -> str:
     if not _LOCAL_TIME.fullmatch(text):
         raise BadInput(field, 'must be a time of day such as "22:00", up to "23:59"')
     return text
+
+
+def check_days(days: Sequence[str], field: str) -> tuple[str, ...]:
+    """Give weekdays back, in their order, if they are some.
+
+    Raises:
+        BadInput: There is none, one twice, or something else.
+    """
+    for index, day in enumerate(days):
+        if day not in WEEKDAYS:
+            raise BadInput(f"{field}[{index}]", f"must be one of {', '.join(WEEKDAYS)}")
+    if not days or len(set(days)) != len(days):
+        raise BadInput(field, "must hold weekdays, each once; leave it out for all")
+    return tuple(day for day in WEEKDAYS if day in days)
 
 
 def check_zone(name: str, field: str) -> str:

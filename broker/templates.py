@@ -27,6 +27,7 @@ __all__ = [
     "Templates",
     "canonical_locale",
     "check_key",
+    "check_locale",
     "check_name",
     "locale_chain",
 ]
@@ -39,7 +40,7 @@ OWN_VARIABLES: Final[Mapping[str, str]] = {"unsubscribe_url": ""}
 TEMPLATE_ROUTES: Final = ("", "live", "push", "email", "sms", "webhook")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_LOCALE: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")
+_LOCALE: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,7}")
 
 
 class TemplateKey(msgspec.Struct, frozen=True, order=True):
@@ -137,6 +138,17 @@ def check_key(name: str, locale: str, route: str) -> TemplateKey:
     if locale and not canonical:
         raise BadInput("locale", 'must be a language such as "de" or "pt-BR", or empty for all')
     return TemplateKey(check_name(name), canonical, route)
+
+
+def check_locale(locale: str, field: str = "locale") -> str:
+    """Give a locale back in its canonical form.
+
+    Raises:
+        BadInput: It is none.
+    """
+    if len(locale) > 35 or not (canonical := canonical_locale(locale)):
+        raise BadInput(field, 'must be a language such as "de" or "pt-BR"')
+    return canonical
 
 
 def canonical_locale(locale: str) -> str:

@@ -33,6 +33,12 @@ class QuietHoursSettings(Section):
     ignored_by: tuple[Priority, ...] = Field(
         ("critical",), description="Priorities that reach users in their quiet hours and while they snooze."
     )
+    dropped: tuple[Priority, ...] = Field(
+        (), description="Priorities whose push, email and sms are left out in quiet hours, and not held until their end."
+    )
+    jitter: Duration = Field(
+        0.0, ge=0, le=3600, description="Spread what was held over so long after the end, so that not all leaves at once: 10m."
+    )
 
 
 class RoutingSettings(Section):

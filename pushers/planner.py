@@ -121,7 +121,7 @@ class Planner:
         notification = step.notification
         try:
             if self._telling is not None:
-                notification = await self._telling.to_user(notification, step.devices)
+                notification = await self._telling.to_user(notification, step.devices, locale=step.rules.locale)
             await self._live.publish(notification)
         except Unrenderable as exc:
             return self._refused(step, str(exc), rules, now)

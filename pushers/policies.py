@@ -4,6 +4,7 @@ Pure, like the decision itself. The notification's own word comes before its use
 the default.
 """
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,7 +14,7 @@ import msgspec
 from broker.ledger import Step
 from broker.notification import Lane
 from broker.preferences import ANY, word_on
-from broker.quiet_hours import next_at, zone_of
+from broker.quiet_hours import QuietHours, next_at, zone_of
 from broker.routing import DEFAULT_ROUTES, Quorum, Route, RoutePolicy, StopOn, in_turn
 from config.category_settings import CapSettings, RoutingSettings
 from config.settings import NotificationSettings
@@ -32,10 +33,11 @@ class Cap(msgspec.Struct, frozen=True):
 
 
 class Peace(msgspec.Struct, frozen=True):
-    """Until when a user is left in peace, and why."""
+    """Until when a user is left in peace, and why; with `drops` what would disturb is left out, and not held until then."""
 
     until: datetime
     reason: str
+    drops: bool = False
 
 
 class _Category(msgspec.Struct, frozen=True):
@@ -50,7 +52,9 @@ class Policies:
 
     def __init__(self, settings: NotificationSettings) -> None:
         self._timezone = settings.timezone
-        self._undisturbed = frozenset(Lane) - {Lane[name.upper()] for name in settings.quiet_hours.ignored_by}
+        self._ignoring = frozenset(settings.quiet_hours.ignored_by)
+        self._dropped = frozenset(settings.quiet_hours.dropped)
+        self._jitter_s = settings.quiet_hours.jitter
         default = _routing_of(settings.routing)
         self._default = default if default.stages else default.over(RoutePolicy(in_turn(DEFAULT_ROUTES)))
         cap = _cap_of(settings.cap)
@@ -97,22 +101,40 @@ class Policies:
 
     def peace(self, step: Step, route: Route, now: datetime) -> Peace | None:
         """Tell until when a route must wait because the user is to be left in peace; None where it need not."""
-        rules, lane = step.rules, step.notification.lane
-        if route not in _DISTURBING or lane not in self._undisturbed:
+        if route not in _DISTURBING:
             return None
-        until, reason = now, ""
+        priority = step.notification.lane.name.lower()
+        snoozed_until = None if priority in self._ignoring else step.rules.snoozed_until
+        quiet = self._quiet_hours(step, priority)
+        until, reason, is_quiet = now, "", False
         # The end of the one may lie within the other.
         for _ in range(4):
             before = until
-            if rules.snoozed_until is not None and until < rules.snoozed_until:
-                until, reason = rules.snoozed_until, "snoozed"
-            if rules.quiet_hours is not None:
-                zone = zone_of(rules.quiet_hours.timezone, *self._zones(step))
-                if (end := rules.quiet_hours.until(until, zone)) is not None:
-                    until, reason = end, f"quiet hours until {rules.quiet_hours.end} in {zone.key}"
+            if snoozed_until is not None and until < snoozed_until:
+                until, reason, is_quiet = snoozed_until, "snoozed", False
+            if quiet is not None:
+                zone = zone_of(quiet.timezone, *self._zones(step))
+                if (end := quiet.until(until, zone)) is not None:
+                    until, reason, is_quiet = end, f"quiet hours until {quiet.end} in {zone.key}", True
             if until == before:
                 break
-        return Peace(until, reason) if until > now else None
+        if until == now:
+            return None
+        return Peace(until + self._stagger(step, until) if is_quiet else until, reason, is_quiet and priority in self._dropped)
+
+    def _quiet_hours(self, step: Step, priority: str) -> QuietHours | None:
+        """Tell the quiet hours that a priority heeds: the user's word on that goes before the settings'."""
+        quiet = step.rules.quiet_hours
+        if quiet is None or priority in (self._ignoring if quiet.ignored_by is None else quiet.ignored_by):
+            return None
+        return quiet
+
+    def _stagger(self, step: Step, until: datetime) -> timedelta:
+        """Tell how long after the end of quiet hours a user has their turn. All of theirs go together, on each day at another
+        moment; what expires soon waits at most half of the time that it has left."""
+        digest = hashlib.blake2b(f"{step.notification.user}\0{until.timestamp():.0f}".encode(), digest_size=8).digest()
+        jitter = timedelta(seconds=self._jitter_s * int.from_bytes(digest, "big") / 2**64)
+        return max(timedelta(0), min(jitter, (step.notification.expires_at - until) / 2))
 
     def cap(self, step: Step) -> Cap | None:
         """Tell how often the user may be disturbed by such notifications; None for no limit."""

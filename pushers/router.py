@@ -196,14 +196,18 @@ class _Planner:
         if devices and self._is_capped(route):
             self._note(route, Outcome.CAPPED, detail="the user has been told as many of this category as they are to be")
             return ()
-        return self._peace(route, devices) or self._send(route, devices)
+        peace = self._peace(route, devices)
+        if peace is not None and peace.drops:
+            self._note(route, Outcome.MUTED, detail=f"left out in {peace.reason}")
+            return ()
+        return peace or self._send(route, devices)
 
     def _peace(self, route: Route, devices: Iterable[Device]) -> Peace | None:
         """See whether the user is to be left in peace by a route that leads to somebody."""
         if not any(device.provider in self.rules.reachable for device in devices):
             return None
         peace = self.rules.policies.peace(self.step, route, self.now)
-        if peace is not None:
+        if peace is not None and not peace.drops:
             before = next((entry for entry in reversed(self.step.entries) if entry.route == route), None)
             if before is None or (before.outcome, before.detail) != (Outcome.DEFERRED, peace.reason):
                 self._note(route, Outcome.DEFERRED, detail=peace.reason)

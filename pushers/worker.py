@@ -222,7 +222,7 @@ class Worker:
         device = step.device
         assert device is not None
         try:
-            outcome = await self._tell(step.notification, device)
+            outcome = await self._tell(step.notification, device, step.rules.locale)
         except asyncio.CancelledError:
             self._gate.abandon(permit)
             raise
@@ -234,9 +234,9 @@ class Worker:
             return
         self._conclude(step, permit, outcome)
 
-    async def _tell(self, notification: Notification, device: Device) -> SendOutcome:
+    async def _tell(self, notification: Notification, device: Device, locale: str) -> SendOutcome:
         if self._telling is not None:
-            told = await self._telling.to_device(notification, device)
+            told = await self._telling.to_device(notification, device, locale=locale)
             if not isinstance(told, Notification):
                 return told
             notification = told

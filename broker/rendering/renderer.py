@@ -87,7 +87,7 @@ class Renderer:
                 raise BadInput("name", f"has no text for the route {route} in {language}: add one, or name other routes")
             given = variables
             if example is not None:
-                items = await self._items(example, route, self._default_locale)
+                items = await self._items(example, route, self._default_locale, "")
                 given = with_items(variables, example.count, items)
             try:
                 await self._render(name, chosen, route, given, OWN_VARIABLES)
@@ -97,13 +97,15 @@ class Renderer:
                 raise BadInput("variables", f"do not fit: {exc} on the route {route}") from None
         return TemplateUse(name, pinned, msgspec.Raw(variables) if variables else NO_JSON)
 
-    async def render(self, content: Content, route: str, locale: str, own: Mapping[str, str] | None = None) -> Content:
+    async def render(
+        self, content: Content, route: str, locale: str, own: Mapping[str, str] | None = None, *, or_locale: str = ""
+    ) -> Content:
         """Put the texts into a content that names a template or tells what was collected; any other stays as it is.
 
         A text's own subtitle, link and image win over those of the request.
 
         Args:
-            locale: Of whom it is told to; where there is no text for it, one for the default language is taken.
+            locale: Of whom it is told to; where there is no text for it `or_locale` is tried, then the default language.
             own: Those of `OWN_VARIABLES` that have a value; kept apart in what is remembered only where the text names them.
         Raises:
             Unrenderable: Trying again would not help.
@@ -114,16 +116,18 @@ class Renderer:
         variables = b"" if content.template is None else bytes(content.template.variables)
         if (collected := content.collected) is not None:
             content = msgspec.structs.replace(content, collected=None)
-            items = await self._items(collected, route, locale)
+            items = await self._items(collected, route, locale, or_locale)
             if content.template is None:
                 return msgspec.structs.replace(content, body=headlines(items))
             variables = with_items(variables, collected.count, items)
         use = content.template
         assert use is not None
         texts = await self._texts(use.name, use.version)
-        chosen = choose(texts, route, locale, self._default_locale)
+        chosen = choose(texts, route, locale, or_locale, self._default_locale)
         if chosen is None:
-            raise Unrenderable(f"template {use.name} has no text for {locale or 'any language'} on the route {route}")
+            raise Unrenderable(
+                f"template {use.name} has no text for {locale or or_locale or 'any language'} on the route {route}"
+            )
         try:
             rendered = await self._render(use.name, chosen, route, variables, own or OWN_VARIABLES)
         except TemplateFault as exc:
@@ -160,9 +164,9 @@ class Renderer:
         compiled = await asyncio.to_thread(compile_text, text)
         return await self._work_out(compiled, variables, OWN_VARIABLES)
 
-    async def _items(self, collected: Collected, route: str, locale: str) -> Sequence[Item]:
+    async def _items(self, collected: Collected, route: str, locale: str, or_locale: str) -> Sequence[Item]:
         async def told(one: Content) -> Content:
-            return await self.render(one, route, locale)
+            return await self.render(one, route, locale, or_locale=or_locale)
 
         return await items_of(collected, told)
 

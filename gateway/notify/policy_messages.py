@@ -57,6 +57,13 @@ class QuietHoursItem(_Item, rename={"begin": "from", "end": "to"}):
     begin: Annotated[str, Meta(description="Local time at which peace begins, such as `22:00`.")]
     end: Annotated[str, Meta(description="Local time at which it ends, such as `07:00`.")]
     timezone: Annotated[str, Meta(description="IANA name, such as `Europe/Berlin`; the user's own if left out.")] = ""
+    days: Annotated[
+        list[str] | UnsetType, Meta(description="Weekdays on which it begins: `mon`, `tue`, …; every day if left out.")
+    ] = UNSET
+    ignored_by: Annotated[
+        list[str] | UnsetType,
+        Meta(description="Priorities that pass it; as the settings say if left out, `critical` at first."),
+    ] = UNSET
 
 
 class RoutingItem(_Item, omit_defaults=True):

@@ -6,9 +6,10 @@ from datetime import datetime
 from msgspec import UNSET, UnsetType
 
 from broker.errors import BadInput
-from broker.notification import Device, Preference
+from broker.notification import LANE_BY_PRIORITY, Device, Preference
 from broker.preferences import UserRules, check_preferences
-from broker.quiet_hours import QuietHours, check_local_time, check_zone
+from broker.quiet_hours import QuietHours, check_days, check_local_time, check_zone
+from broker.templates import check_locale
 from config.settings import NotificationSettings
 from gateway.notify.messages import PreferenceItem, PreferencesResult, PreferencesSetRequest
 from gateway.notify.policy_messages import QuietHoursItem, RoutingItem
@@ -42,7 +43,7 @@ def _end_of(item: PreferenceItem, field: str) -> datetime | None:
 
 def changes_rules(request: PreferencesSetRequest) -> bool:
     """Whether a request is about more than single preferences."""
-    given = (request.quiet_hours, request.snooze_until, request.timezone, request.routing)
+    given = (request.quiet_hours, request.snooze_until, request.timezone, request.routing, request.locale)
     return any(value is not UNSET for value in given)
 
 
@@ -69,7 +70,10 @@ def changed_rules(
     routing = before.routing
     if not isinstance(request.routing, UnsetType):
         routing = None if request.routing is None else policy_of(request.routing, "routing")
-    return UserRules(quiet_hours, snoozed_until, timezone, routing)
+    locale = before.locale
+    if not isinstance(request.locale, UnsetType):
+        locale = check_locale(request.locale) if request.locale else ""
+    return UserRules(quiet_hours, snoozed_until, timezone, routing, locale)
 
 
 def _quiet_hours(item: QuietHoursItem, own_zone: str) -> QuietHours:
@@ -78,7 +82,16 @@ def _quiet_hours(item: QuietHoursItem, own_zone: str) -> QuietHours:
     if begin == end:
         raise BadInput("quiet_hours.to", "must differ from quiet_hours.from: they would cover the whole day")
     zone = check_zone(item.timezone, "quiet_hours.timezone") if item.timezone else own_zone
-    return QuietHours(begin, end, zone)
+    days = () if isinstance(item.days, UnsetType) else check_days(item.days, "quiet_hours.days")
+    ignored_by = None if isinstance(item.ignored_by, UnsetType) else _priorities(item.ignored_by, "quiet_hours.ignored_by")
+    return QuietHours(begin, end, zone, days, ignored_by)
+
+
+def _priorities(names: Sequence[str], field: str) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name not in LANE_BY_PRIORITY:
+            raise BadInput(f"{field}[{index}]", f"must be one of {', '.join(LANE_BY_PRIORITY)}")
+    return tuple(name for name in LANE_BY_PRIORITY if name in names)
 
 
 def preferences_result(words: Iterable[Preference], rules: UserRules) -> PreferencesResult:
@@ -89,11 +102,17 @@ def preferences_result(words: Iterable[Preference], rules: UserRules) -> Prefere
             PreferenceItem(word.category, word.route, word.enabled, word.until.timestamp() if word.until else UNSET)
             for word in words
         ],
-        UNSET if quiet is None else QuietHoursItem(quiet.begin, quiet.end, quiet.timezone),
+        UNSET if quiet is None else _quiet_item(quiet),
         UNSET if rules.snoozed_until is None else rules.snoozed_until.timestamp(),
         rules.timezone or UNSET,
         UNSET if rules.routing is None else _routing(rules),
+        rules.locale or UNSET,
     )
+
+
+def _quiet_item(quiet: QuietHours) -> QuietHoursItem:
+    ignored_by = UNSET if quiet.ignored_by is None else list(quiet.ignored_by)
+    return QuietHoursItem(quiet.begin, quiet.end, quiet.timezone, list(quiet.days) or UNSET, ignored_by)
 
 
 def _routing(rules: UserRules) -> RoutingItem:

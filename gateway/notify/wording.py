@@ -12,6 +12,7 @@ from broker.devices import Devices
 from broker.errors import BadInput
 from broker.experiments import Experiments
 from broker.notification import Collected, CollectedItem, Draft, Notification, Route, TemplateUse, Variant
+from broker.preferences import Preferences
 from broker.rendering.collected import GIVEN
 from broker.rendering.errors import Unrenderable
 from broker.rendering.renderer import Renderer
@@ -41,8 +42,16 @@ def names_templates(request: NotifyRequest) -> bool:
 class Wording:
     """Holds requests to what templates are there."""
 
-    def __init__(self, renderer: Renderer, devices: Devices, *, experiments: Experiments | None = None) -> None:
-        self._renderer, self._devices, self._experiments = renderer, devices, experiments
+    def __init__(
+        self,
+        renderer: Renderer,
+        devices: Devices,
+        *,
+        preferences: Preferences | None = None,
+        experiments: Experiments | None = None,
+    ) -> None:
+        self._renderer, self._devices = renderer, devices
+        self._preferences, self._experiments = preferences, experiments
 
     async def pin(self, request: NotifyRequest, draft: Draft) -> Draft:
         """Put templates and variants into a draft.
@@ -102,13 +111,14 @@ class Wording:
         """
         if all(one.content.is_worded for one in notifications):
             return list(notifications)
-        locale = next((one.locale for one in reversed(await self._devices.of_user(user)) if one.locale), "")
-        return [await self._in(locale, one) for one in notifications]
+        newest = next((one.locale for one in reversed(await self._devices.of_user(user)) if one.locale), "")
+        own = "" if self._preferences is None else (await self._preferences.rules_of(user)).locale
+        return [await self._in(own, newest, one) for one in notifications]
 
-    async def _in(self, locale: str, notification: Notification) -> Notification:
+    async def _in(self, locale: str, or_locale: str, notification: Notification) -> Notification:
         content = notification.content
         try:
-            content = await self._renderer.render(content, Route.LIVE, locale)
+            content = await self._renderer.render(content, Route.LIVE, locale, or_locale=or_locale)
         except Unrenderable:
             content = msgspec.structs.replace(content, template=None, collected=None)
         return msgspec.structs.replace(notification, content=content)

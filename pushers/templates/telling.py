@@ -36,27 +36,30 @@ class Telling:
         self._renderer, self._links, self._required = renderer, links, required
         self._leading = Leading(clicks, opens, links)
 
-    async def to_device(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
-        """Make what a device is told, or say what becomes of the delivery instead."""
-        told = await self._in_words(notification, device)
+    async def to_device(
+        self, notification: Notification, device: Device, *, locale: str = ""
+    ) -> Notification | DropMessage | Retry:
+        """Make what a device is told, or say what becomes of the delivery instead; `locale` is what its user has asked for,
+        which goes before the device's own."""
+        told = await self._in_words(notification, device, locale)
         return told if isinstance(told, DropMessage | Retry) else await self._leading.lead(told, device)
 
-    async def _in_words(self, notification: Notification, device: Device) -> Notification | DropMessage | Retry:
+    async def _in_words(self, notification: Notification, device: Device, locale: str) -> Notification | DropMessage | Retry:
         is_mail = device.provider is Provider.EMAIL
         if notification.content.is_worded and not is_mail:
             return notification
         unsubscribe = self._way_out(notification) if is_mail else ""
         try:
-            told = await self._worded(notification, device.provider.route, device.locale, unsubscribe)
+            told = await self._worded(notification, device.provider.route, (locale, device.locale), unsubscribe)
         except Unrenderable as exc:
             return DropMessage(str(exc))
         except StoreUnavailable as exc:
             return Retry(str(exc), exc.retry_after_s, is_failure=False)
         return replace(told, content=replace(told.content, unsubscribe=unsubscribe)) if unsubscribe else told
 
-    async def to_user(self, notification: Notification, devices: Sequence[Device]) -> Notification:
-        """Make what a user's connections are told: a connection names no language, so that of the newest device that names
-        one is taken.
+    async def to_user(self, notification: Notification, devices: Sequence[Device], *, locale: str = "") -> Notification:
+        """Make what a user's connections are told: a connection names no language, so that which the user has asked for
+        (`locale`) is taken, then that of the newest device that names one.
 
         Raises:
             Unrenderable: It cannot be told live.
@@ -64,14 +67,16 @@ class Telling:
         """
         if notification.content.is_worded:
             return notification
-        locale = next((device.locale for device in reversed(devices) if device.locale), "")
-        return await self._worded(notification, Route.LIVE, locale, "")
+        newest = next((device.locale for device in reversed(devices) if device.locale), "")
+        return await self._worded(notification, Route.LIVE, (locale, newest), "")
 
-    async def _worded(self, notification: Notification, route: Route, locale: str, unsubscribe: str) -> Notification:
+    async def _worded(
+        self, notification: Notification, route: Route, locales: tuple[str, str], unsubscribe: str
+    ) -> Notification:
         if notification.content.is_worded:
             return notification
         own: Mapping[str, str] = {"unsubscribe_url": unsubscribe}
-        content = await self._renderer.render(notification.content, route, locale, own)
+        content = await self._renderer.render(notification.content, route, locales[0], own, or_locale=locales[1])
         return replace(notification, content=content)
 
     def _way_out(self, notification: Notification) -> str:

@@ -82,9 +82,17 @@ def test_words_are_short_and_printable(field, limit, make_value):
     assert (error.field, error.rule) == (field, f"must be at most {limit} printable characters")
 
 
-@pytest.mark.parametrize(("field", "limit"), [("platform", 32), ("locale", 35)])
-def test_words_of_full_length_pass(field, limit):
-    assert getattr(check_registration("42", "fcm", FCM_TOKEN, **{field: "x" * limit}), field) == "x" * limit
+@pytest.mark.parametrize(
+    ("field", "value"), [("platform", "x" * 32), ("locale", "en-Latn-GB-u-ca-gregory-x-abcdefgh"), ("locale", "pt_BR.UTF-8")]
+)
+def test_words_of_full_length_pass(field, value):
+    assert getattr(check_registration("42", "fcm", FCM_TOKEN, **{field: value}), field) == value
+
+
+@pytest.mark.parametrize("locale", ["nonsense!", "e", "english language", "de-", "C"])
+def test_a_locale_is_a_language(locale):
+    error = refusal("fcm", FCM_TOKEN, locale=locale)
+    assert (error.field, error.rule) == ("locale", 'must be a language such as "de" or "pt-BR"')
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import BadInput
-from broker.quiet_hours import QuietHours, check_local_time, check_zone, next_at, zone_of
+from broker.quiet_hours import WEEKDAYS, QuietHours, check_days, check_local_time, check_zone, next_at, zone_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = QuietHours("22:00", "07:00")
@@ -40,6 +40,54 @@ def utc(*parts):
 )
 def test_the_window_is_meant_by_the_wall(hours, now, until):
     assert hours.until(now, BERLIN) == until
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours", "now", "until"),
+    [
+        # 2026-10-04, 02:00 becomes 02:30 on Lord Howe Island: half an hour is missing.
+        ("Australia/Lord_Howe", QuietHours("02:10", "06:00"), utc(2026, 10, 3, 15, 30), utc(2026, 10, 3, 19, 0)),
+        ("Australia/Lord_Howe", QuietHours("02:10", "06:00"), utc(2026, 10, 3, 15, 29), None),
+        ("Australia/Lord_Howe", QuietHours("01:00", "02:10"), utc(2026, 10, 3, 15, 0), utc(2026, 10, 3, 15, 30)),
+        # 2026-04-05, 02:00 becomes 01:30: a beginning is the first 01:45 (14:45 UTC), an end the second one (15:15 UTC).
+        ("Australia/Lord_Howe", QuietHours("01:45", "05:00"), utc(2026, 4, 4, 14, 45), utc(2026, 4, 4, 18, 30)),
+        ("Australia/Lord_Howe", QuietHours("23:00", "01:45"), utc(2026, 4, 4, 15, 0), utc(2026, 4, 4, 15, 15)),
+        # Where no clock is ever put forward or back the window is the same on every day.
+        ("Asia/Kathmandu", QuietHours("22:00", "07:00"), utc(2026, 3, 28, 16, 15), utc(2026, 3, 29, 1, 15)),
+        ("Asia/Kathmandu", QuietHours("22:00", "07:00"), utc(2026, 3, 28, 16, 14), None),
+    ],
+)
+def test_the_window_is_meant_by_any_wall(zone, hours, now, until):
+    assert hours.until(now, ZoneInfo(zone)) == until
+
+
+@pytest.mark.parametrize(
+    ("days", "now", "until"),
+    [
+        # 2026-01-09 is a Friday; the night belongs to the day on which it begins.
+        (("fri",), utc(2026, 1, 9, 22, 0), utc(2026, 1, 10, 6, 0)),
+        (("fri",), utc(2026, 1, 10, 5, 0), utc(2026, 1, 10, 6, 0)),
+        (("fri",), utc(2026, 1, 10, 22, 0), None),
+        (("sat", "sun"), utc(2026, 1, 10, 5, 0), None),
+        (("sat", "sun"), utc(2026, 1, 11, 22, 0), utc(2026, 1, 12, 6, 0)),
+        # By the user's clock it is Saturday already.
+        (("sat",), utc(2026, 1, 9, 23, 30), None),
+    ],
+)
+def test_a_window_may_begin_on_some_weekdays_only(days, now, until):
+    assert QuietHours("22:00", "07:00", days=days).until(now, BERLIN) == until
+
+
+def test_weekdays_are_read_in_their_order():
+    assert check_days(["sun", "mon"], "days") == ("mon", "sun")
+    assert check_days(list(WEEKDAYS), "days") == WEEKDAYS
+
+
+@pytest.mark.parametrize(("days", "field"), [([], "days"), (["mon", "mon"], "days"), (["mon", "Tue"], "days[1]")])
+def test_what_are_no_weekdays_is_refused(days, field):
+    with pytest.raises(BadInput) as raised:
+        check_days(days, "days")
+    assert raised.value.field == field
 
 
 MOMENTS = st.integers(0, 2 * 366 * 24 * 60).map(lambda minutes: utc(2025, 1, 1) + timedelta(minutes=minutes))

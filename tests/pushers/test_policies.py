@@ -300,3 +300,49 @@ def test_an_escalation_to_an_address_heeds_no_preference(step, notification):
     held = step(called, devices=(device_of_url(called),), preferences=(Preference("*", "*", False),), rules=QUIET)
     (send,) = decide(held).done.sends
     assert send.device.token == "https://pager.example.org/"
+
+
+def test_a_user_s_word_says_which_priorities_pass(step, notification, device):
+    """N-22: per-priority overrides."""
+    hours = QuietHours("22:00", "07:00", "Europe/Berlin", ignored_by=("high",))
+    for lane, passes in ((Lane.HIGH, True), (Lane.NORMAL, False), (Lane.CRITICAL, False)):
+        held = step(notification(lane=lane), devices=(device(),), rules=UserRules(quiet_hours=hours))
+        assert bool(decide(held).done.sends) is passes
+    urgent = step(notification(lane=Lane.CRITICAL), devices=(device(),), rules=UserRules(hours, NOW + timedelta(hours=1)))
+    assert decide(urgent).done.next_plan_at == MORNING, "a snooze is left to the settings"
+
+
+def test_what_is_dropped_in_quiet_hours_is_not_held(step, notification, device):
+    """N-22: or downgraded to live only."""
+    dropping = policies(quiet_hours={"dropped": ("bulk",)})
+    held = step(notification(lane=Lane.BULK), devices=(device(), device(Provider.EMAIL)), rules=QUIET)
+    planned = decide(held, online=True, given=dropping)
+    assert planned.publish
+    ended = decide(after(held, planned), NOW + timedelta(seconds=5), given=dropping)
+    assert outcomes(ended) == [("push", "muted"), ("email", "muted")]
+    assert (ended.done.finish, ended.done.entries[0].detail[:11]) == (State.EXHAUSTED, "left out in")
+    assert decide(step(notification(), devices=(device(),), rules=QUIET), given=dropping).done.next_plan_at == MORNING
+    snoozing = UserRules(snoozed_until=MORNING)
+    assert decide(
+        step(notification(lane=Lane.BULK), devices=(device(),), rules=snoozing), given=dropping
+    ).done.next_plan_at == (MORNING)
+
+
+def test_the_end_of_quiet_hours_is_staggered(step, notification, device):
+    """N-22: jitter, so that not all leave at once; one user's leave together."""
+    staggered = policies(quiet_hours={"jitter": "10m"})
+
+    def resumes(user, **more):
+        held = step(notification(user=user, routes=(Route.PUSH,), **more), devices=(device(user=user),), rules=QUIET)
+        return decide(held, given=staggered).done.next_plan_at
+
+    moments = {user: resumes(user) for user in (f"user-{number}" for number in range(200))}
+    assert all(MORNING <= moment < MORNING + timedelta(minutes=10) for moment in moments.values())
+    for minute in range(10):
+        within = [at for at in moments.values() if timedelta(minutes=minute) <= at - MORNING < timedelta(minutes=minute + 1)]
+        assert 5 <= len(within) <= 40
+    assert resumes("user-7", id="another") == moments["user-7"]
+    soon = MORNING + timedelta(seconds=8)
+    assert all(resumes(user, expires_at=soon) <= MORNING + timedelta(seconds=4) for user in moments), (
+        "what expires does not wait"
+    )

@@ -41,7 +41,7 @@ async def desk(world: Callable[..., Any], api: Callable[..., Any], tmp_path: Pat
     made = world()
     store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=made.clock)
     renderer = Renderer(store.templates, made.clock, default_locale="en")
-    wording = Wording(renderer, store.devices, experiments=store.experiments)
+    wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
     service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings(), wording=wording)
     methods = [
         *notification_methods(service),

@@ -108,6 +108,8 @@ async def test_an_inbox_shows_the_texts_in_the_user_s_language(templated: Any) -
     registration = Registration("ann", Provider.EMAIL, "ann@example.org", "email", "de-CH")
     await templated.store.devices.register(registration)
     assert sorted(await titles()) == ["Hallo Ann", "Own"]
+    await templated.api.result("preferences_set", user="ann", locale="en-GB")
+    assert sorted(await titles()) == ["Hello Ann", "Own"], "what they asked for goes before that"
 
 
 TWO = [{"name": "a", "title": "A", "body": "one"}, {"name": "b", "weight": 3, "template": {"name": "t", "variables": NEEDED}}]

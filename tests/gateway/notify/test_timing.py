@@ -21,6 +21,19 @@ async def test_quiet_hours_and_the_rest_are_kept_and_taken_back(desk):
     assert await desk.api.result("preferences_get", user="42") == result
 
 
+async def test_quiet_hours_have_weekdays_and_priorities_that_pass(desk):
+    asked = {**HOURS, "days": ["sun", "mon"], "ignored_by": ["high", "critical"]}
+    result = await desk.api.result("preferences_set", user="42", quiet_hours=asked)
+    assert result["quiet_hours"] == {**HOURS, "days": ["mon", "sun"], "ignored_by": ["critical", "high"]}
+    result = await desk.api.result("preferences_set", user="42", quiet_hours={**HOURS, "ignored_by": []})
+    assert result["quiet_hours"] == {**HOURS, "ignored_by": []}
+
+
+async def test_a_language_is_kept_in_its_one_form_and_taken_back(desk):
+    assert (await desk.api.result("preferences_set", user="42", locale="pt_br"))["locale"] == "pt-BR"
+    assert await desk.api.result("preferences_set", user="42", locale="") == {"preferences": []}
+
+
 async def test_quiet_hours_without_a_zone_are_those_of_the_newest_device(desk):
     for provider, token, zone in (("email", "a@example.org", "Asia/Tokyo"), ("fcm", "t" * 40, "Europe/Paris")):
         await desk.api.result("device_register", user="42", provider=provider, token=token, timezone=zone)
@@ -36,7 +49,12 @@ async def test_quiet_hours_without_a_zone_are_those_of_the_newest_device(desk):
         ({"quiet_hours": {**HOURS, "to": "22:00"}}, "quiet_hours.to"),
         ({"quiet_hours": {**HOURS, "from": "25:00"}}, "quiet_hours.from"),
         ({"quiet_hours": {**HOURS, "timezone": "Mars/Olympus"}}, "quiet_hours.timezone"),
+        ({"quiet_hours": {**HOURS, "days": []}}, "quiet_hours.days"),
+        ({"quiet_hours": {**HOURS, "days": ["mon", "funday"]}}, "quiet_hours.days[1]"),
+        ({"quiet_hours": {**HOURS, "ignored_by": ["urgent"]}}, "quiet_hours.ignored_by[0]"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"locale": "not a locale"}, "locale"),
+        ({"locale": "x" * 36}, "locale"),
         ({"snooze_until": "tomorrow"}, "snooze_until"),
         ({"snooze_until": "2100-01-01T00:00:00"}, "snooze_until"),
         ({"routing": {"routes": ["live", "live"]}}, "routing.routes"),

@@ -46,6 +46,18 @@ async def test_a_device_is_told_in_its_language_or_the_default(
     assert told.content.category == "news"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "own", "title"),
+    [("de", "en", "Hallo Ann"), ("de-AT", "", "Hallo Ann"), ("fr", "de", "Hallo Ann"), ("fr", "es", "Hello Ann")],
+)
+async def test_the_language_that_a_user_asked_for_goes_before_the_device_s(
+    telling: Telling, using: Any, notification: Any, device: Any, version: int, wanted: str, own: str, title: str
+) -> None:
+    asked = notification(content=using(version, name="Ann"))
+    assert (await telling.to_device(asked, device(locale=own), locale=wanted)).content.title == title
+    assert (await telling.to_user(asked, [device(locale=own)], locale=wanted)).content.title == title
+
+
 async def test_a_text_s_own_link_wins_over_that_of_the_request(
     telling: Telling, using: Any, notification: Any, device: Any, version: int
 ) -> None:
