@@ -59,7 +59,7 @@ class GatewayPart:
         self._news = news = _inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
-        wording = Wording(renderer, store.devices, experiments=store.experiments)
+        wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
         campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording)
         topics = TopicService(store.topics)
         service = NotificationService(
