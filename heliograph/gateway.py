@@ -43,6 +43,7 @@ from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from heliograph.issuing import Issuing
 from pushers.templates.showing import show
 
 __all__ = ["GatewayPart"]
@@ -88,7 +89,9 @@ class GatewayPart:
             revocation=ground.revocation,
         )
         ground.resources.push_async_callback(self.node.proxies.close)
+        issuing = Issuing(ground, self.node.tokens.connections)
         own_methods = [
+            *issuing.methods,
             *notification_methods(service),
             *confirmation_methods(confirmations),
             *inbox_methods(inbox),
@@ -105,6 +108,7 @@ class GatewayPart:
             ApiEndpoint(ground.settings.http_api, calls),
             routes=[
                 *routes,
+                *issuing.routes,
                 *openapi_routes(calls.methods, version=self.node.version),
                 *unsubscribe_routes(links, store.preferences),
                 *_click_routes(ground, changed),

@@ -26,6 +26,7 @@ class Example(msgspec.Struct, frozen=True):
 
 _PRESENT: Final = {"user": "alice", "client": _CLIENT}
 _MUTED: Final = {"category": "marketing", "route": "email", "enabled": False}
+_NOT_ISSUED: Final = {"code": 108, "message": "not available: client.token.issue is off"}
 _NODE: Final = {
     "uid": "b1946ac9-2492-4d23-bb4c-1a03e5b1e6f0",
     "name": "gateway-1",
@@ -277,6 +278,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         {"provider": "email", "address": "carol@example.com"}, {"code": 104, "message": "address not found"}, is_failure=True
     ),
     "feedback": Example({"provider": "email", "events": [{"type": "bounce", "address": "carol@example.com"}]}, {}),
+    "token_issue": Example({"user": "alice", "claims": {"info": {"name": "Alice"}}, "ttl_s": 60}, _NOT_ISSUED, is_failure=True),
+    "token_family_list": Example({"user": "alice"}, _NOT_ISSUED, is_failure=True),
+    "token_family_revoke": Example({"user": "alice"}, _NOT_ISSUED, is_failure=True),
     "user_erase": Example({"user": "carol"}, {"removed": {}}),
     "template_put": Example(
         {

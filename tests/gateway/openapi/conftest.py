@@ -13,6 +13,7 @@ from broker.store.store import open_store
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
+from gateway.issuing.methods import issuing_methods
 from gateway.notify.campaigns import CampaignService, campaign_methods
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods
 from gateway.notify.experiments import experiment_methods
@@ -68,6 +69,7 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
     methods = [
         *notification_methods(service),
         *confirmation_methods(ConfirmationService(store.ledger)),
+        *issuing_methods(None),
         *inbox_methods(InboxService(store.inbox)),
         *template_methods(TemplateService(store.templates, Renderer(store.templates, made.clock, default_locale="en"), show)),
         *experiment_methods(store.experiments),

@@ -1,0 +1,1 @@
+"""Tokens for applications without a token service: made, refreshed and taken back here."""
