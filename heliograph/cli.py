@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "status-webhook": LateCommand(
         "heliograph.commands.status_webhook:status_webhook", "Tell how the status webhook stands, and switch it on again."
     ),
+    "statistics": LateCommand("heliograph.commands.statistics:statistics", "Count what became of notifications."),
     "template": LateCommand(
         "heliograph.commands.template:template", "Look templates over, try them out, and put them into a server."
     ),

@@ -14,16 +14,16 @@ from broker.store.moments import first_id_at, from_micros, to_micros
 from broker.store.statistics_counting import Keeping, first_uncounted, forget, next_hour, settle_hour, take, write_hour
 from broker.store.statistics_facts import read_facts
 from broker.store.statistics_reading import CountedHour, Sums, hours_of, read_counted
-from broker.tallies import HOUR_US, Tallies, count
+from broker.tallies import HOUR_US, Counting, Tallies
 from config.clock import Clock
 
 __all__ = ["SqlStatistics"]
 
 # Some 10 ms of a processor.
 _PAGE: Final = 500
-# What an answer may count by itself, in a few seconds: of hours that were not counted yet, and of those that may have changed.
-_MOST_UNCOUNTED: Final = 100_000
-_MOST_RECOUNTED: Final = 20_000
+# What an answer may count by itself, in a second or two: of hours not counted yet, and of those that may have changed.
+_MOST_UNCOUNTED: Final = 50_000
+_MOST_RECOUNTED: Final = 10_000
 _HOURS_READ: Final = 7 * 24
 
 
@@ -147,10 +147,10 @@ class SqlStatistics:
 
 def _count_page(connection: Connection, first: str, before: str, limit: int) -> tuple[Tallies, str]:
     facts, after = read_facts(connection, first, before, limit)
-    tallies: Tallies = {}
+    counting = Counting()
     for one in facts:
-        count(one, tallies)
-    return tallies, after
+        counting.add(one)
+    return counting.tallies(), after
 
 
 def _floor(micros: int) -> int:

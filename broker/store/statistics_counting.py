@@ -25,7 +25,7 @@ __all__ = ["Counting", "Keeping", "first_uncounted", "forget", "next_hour", "set
 # After its end: until then somebody with a slow clock or a slow commit may still add to it.
 _GRACE_US: Final = 120_000_000
 _HELD_US: Final = 900_000_000
-_AGES: Final = tuple(timedelta(hours=hours) // timedelta(microseconds=1) for hours in (1, 6, 24, 72, 240, 720))
+_AGES: Final = tuple(timedelta(hours=hours) // timedelta(microseconds=1) for hours in (6, 24, 96, 720))
 # So long before retention takes the first of an hour's notifications it is counted for the last time.
 _AHEAD_US: Final = 2 * HOUR_US
 _FORGOTTEN: Final = 24

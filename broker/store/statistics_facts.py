@@ -74,13 +74,13 @@ def read_facts(connection: Connection, first: str, before: str, limit: int) -> t
         return (), ""
     drafts = _drafts(connection, sorted({row.draft_id for row in rows}))
     lines: dict[str, list[Line]] = {}
-    for notification_id, *line in connection.execute(_LINES, among):
-        lines.setdefault(notification_id, []).append(Line(*line))
+    for notification_id, at, route, outcome, provider, device_id in connection.execute(_LINES, among).all():
+        lines.setdefault(notification_id, []).append(Line(at, route, outcome, provider, device_id))
     marks: dict[str, dict[str, int]] = {}
-    for notification_id, mark, at in connection.execute(_MARKS, among):
+    for notification_id, mark, at in connection.execute(_MARKS, among).all():
         marks.setdefault(notification_id, {})[mark] = at
     steps: dict[str, list[str]] = {}
-    for notification_id, device_id in connection.execute(_STEPS, among):
+    for notification_id, device_id in connection.execute(_STEPS, among).all():
         steps.setdefault(notification_id, []).append(device_id)
     facts = []
     for notification_id, draft_id, state, experiment, variant in rows:
