@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 from broker.audit import Act, AuditRecord
 from broker.notification import State
 from broker.store.audit import SqlAudit
+from broker.store.audit_tables import AUDIT_SUBJECTS
 from broker.store.audit_trail import Trail
 from broker.store.belongings import remove_notifications, remove_of_user
 from broker.store.database import Database
@@ -57,7 +58,9 @@ class SqlErasure:
     def _begin(self, connection: Connection, user: str, erased: AuditRecord) -> dict[str, int]:
         """Remove what names the user; the audit loses the way to it, and says so."""
         self._audit.forget(connection, user, erased)
-        return remove_of_user(connection, user)
+        counts = remove_of_user(connection, user)
+        counts.pop(AUDIT_SUBJECTS.name)  # a way that leads nowhere any more, and nothing that was kept of anybody
+        return counts
 
 
 def _ids(connection: Connection, user: str) -> list[str]:
