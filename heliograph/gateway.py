@@ -111,8 +111,7 @@ class GatewayPart:
                 *issuing.routes,
                 *openapi_routes(calls.methods, version=self.node.version),
                 *unsubscribe_routes(links, store.preferences),
-                *_click_routes(ground, changed),
-                *_open_routes(ground, changed),
+                *_tracking_routes(ground, changed),
             ],
         )
         self._server = GatewayServer(app, self.node)
@@ -151,15 +150,11 @@ class GatewayPart:
         _log.info("node.stopped")
 
 
-def _click_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
-    links = ClickLinks.of(ground.settings.notifications.clicks)
-    return [] if links is None else click_routes(links, ground.store.tracking, ground.clock, changed)
-
-
-def _open_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
-    settings = ground.settings.notifications.opens
-    links = OpenLinks.of(settings)
-    return [] if links is None else open_routes(links, ground.store.tracking, settings, ground.clock, changed)
+def _tracking_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
+    settings, tracking = ground.settings.notifications, ground.store.tracking
+    clicks, opens = ClickLinks.of(settings.clicks), OpenLinks.of(settings.opens)
+    routes = [] if clicks is None else click_routes(clicks, tracking, ground.clock, changed)
+    return routes if opens is None else [*routes, *open_routes(opens, tracking, settings.opens, ground.clock, changed)]
 
 
 def _inbox_news(ground: Ground, is_here: Callable[[str], bool]) -> InboxNews:
