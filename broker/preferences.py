@@ -1,6 +1,6 @@
 """Port: what users want to be told, how and when; and the rules that a preference must meet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,14 +17,15 @@ ANY = "*"
 
 
 class UserRules(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a user says beside single preferences: when to be left in peace, where on earth they live, which way to go, and in
-    which language; `locale` is canonical."""
+    """What a user says beside single preferences: when to be left in peace, where on earth they live, which way to go, at all
+    and by category, and in which language; `locale` is canonical."""
 
     quiet_hours: QuietHours | None = None
     snoozed_until: datetime | None = None
     timezone: str = ""
     routing: RoutePolicy | None = None
     locale: str = ""
+    routing_by_category: Mapping[str, RoutePolicy] = {}
 
 
 class Preferences(Protocol):

@@ -1,7 +1,7 @@
 """What settings and users say about a step, as questions that a decision asks: is a route open, when may it be used, which way.
 
-Pure, like the decision itself. The notification's own word comes before its user's, that before its category's, and that before
-the default.
+Pure, like the decision itself. The notification's own word comes before its user's (on the category, then on all), that before
+its category's, and that before the default.
 """
 
 import hashlib
@@ -75,6 +75,8 @@ class Policies:
         said = notification.terms.routing
         if said is None:
             return RoutePolicy(in_turn(notification.routes))
+        if (own := step.rules.routing_by_category.get(notification.content.category)) is not None:
+            said = said.over(own)
         if step.rules.routing is not None:
             said = said.over(step.rules.routing)
         return said.over(self._category(step).routing).over(self._default)

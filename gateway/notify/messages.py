@@ -277,6 +277,10 @@ class PreferencesSetRequest(_Request):
     snooze_until: Annotated[Moment | UnsetType | None, Meta(description="Until when they wait, once.")] = UNSET
     timezone: Annotated[str | UnsetType, Meta(description="IANA name of the user's zone; that of a device if empty.")] = UNSET
     routing: Annotated[RoutingItem | UnsetType | None, Meta(description="Which ways to go for this user.")] = UNSET
+    routing_by_category: Annotated[
+        dict[str, RoutingItem | None] | UnsetType,
+        Meta(description="Which ways to go for some categories, before `routing`; others stay, and null takes one back."),
+    ] = UNSET
     locale: Annotated[
         str | UnsetType, Meta(description="Language of texts by template, such as `pt-BR`; that of each device if empty.")
     ] = UNSET
@@ -290,4 +294,5 @@ class PreferencesResult(msgspec.Struct):
     snoozed_until: float | UnsetType = UNSET
     timezone: str | UnsetType = UNSET
     routing: RoutingItem | UnsetType = UNSET
+    routing_by_category: dict[str, RoutingItem] | UnsetType = UNSET
     locale: str | UnsetType = UNSET

@@ -58,15 +58,20 @@ def user_method(request_type: type[msgspec.Struct], handle: Callable[[Any], Awai
             raise BadInput("user", "must not be given: it is the connected one")
         if isinstance(request, DeviceRegisterRequest) and request.provider in _OF_BACKENDS:
             raise BadInput("provider", f"{request.provider} must be registered by the backend, over the API")
-        if isinstance(request, PreferencesSetRequest) and _names_backends(request):
-            raise BadInput("routing.routes", "sms and webhook must be set by the backend, over the API")
+        if isinstance(request, PreferencesSetRequest) and (field := _field_of_backends(request)):
+            raise BadInput(field, "sms and webhook must be set by the backend, over the API")
         return msgspec.json.encode(await handle(msgspec.structs.replace(request, user=user)))
 
     return call
 
 
-def _names_backends(request: PreferencesSetRequest) -> bool:
-    routing = request.routing
-    if not isinstance(routing, RoutingItem) or isinstance(routing.routes, UnsetType):
-        return False
-    return any(route == stage or route in stage for stage in routing.routes for route in _OF_BACKENDS)
+def _field_of_backends(request: PreferencesSetRequest) -> str:
+    """Name the field that asks for what only a backend may; empty where none does."""
+    by_category = {} if isinstance(request.routing_by_category, UnsetType) else request.routing_by_category
+    asked = {"routing": request.routing, **{f"routing_by_category.{name}": item for name, item in by_category.items()}}
+    for field, item in asked.items():
+        if not isinstance(item, RoutingItem) or isinstance(item.routes, UnsetType):
+            continue
+        if any(route == stage or route in stage for stage in item.routes for route in _OF_BACKENDS):
+            return f"{field}.routes"
+    return ""

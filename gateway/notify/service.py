@@ -36,7 +36,7 @@ from gateway.notify.messages import (
     StatusResult,
     StepItem,
 )
-from gateway.notify.user_rules import changed_rules, changes_rules, preferences_result, words_of
+from gateway.notify.user_rules import changed_rules, changes_rules, check_ways, preferences_result, words_of
 from gateway.notify.wording import Wording
 
 __all__ = ["NotificationService"]
@@ -135,7 +135,9 @@ class NotificationService:
         if changes_rules(request):
             before = await self._preferences.rules_of(request.user)
             devices = await self._devices.find(DeviceFilter(users=(request.user,)), after="", limit=_DEVICES_READ)
-            await self._preferences.change(request.user, words, changed_rules(before, request, devices, self._settings))
+            rules = changed_rules(before, request, devices, self._settings)
+            check_ways(rules, request, [*await self._preferences.of_user(request.user), *words])
+            await self._preferences.change(request.user, words, rules)
         elif words:
             await self._preferences.set(request.user, words)
         else:

@@ -1,21 +1,25 @@
 """From what a user asks for to rules that are kept, and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
 from broker.errors import BadInput
 from broker.notification import LANE_BY_PRIORITY, Device, Preference
-from broker.preferences import UserRules, check_preferences
+from broker.preferences import ANY, UserRules, check_preferences, is_enabled
 from broker.quiet_hours import QuietHours, check_days, check_local_time, check_zone
+from broker.routing import RoutePolicy
 from broker.templates import check_locale
 from config.settings import NotificationSettings
 from gateway.notify.messages import PreferenceItem, PreferencesResult, PreferencesSetRequest
 from gateway.notify.policy_messages import QuietHoursItem, RoutingItem
 from gateway.notify.timing import moment_of, policy_of
 
-__all__ = ["changed_rules", "changes_rules", "preferences_result", "words_of"]
+__all__ = ["changed_rules", "changes_rules", "check_ways", "preferences_result", "words_of"]
+
+_MOST_CATEGORIES: Final = 100
 
 
 def words_of(items: Sequence[PreferenceItem], settings: NotificationSettings) -> tuple[Preference, ...]:
@@ -43,7 +47,10 @@ def _end_of(item: PreferenceItem, field: str) -> datetime | None:
 
 def changes_rules(request: PreferencesSetRequest) -> bool:
     """Whether a request is about more than single preferences."""
-    given = (request.quiet_hours, request.snooze_until, request.timezone, request.routing, request.locale)
+    given = (
+        *(request.quiet_hours, request.snooze_until, request.timezone),
+        *(request.routing, request.routing_by_category, request.locale),
+    )
     return any(value is not UNSET for value in given)
 
 
@@ -73,7 +80,48 @@ def changed_rules(
     locale = before.locale
     if not isinstance(request.locale, UnsetType):
         locale = check_locale(request.locale) if request.locale else ""
-    return UserRules(quiet_hours, snoozed_until, timezone, routing, locale)
+    by_category = _routing_by_category(before.routing_by_category, request.routing_by_category)
+    return UserRules(quiet_hours, snoozed_until, timezone, routing, locale, by_category)
+
+
+def check_ways(rules: UserRules, request: PreferencesSetRequest, words: Iterable[Preference]) -> None:
+    """Hold the routes that a request asks for against what the user wants to be told at all.
+
+    Args:
+        words: All that were said, the later one of a pair counting.
+    Raises:
+        BadInput: Every route of a policy is switched off.
+    """
+    asked = [(f"routing_by_category.{name}", name, rules.routing_by_category.get(name)) for name in _named(request)]
+    if request.routing is not UNSET:
+        asked.append(("routing", ANY, rules.routing))
+    known = list(words)
+    for field, category, policy in asked:
+        routes = policy.routes if policy is not None else ()
+        if routes and not any(is_enabled(known, category, route) for route in routes):
+            raise BadInput(f"{field}.routes", "must name a route that the user's preferences do not switch off")
+
+
+def _named(request: PreferencesSetRequest) -> Sequence[str]:
+    return () if isinstance(request.routing_by_category, UnsetType) else tuple(request.routing_by_category)
+
+
+def _routing_by_category(
+    before: Mapping[str, RoutePolicy], items: Mapping[str, RoutingItem | None] | UnsetType
+) -> Mapping[str, RoutePolicy]:
+    if isinstance(items, UnsetType):
+        return before
+    after = dict(before)
+    for category, item in items.items():
+        field = f"routing_by_category.{category}"
+        if not 1 <= len(category) <= 64 or category == ANY or not category.isprintable():
+            raise BadInput("routing_by_category", "must name categories, of 1 to 64 characters; `routing` is for all")
+        after.pop(category, None)
+        if item is not None:
+            after[category] = policy_of(item, field)
+    if len(after) > _MOST_CATEGORIES:
+        raise BadInput("routing_by_category", f"must come to at most {_MOST_CATEGORIES} categories")
+    return dict(sorted(after.items()))
 
 
 def _quiet_hours(item: QuietHoursItem, own_zone: str) -> QuietHours:
@@ -105,7 +153,8 @@ def preferences_result(words: Iterable[Preference], rules: UserRules) -> Prefere
         UNSET if quiet is None else _quiet_item(quiet),
         UNSET if rules.snoozed_until is None else rules.snoozed_until.timestamp(),
         rules.timezone or UNSET,
-        UNSET if rules.routing is None else _routing(rules),
+        UNSET if rules.routing is None else _routing_item(rules.routing),
+        {category: _routing_item(policy) for category, policy in rules.routing_by_category.items()} or UNSET,
         rules.locale or UNSET,
     )
 
@@ -115,9 +164,7 @@ def _quiet_item(quiet: QuietHours) -> QuietHoursItem:
     return QuietHoursItem(quiet.begin, quiet.end, quiet.timezone, list(quiet.days) or UNSET, ignored_by)
 
 
-def _routing(rules: UserRules) -> RoutingItem:
-    routing = rules.routing
-    assert routing is not None
+def _routing_item(routing: RoutePolicy) -> RoutingItem:
     stages: list[str | list[str]] = [stage[0].value if len(stage) == 1 else list(stage) for stage in routing.stages]
     return RoutingItem(
         stages or UNSET,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.notification import Entry, Lane, Outcome, Preference, Provider, Route, State, Terms, device_of_url
+from broker.notification import Content, Entry, Lane, Outcome, Preference, Provider, Route, State, Terms, device_of_url
 from broker.preferences import UserRules
 from broker.quiet_hours import QuietHours
 from broker.routing import Quorum, RoutePolicy, StopOn
@@ -346,3 +346,21 @@ def test_the_end_of_quiet_hours_is_staggered(step, notification, device):
     assert all(resumes(user, expires_at=soon) <= MORNING + timedelta(seconds=4) for user in moments), (
         "what expires does not wait"
     )
+
+
+@pytest.mark.parametrize(
+    ("category", "said", "routes"),
+    [
+        ("orders", None, ["email"]),
+        ("chat", None, ["sms"]),
+        ("orders", RoutePolicy(((Route.PUSH,),)), ["push"]),
+    ],
+)
+def test_a_user_s_word_on_a_category_goes_before_their_word_on_all(step, notification, category, said, routes):
+    """Below the notification's own, above the category's."""
+    settings = policies(CategorySettings(name="orders", routing=RoutingSettings(routes=("live",), waits={"live": 9.0})))
+    rules = UserRules(routing=RoutePolicy(((Route.SMS,),)), routing_by_category={"orders": RoutePolicy(((Route.EMAIL,),))})
+    asked = notification(terms=Terms(routing=said or RoutePolicy()), content=Content(title="x", category=category))
+    policy = settings.routing(step(asked, rules=rules))
+    assert list(policy.routes) == routes
+    assert (policy.waits == {Route.LIVE: 9.0}) is (category == "orders"), "what nobody says is left to the next"

@@ -346,7 +346,9 @@ async def test_what_counts_is_counted_once_and_for_its_window(store, pipeline, c
 
 
 async def test_rules_come_with_steps_and_go_when_they_are_empty(store, pipeline, clock, make_draft):
-    rules = UserRules(QuietHours("22:00", "07:00", "Europe/Berlin"), clock.now(), "Asia/Tokyo", RoutePolicy(((Route.SMS,),)))
+    hours = QuietHours("22:00", "07:00", "Europe/Berlin", ("mon",), ("high",))
+    by_category = {"orders": RoutePolicy(((Route.LIVE, Route.PUSH),), {Route.PUSH: 3.0})}
+    rules = UserRules(hours, clock.now(), "Asia/Tokyo", RoutePolicy(((Route.SMS,),)), "pt-BR", by_category)
     muted = Preference("water", "push", False, clock.now() + timedelta(hours=1))
     await store.preferences.change("ann", [muted], rules)
     assert await store.preferences.rules_of("ann") == rules

@@ -34,6 +34,31 @@ async def test_a_language_is_kept_in_its_one_form_and_taken_back(desk):
     assert await desk.api.result("preferences_set", user="42", locale="") == {"preferences": []}
 
 
+async def test_ways_by_category_are_kept_one_by_one(desk):
+    asked = {"orders": {"routes": ["push", "email"], "waits": {"push": 60}}, "news": {"devices": "most_recent"}}
+    result = await desk.api.result("preferences_set", user="42", routing_by_category=asked)
+    assert result == {"preferences": [], "routing_by_category": {"news": asked["news"], "orders": asked["orders"]}}
+    result = await desk.api.result(
+        "preferences_set", user="42", routing_by_category={"orders": None, "x": {"routes": ["live"]}}
+    )
+    assert result["routing_by_category"] == {"news": asked["news"], "x": {"routes": ["live"]}}
+    await desk.api.result("preferences_set", user="42", routing_by_category={"news": None, "x": None})
+    assert await desk.api.result("preferences_get", user="42") == {"preferences": []}
+
+
+async def test_ways_that_are_all_switched_off_are_refused(desk):
+    off = [{"category": "orders", "route": route, "enabled": False} for route in ("push", "email")]
+    await desk.api.result("preferences_set", user="42", preferences=off[:1])
+    for asked in ({"routes": ["push"]}, {"routes": [["push", "email"]]}):
+        ways = {"preferences": off[1:], "routing_by_category": {"orders": asked}}
+        code, message = await desk.api.error("preferences_set", user="42", **ways)
+        assert (code, message.split(": ")[1]) == (107, "routing_by_category.orders.routes")
+    await desk.api.result("preferences_set", user="42", routing_by_category={"orders": {"routes": ["push", "email"]}})
+    everything = [{"category": "*", "route": "*", "enabled": False}]
+    code, message = await desk.api.error("preferences_set", user="42", preferences=everything, routing={"routes": ["live"]})
+    assert (code, message.split(": ")[1]) == (107, "routing.routes")
+
+
 async def test_quiet_hours_without_a_zone_are_those_of_the_newest_device(desk):
     for provider, token, zone in (("email", "a@example.org", "Asia/Tokyo"), ("fcm", "t" * 40, "Europe/Paris")):
         await desk.api.result("device_register", user="42", provider=provider, token=token, timezone=zone)
@@ -58,6 +83,11 @@ async def test_quiet_hours_without_a_zone_are_those_of_the_newest_device(desk):
         ({"snooze_until": "tomorrow"}, "snooze_until"),
         ({"snooze_until": "2100-01-01T00:00:00"}, "snooze_until"),
         ({"routing": {"routes": ["live", "live"]}}, "routing.routes"),
+        ({"routing_by_category": {"a": {"routes": ["live", "live"]}}}, "routing_by_category.a.routes"),
+        ({"routing_by_category": {"a": {"routes": ["live"], "waits": {"push": 3}}}}, "routing_by_category.a.waits.push"),
+        ({"routing_by_category": {"*": {"routes": ["live"]}}}, "routing_by_category"),
+        ({"routing_by_category": {"": {"routes": ["live"]}}}, "routing_by_category"),
+        ({"routing_by_category": {f"c{n}": {"routes": ["live"]} for n in range(101)}}, "routing_by_category"),
         ({"preferences": [{"category": "a", "route": "push", "enabled": False, "until": "x"}]}, "preferences[0].until"),
     ],
 )
@@ -136,5 +166,7 @@ async def test_a_user_cannot_turn_to_routes_that_cost_money(desk):
     reply = await desk.rpc(client, "preferences.set", routing={"routes": ["live", ["push", "sms"]]})
     assert reply["error"]["code"] == 107
     assert "routing.routes" in reply["error"]["message"]
+    reply = await desk.rpc(client, "preferences.set", routing_by_category={"a": None, "b": {"routes": ["webhook"]}})
+    assert "routing_by_category.b.routes" in reply["error"]["message"]
     reply = await desk.rpc(client, "preferences.set", quiet_hours=HOURS)
     assert reply == {"rpc": {"data": {"preferences": [], "quiet_hours": HOURS}}}
