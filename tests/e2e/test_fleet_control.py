@@ -37,6 +37,10 @@ async def refusal(node, token):
             return socket.close_code
 
 
+def auth(node, path, token):
+    return node.client.post(f"{node.url}/auth/{path}", json={"refresh_token": token})
+
+
 async def test_disconnect(fleet, on_two, user):
     fleet.one.call("disconnect", user=user, disconnect={"code": 4242, "reason": "away with you"})
     assert await on_two.closed() == 4242
@@ -47,6 +51,19 @@ async def test_disconnect_keeps_whom_it_is_told_to(fleet, on_two, wire, user):
     other = await wire(fleet.two, token=fleet.token(user))
     fleet.one.call("disconnect", user=user, whitelist=[other.id])
     assert await on_two.closed() == 3503
+    assert "history" in await other.ask(history={"channel": fresh("still-here")})
+
+
+async def test_a_refresh_token_used_twice_ends_the_login_on_every_node(fleet, wire, user):
+    pair = fleet.one.call("token_issue", user=user)
+    here, there = [await wire(node, token=pair["access_token"]) for node in (fleet.one, fleet.two)]
+    other = await wire(fleet.two, token=fleet.token(user))
+    answers = [auth(node, "refresh", pair["refresh_token"]) for node in (fleet.one, fleet.two)]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert await here.closed() == await there.closed() == 3014
+    for node in (fleet.one, fleet.two):
+        assert await refusal(node, answers[0].json()["access_token"]) == 109
+        assert auth(node, "refresh", answers[0].json()["refresh_token"]).status_code == 401
     assert "history" in await other.ask(history={"channel": fresh("still-here")})
 
 
