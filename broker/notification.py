@@ -134,6 +134,7 @@ class Outcome(StrEnum):
     ESCALATED = "escalated"  # nobody saw it in time, so that another user is told
     HELD_OUT = "held_out"  # its user is of the control group: nothing is told
     SUPPRESSED = "suppressed"  # the address bounced or complained before: it is left alone
+    SKIPPED = "skipped"  # its carrier's breaker is open, and another way was tried at once
     REPLAYED = "replayed"  # somebody had it tried anew after it had failed
     ACKNOWLEDGED = "acknowledged"
     CANCELLED = "cancelled"

@@ -31,6 +31,7 @@ CLASSES: Final[Mapping[Outcome, OutcomeClass]] = {
     Outcome.ESCALATED: OutcomeClass.PASSED,
     Outcome.ACKNOWLEDGED: OutcomeClass.PASSED,
     Outcome.CANCELLED: OutcomeClass.PASSED,
+    Outcome.SKIPPED: OutcomeClass.PASSED,
     Outcome.UNREGISTERED: OutcomeClass.USER,
     Outcome.SUPPRESSED: OutcomeClass.USER,
     Outcome.REFUSED: OutcomeClass.SYSTEM,

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from config.durations import Duration
 from config.section import Section
 
-__all__ = ["CapSettings", "CategorySettings", "QuietHoursSettings", "RoutingSettings"]
+__all__ = ["CapSettings", "CategorySettings", "Priority", "QuietHoursSettings", "RoutingSettings"]
 
 Priority = Literal["critical", "high", "normal", "bulk"]
 

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.audience_settings import CampaignSettings, TopicSettings
 from config.audit_settings import AuditSettings
-from config.category_settings import CapSettings, CategorySettings, QuietHoursSettings, RoutingSettings
+from config.category_settings import CapSettings, CategorySettings, Priority, QuietHoursSettings, RoutingSettings
 from config.click_settings import ClickSettings, OpenSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
@@ -382,6 +382,10 @@ class NotificationSettings(_Section):
         0.2, ge=0, description="Retries for each first try, within a minute and by provider or app; 0 sets no limit."
     )
     retry_budget_least: int = Field(1000, ge=1, description="So many retries within that minute are never too many.")
+    skip_open: tuple[Priority, ...] = Field(
+        ("critical",),
+        description="Priorities that go on to the next route at once while a carrier's breaker is open; others wait for it.",
+    )
     timezone: str = Field("UTC", description="IANA zone of users of whom none is known, neither by preference nor by device.")
     digest_title: str = Field("{count} notifications", description="Headline of digests that name none; {count} is how many.")
     categories: tuple[CategorySettings, ...] = Field((), description="Kinds of notifications that need rules of their own.")

@@ -58,6 +58,12 @@ class Gate:
         """Whether calls pass without being counted one by one."""
         return not self._complaints and self.state is BreakerState.CLOSED
 
+    @property
+    def is_out(self) -> bool:
+        """Whether calls fail as far as can be told: the breaker is open, or the settings are wrong."""
+        now = self._clock.monotonic()
+        return self._breaker.state(now) is BreakerState.OPEN or now < self._paused_until
+
     def blocked_s(self) -> float:
         """Tell for how long nothing will pass; 0 where something may."""
         now = self._clock.monotonic()

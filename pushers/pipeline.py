@@ -101,8 +101,8 @@ class Pipeline:
         self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written)
         rates = Rates(limits, provider_limits, clock)
         self.guards: list[DeletionGuard] = []
-        self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
         self._policies = Policies(settings)
+        self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
         self._planner = Planner(
             LiveRoute(pubsub, rules),
             user_presence,
@@ -113,6 +113,7 @@ class Pipeline:
             policy=self._policy,
             held=self._held,
             is_ended=ledger.is_ended,
+            open_carriers=lambda: frozenset(name for name, worker in self._workers.items() if worker.is_out),
             clock=clock,
             telling=telling,
         )
@@ -313,6 +314,7 @@ class Pipeline:
             recorder=self._recorder,
             report=self._report,
             is_ended=self._ledger.is_ended,
+            passes_on=self._policies.skips_open,
             on_room=self._work.ring,
             spawn=self._spawn,
             clock=self._clock,

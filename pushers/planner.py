@@ -44,13 +44,14 @@ class Planner:
         policy: RetryPolicy,
         held: Held,
         is_ended: Callable[[str], bool],
+        open_carriers: Callable[[], frozenset[str]] = frozenset,
         clock: Clock,
         telling: Telling | None = None,
     ) -> None:
         self._telling = telling
         self._live, self._users, self._frequency, self._policy = live, users, frequency, policy
         self._policies = policies
-        self._rules, self._rules_when_capped = (Rulebook(reachable, policies, is_capped) for is_capped in (False, True))
+        self._reachable, self._open_carriers = reachable, open_carriers
         self._held, self._is_ended, self._clock = held, is_ended, clock
         self._outage = Outage("engine", clock)
 
@@ -61,6 +62,8 @@ class Planner:
             StoreUnavailable: Nothing was decided, and nothing is held any more.
         """
         now = self._clock.now()
+        out = self._open_carriers()
+        free, capped = (Rulebook(self._reachable, self._policies, is_capped, out) for is_capped in (False, True))
         counts = await self._counts(steps, now)
         online = await self._online(steps, now)
         decided: list[PlanDone] = []
@@ -69,7 +72,7 @@ class Planner:
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
             try:
-                rules = self._rules_when_capped if counts.is_capped(step) else self._rules
+                rules = capped if counts.is_capped(step) else free
                 if online is None and asks_presence(step, now=now, policies=self._policies):
                     decided.append(plan_without_live(step, now=now, rules=rules))
                     counts.add(decided[-1])

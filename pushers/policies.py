@@ -55,6 +55,7 @@ class Policies:
         self._ignoring = frozenset(settings.quiet_hours.ignored_by)
         self._dropped = frozenset(settings.quiet_hours.dropped)
         self._jitter_s = settings.quiet_hours.jitter
+        self._skipping = frozenset(Lane[name.upper()] for name in settings.skip_open)
         default = _routing_of(settings.routing)
         self._default = default if default.stages else default.over(RoutePolicy(in_turn(DEFAULT_ROUTES)))
         cap = _cap_of(settings.cap)
@@ -141,6 +142,10 @@ class Policies:
     def cap(self, step: Step) -> Cap | None:
         """Tell how often the user may be disturbed by such notifications; None for no limit."""
         return None if step.notification.lane is Lane.CRITICAL else self._category(step).cap
+
+    def skips_open(self, step: Step) -> bool:
+        """Whether a notification goes on to its next route rather than wait for a carrier whose breaker is open."""
+        return step.notification.lane in self._skipping
 
     @staticmethod
     def is_capped(route: Route) -> bool:

@@ -9,6 +9,9 @@ taken. Where every route was used the end is judged by what they came to, also a
 had something to try.
 
 A route that would disturb a user who is to be left in peace is put off, not passed: its stage, and all behind it, wait.
+
+Where a carrier's breaker is open most notifications wait for it; what must not wait skips its devices for as long as there is
+another way, and comes back to them in the end if nobody took it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +27,7 @@ from config.settings import NotificationSettings
 from pushers.addresses import masked
 from pushers.policies import Peace, Policies
 from pushers.quorum import devices_in_turn
+from pushers.verdict import BREAKER_OPEN
 
 __all__ = ["Plan", "Rulebook", "asks_presence", "plan", "plan_without_live"]
 
@@ -34,12 +38,13 @@ _DEFAULTS: Final = Policies(NotificationSettings())
 
 
 class Rulebook(msgspec.Struct, frozen=True):
-    """What holds for a decision beside its step: the providers that are configured, the policies, and whether the user has been
-    disturbed by as many of its category as they are to be."""
+    """What holds for a decision beside its step: the providers that are configured, the policies, whether the user has been
+    disturbed by as many of its category as they are to be, and the carriers whose breaker is open."""
 
     reachable: frozenset[Provider]
     policies: Policies = _DEFAULTS
     is_capped: bool = False
+    open_carriers: frozenset[str] = frozenset()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -119,7 +124,7 @@ class _Planner:
             ahead = [route for stage in stages[index + 1 :] for route in stage]
             if (ended := self._use(stages[index], ahead, is_begun=index < begun)) is not None:
                 return ended
-        return self._finish(self._judge())
+        return self._come_back() or self._finish(self._judge())
 
     def retry_live(self) -> PlanDone | None:
         """Put a live publication off that the engine did not take; None once that was done for long enough."""
@@ -149,7 +154,7 @@ class _Planner:
         sends: list[NewSend] = []
         resumes: list[datetime] = []
         for route in routes:
-            tried = self._try(route)
+            tried = self._try(route, ahead)
             if isinstance(tried, Peace):
                 resumes.append(tried.until)
             else:
@@ -180,7 +185,7 @@ class _Planner:
         at = min(at, self.notification.expires_at)
         return self._decided(next_plan_at=at) if at > self.now else None
 
-    def _try(self, route: Route) -> Sequence[NewSend] | Peace:
+    def _try(self, route: Route, ahead: Sequence[Route]) -> Sequence[NewSend] | Peace:
         """Use a route; no sends where it leads nowhere, so that the next one has its turn."""
         if not self._is_open(route):
             self._note(route, Outcome.MUTED, detail="switched off by the user's preferences")
@@ -200,7 +205,7 @@ class _Planner:
         if peace is not None and peace.drops:
             self._note(route, Outcome.MUTED, detail=f"left out in {peace.reason}")
             return ()
-        return peace or self._send(route, devices)
+        return peace or self._send(route, devices, ahead)
 
     def _peace(self, route: Route, devices: Iterable[Device]) -> Peace | None:
         """See whether the user is to be left in peace by a route that leads to somebody."""
@@ -213,14 +218,40 @@ class _Planner:
                 self._note(route, Outcome.DEFERRED, detail=peace.reason)
         return peace
 
-    def _send(self, route: Route, devices: Iterable[Device]) -> Sequence[NewSend]:
-        sends = []
+    def _send(self, route: Route, devices: Iterable[Device], ahead: Sequence[Route]) -> Sequence[NewSend]:
+        sends, out = [], []
         for device in devices:
-            if device.provider in self.rules.reachable:
-                sends.append(NewSend(device, self.now))
-            else:
+            if device.provider not in self.rules.reachable:
                 self._note(route, Outcome.PAUSED, device, f"{device.provider} is not configured")
+            elif self._is_out(device):
+                out.append(device)
+            else:
+                sends.append(NewSend(device, self.now))
+        for device in out:
+            self._note(route, Outcome.SKIPPED, device, BREAKER_OPEN)
+        if out and not sends and (instead := self._devices_in_turn(route)):
+            return self._send(route, instead, ahead)  # the next most recent of a quorum
         return sends
+
+    def _is_out(self, device: Device) -> bool:
+        """Whether a device is passed over because its carrier would only let it wait (N-12)."""
+        return device.carrier in self.rules.open_carriers and self.rules.policies.skips_open(self.step)
+
+    def _come_back(self) -> Plan | None:
+        """Send to those who were passed over after all, where nobody took it: that waits for their carriers."""
+        entries = [*self.step.entries, *self.entries]
+        if any(entry.outcome is Outcome.ACCEPTED for entry in entries):
+            return None
+        last_by_device = {entry.device_id: entry.outcome for entry in entries if entry.device_id}
+        passed = [
+            device
+            for device in self.step.devices
+            if last_by_device.get(device.id) is Outcome.SKIPPED and self._is_open(device.provider.route)
+        ]
+        if passed and self.is_expired:
+            self._note(passed[0].provider.route, Outcome.EXPIRED, passed[0], "expired before its carrier was back")
+            return self._finish(State.EXPIRED)
+        return self._decided(sends=tuple(NewSend(device, self.now) for device in passed)) if passed else None
 
     def _is_still_open(self, route: Route) -> bool:
         """Whether a route of a stage that was begun is to be tried again, or goes on to the next device."""

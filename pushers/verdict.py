@@ -1,7 +1,7 @@
 """What a call's outcome means for its step: a pure table from (outcome, attempt, now) to the row that is recorded."""
 
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from broker.ledger import SendDone, Step
 from broker.notification import Device, Entry, Outcome, Provider
@@ -18,7 +18,21 @@ from pushers.outcome import (
 )
 from pushers.retry import Exhausted, RetryPolicy, next_mail_try, next_try
 
-__all__ = ["broken", "expired", "judge", "kept", "put_off", "removed", "suppressed", "unconfigured"]
+__all__ = [
+    "BREAKER_OPEN",
+    "broken",
+    "expired",
+    "judge",
+    "kept",
+    "passed_on",
+    "put_off",
+    "removed",
+    "suppressed",
+    "unconfigured",
+]
+
+# The detail of `Outcome.SKIPPED`.
+BREAKER_OPEN: Final = "the breaker of its carrier is open"
 
 
 def judge(
@@ -72,6 +86,11 @@ def put_off(step: Step, *, until: datetime, now: datetime) -> SendDone:
 def expired(step: Step, device: Device, *, now: datetime) -> SendDone:
     """End a step whose notification is not worth telling any more."""
     return _ended(step, device, Outcome.EXPIRED, now, "expired before it was sent")
+
+
+def passed_on(step: Step, device: Device, *, now: datetime) -> SendDone:
+    """End a step whose carrier's breaker is open: the decision looks for another way, and comes back where there is none."""
+    return _ended(step, device, Outcome.SKIPPED, now, BREAKER_OPEN)
 
 
 def removed(step: Step, *, now: datetime) -> SendDone:

@@ -58,6 +58,7 @@ class Worker:
         recorder: Recorder,
         report: Report,
         is_ended: Callable[[str], bool],
+        passes_on: Callable[[Step], bool],
         on_room: Callable[[], None],
         spawn: Spawn,
         clock: Clock,
@@ -69,6 +70,7 @@ class Worker:
         self._concurrency, self._most = concurrency, _QUEUED_PER_PLACE * concurrency
         self._held, self._recorder, self._report = held, recorder, report
         self._is_ended, self._on_room, self._spawn, self._clock = is_ended, on_room, spawn, clock
+        self._passes_on = passes_on
         self._critical: deque[Step] = deque()
         self._others: deque[Step] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +101,11 @@ class Worker:
     def is_blocked(self) -> bool:
         """Whether nothing may pass now, so that claims should leave this provider alone."""
         return self._gate.blocked_s() > 0
+
+    @property
+    def is_out(self) -> bool:
+        """Whether its breaker is open, or its settings are wrong: what must not wait looks for another way."""
+        return self._gate.is_out
 
     def is_full(self) -> bool:
         """Whether enough waits here already; then `on_room` is called once there is room again."""
@@ -258,12 +265,17 @@ class Worker:
             resume_at=now + timedelta(seconds=self._gate.blocked_s()),
             spread=self._clock.spread(),
         )
+        if done.retry_at is not None and self._gate.is_out and self._passes_on(step):
+            done = verdict.passed_on(step, device, now=now)
         self._record(done, took_s=self._clock.monotonic() - permit.began)
 
     def _put_all_back(self, blocked_s: float) -> None:
         now = self._clock.now()
         for step in (*self._critical, *self._others):
-            self._recorder.add_send(verdict.put_off(step, until=now + timedelta(seconds=blocked_s), now=now))
+            if step.device is not None and self._gate.is_out and self._passes_on(step):
+                self._recorder.add_send(verdict.passed_on(step, step.device, now=now))
+            else:
+                self._recorder.add_send(verdict.put_off(step, until=now + timedelta(seconds=blocked_s), now=now))
         self._critical.clear()
         self._others.clear()
 

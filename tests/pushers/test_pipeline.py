@@ -246,6 +246,31 @@ async def test_the_breaker_opens_probes_and_closes(rig, device):  # N-11, N-12
     assert {found for one in waiting for found in rig.outcomes(one)} == {("fcm", "accepted")}
 
 
+async def test_critical_ones_go_on_while_a_breaker_is_open(rig, device):  # N-12
+    rig.settings = NotificationSettings(retry_base=10.0, retry_jitter="equal")
+    rig.ledger.register(device(Provider.FCM), device(Provider.EMAIL), device(Provider.FCM, "of-bob", user="bob"))
+    rig.providers[Provider.FCM].default = Retry("503")
+    await rig.start()
+    routes = (Route.PUSH, Route.EMAIL)
+    for _ in range(19):
+        rig.ledger.add(routes=routes)
+    await rig.quiet()
+    opening = rig.ledger.add(routes=routes, lane=Lane.CRITICAL)
+    await rig.quiet()
+    assert rig.outcomes(opening) == [("fcm", "skipped"), ("email", "accepted")], "whose own call opened it does not wait either"
+    urgent = rig.ledger.add(routes=routes, lane=Lane.CRITICAL)
+    alone = rig.ledger.add(routes=routes, lane=Lane.CRITICAL, user="bob")
+    normal = rig.ledger.add(routes=routes)
+    await rig.quiet()
+    assert rig.outcomes(urgent) == [("fcm", "skipped"), ("email", "accepted")]
+    assert (rig.outcomes(alone), rig.outcomes(normal)) == ([("fcm", "skipped")], [])
+    rig.providers[Provider.FCM].default = Accepted()
+    for _ in range(70):
+        await rig.advance(1.0)
+    assert rig.outcomes(alone) == [("fcm", "skipped"), ("fcm", "accepted")], "who has no other way waits for it"
+    assert rig.outcomes(normal)[0] == ("fcm", "accepted")
+
+
 async def test_a_failed_probe_opens_again(rig, device):
     rig.settings = NotificationSettings(retry_limit=0)
     rig.ledger.register(device(Provider.FCM))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.notification import Entry, Outcome, Preference, Provider, Route, State
+from broker.notification import Entry, Lane, Outcome, Preference, Provider, Route, State, Terms
+from broker.routing import Quorum, RoutePolicy
 from pushers.router import Rulebook, asks_presence, plan
 from pushers.router import plan_without_live as without_live
 
@@ -187,6 +188,71 @@ def test_an_engine_that_is_back_publishes_after_its_failures(step):
     assert planned.done.next_plan_at == at(7)
 
 
+# N-12: while a breaker is open, what must not wait goes on to its next route.
+
+OPEN = frozenset({"fcm"})
+
+
+def decide_open(step, seconds=0.0, carriers=OPEN):
+    return plan(step, online=False, now=at(seconds), rules=Rulebook(ALL, open_carriers=carriers))
+
+
+@pytest.fixture
+def urgent(notification):
+    return lambda **more: notification(**{"lane": Lane.CRITICAL, "routes": (Route.PUSH, Route.EMAIL)} | more)
+
+
+def test_a_critical_one_goes_on_where_a_breaker_is_open(step, device, urgent):  # N-12
+    planned = decide_open(step(urgent(), devices=(device(), device(Provider.EMAIL))))
+    assert outcomes(planned) == [("push", "skipped")]
+    assert [send.device.provider for send in planned.done.sends] == [Provider.EMAIL]
+
+
+def test_others_wait_for_their_carrier(step, device, urgent):  # N-12
+    planned = decide_open(step(urgent(lane=Lane.HIGH), devices=(device(), device(Provider.EMAIL))))
+    assert outcomes(planned) == []
+    assert [send.device.provider for send in planned.done.sends] == [Provider.FCM]
+
+
+def test_those_whose_carrier_is_well_are_not_passed_over(step, device, urgent):
+    planned = decide_open(step(urgent(), devices=(device(), device(Provider.APNS), device(Provider.EMAIL))))
+    assert outcomes(planned) == [("push", "skipped")]
+    assert [send.device.provider for send in planned.done.sends] == [Provider.APNS]
+
+
+def test_the_next_most_recent_has_its_turn_where_a_breaker_is_open(step, device, urgent):
+    new, old = device(Provider.FCM, registered_at=at(-1)), device(Provider.APNS, registered_at=at(-9))
+    terms = Terms(routing=RoutePolicy(devices=Quorum.MOST_RECENT))
+    planned = decide_open(step(urgent(terms=terms), devices=(old, new)))
+    assert [send.device.provider for send in planned.done.sends] == [Provider.APNS]
+
+
+def test_what_has_no_other_way_waits_for_its_carrier(step, device, urgent):
+    """Nothing is dropped: those who were passed over have their turn where nobody took it."""
+    planned = decide_open(step(urgent(), devices=(device(),)))
+    assert [send.device.provider for send in planned.done.sends] == [Provider.FCM]
+    refused = told("email", Outcome.REFUSED, 1, "device-email", "email")
+    entries = (told("push", Outcome.SKIPPED, 0, "device-fcm", "fcm"), refused)
+    waiting = step(urgent(), devices=(device(), device(Provider.EMAIL)), entries=entries)
+    assert [send.device.provider for send in decide_open(waiting, 1).done.sends] == [Provider.FCM]
+    accepted = step(urgent(), devices=(device(),), entries=(*entries, told("push", Outcome.ACCEPTED, 9, "device-fcm")))
+    assert decide_open(accepted, 9).done.finish is State.EXHAUSTED
+    late = step(urgent(expires_at=at(5)), devices=(device(),), entries=entries)
+    assert decide_open(late, 5).done.finish is State.EXPIRED
+
+
+def test_who_was_told_by_another_way_is_not_told_again(step, device, urgent):
+    entries = (told("push", Outcome.SKIPPED, 0, "device-fcm", "fcm"), told("email", Outcome.ACCEPTED, 1, "device-email"))
+    planned = decide_open(step(urgent(), devices=(device(), device(Provider.EMAIL)), entries=entries), 1, frozenset())
+    assert (planned.done.finish, planned.done.sends) == (State.EXHAUSTED, ())
+
+
+def test_a_screen_that_nobody_looked_at_does_not_stand_for_a_push(step, device, urgent):
+    entries = (told("live", Outcome.PUBLISHED), told("push", Outcome.SKIPPED, 5, "device-fcm", "fcm"))
+    waiting = step(urgent(routes=(Route.LIVE, Route.PUSH)), devices=(device(),), entries=entries)
+    assert [send.device.provider for send in decide_open(waiting, 5).done.sends] == [Provider.FCM]
+
+
 # What holds for every notification: a world that carries out each decision and lets providers answer as they like.
 
 ANSWERS = st.sampled_from(
@@ -221,6 +287,9 @@ def test_every_notification_ends_keeps_its_waits_and_reaches_each_device_once(da
     was_taken = any(entry.outcome in (Outcome.ACCEPTED, Outcome.PUBLISHED) for entry in world.step.entries)
     assert (world.state is State.FAILED) <= (not was_taken)
     assert (world.state is State.EXHAUSTED) <= was_taken
+    acked = msgspec.structs.replace(world.step.notification, state=State.ACKNOWLEDGED)
+    after_ack = plan(msgspec.structs.replace(world.step, notification=acked), online=True, now=world.now, rules=Rulebook(ALL))
+    assert (after_ack.publish, after_ack.done.sends) == (False, ()), "no route after an ack"
 
 
 class World:
@@ -231,17 +300,20 @@ class World:
         from broker.notification import Content, Device, Lane, Notification
 
         self.data = data
-        notification = Notification("n", "ann", Content(category="chat"), Lane.NORMAL, created_at=NOW, **fields)
+        lane = data.draw(st.sampled_from([Lane.CRITICAL, Lane.NORMAL]))
+        notification = Notification("n", "ann", Content(category="chat"), lane, created_at=NOW, **fields)
         names = data.draw(st.lists(st.sampled_from(list(Provider)), max_size=4))
         devices = tuple(Device(f"d{number}", "ann", name, "token", "x", NOW) for number, name in enumerate(names))
         words = data.draw(st.lists(st.tuples(st.sampled_from(ROUTES), st.booleans()), max_size=2))
         preferences = tuple(Preference("*", route, enabled) for route, enabled in words)
         self.reachable = data.draw(st.frozensets(st.sampled_from(list(Provider))))
+        self.open_carriers = data.draw(st.frozensets(st.sampled_from([name.value for name in Provider])))
         self.step = Step("s", StepKind.PLAN, "l", 1, notification, devices=devices, preferences=preferences)
         self.now, self.state, self.sent, self.published = NOW, State.PENDING, [], 0
 
     def turn(self):
-        planned = plan(self.step, online=self.data.draw(st.booleans()), now=self.now, rules=Rulebook(self.reachable))
+        rules = Rulebook(self.reachable, open_carriers=self.open_carriers)
+        planned = plan(self.step, online=self.data.draw(st.booleans()), now=self.now, rules=rules)
         done, notification = planned.done, self.step.notification
         assert (done.finish is not None) + bool(done.sends) + (done.next_plan_at is not None) == 1
         self.published += planned.publish
@@ -251,7 +323,7 @@ class World:
         elif done.next_plan_at is not None:
             assert self.now < done.next_plan_at <= notification.expires_at
             early = self.now + (done.next_plan_at - self.now) / 2
-            again = plan(self.step, online=True, now=early, rules=Rulebook(self.reachable))
+            again = plan(self.step, online=True, now=early, rules=rules)
             assert again.done.next_plan_at == done.next_plan_at, "asked too early, it waits for the same moment"
             self.now = done.next_plan_at
         else:
