@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
-from broker.inbox_news import InboxChanged, InboxNews, nobody_asks
+from broker.inbox_news import InboxChanged, nobody_asks
 from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
@@ -43,6 +43,7 @@ from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
 from pushers.templates.showing import show
 
@@ -57,7 +58,7 @@ class GatewayPart:
     def __init__(self, ground: Ground, listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
         self._settings, self._listener = ground.settings, listener
         store = ground.store
-        self._news = news = _inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
+        self._news = news = make_inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
@@ -155,12 +156,6 @@ def _tracking_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
     clicks, opens = ClickLinks.of(settings.clicks), OpenLinks.of(settings.opens)
     routes = [] if clicks is None else click_routes(clicks, tracking, ground.clock, changed)
     return routes if opens is None else [*routes, *open_routes(opens, tracking, settings.opens, ground.clock, changed)]
-
-
-def _inbox_news(ground: Ground, is_here: Callable[[str], bool]) -> InboxNews:
-    settings, engine = ground.settings, ground.engine
-    rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
-    return InboxNews(ground.store.inbox, engine.users, engine.pubsub, rules, ground.clock, is_here=is_here)
 
 
 def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:

@@ -6,10 +6,12 @@ from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
+from broker.inbox_news import nobody_asks
 from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from heliograph.inbox_news import make_inbox_news
 from heliograph.status_webhook import make_status_webhooks
 from pushers.backlog_watch import backlog_watch
 from pushers.campaigns import CampaignDuties
@@ -35,6 +37,7 @@ class PusherPart:
         providers = build_providers(settings.providers, clock=ground.clock)
         for provider in providers:
             ground.resources.push_async_callback(provider.close)
+        self._news = make_inbox_news(ground, lambda _: False)  # nobody watches here: it is the gateways whom users ask
         self._pipeline = pipeline = Pipeline(
             ledger=ground.store.ledger,
             frequency=ground.store.frequency,
@@ -55,6 +58,7 @@ class PusherPart:
                 OpenLinks.of(settings.notifications.opens),
                 required=frozenset(one.name for one in settings.notifications.categories if one.required),
             ),
+            inbox_changed=self._news.changed if settings.notifications.inbox_counts else nobody_asks,
         )
         self._webhooks = webhooks = make_status_webhooks(ground, pipeline.metrics)
         self._duties = Duties(
@@ -100,8 +104,10 @@ class PusherPart:
         try:
             async with asyncio.TaskGroup() as group:
                 duties = group.create_task(self._duties.run(), name="duties")
+                telling = group.create_task(self._news.run(), name="inbox:news")
                 await self._pipeline.run()
                 duties.cancel()
+                telling.cancel()
         finally:
             REGISTRY.unregister(self._pipeline.metrics.registry)
 

@@ -17,6 +17,7 @@ from broker.bell import Bell
 from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
 from broker.frequency import Frequency
+from broker.inbox_news import InboxChanged, nobody_asks
 from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
 from broker.limits import Limits
 from broker.notification import Lane
@@ -87,8 +88,9 @@ class Pipeline:
         frequency: Frequency | None = None,
         stop_timeout_s: float = 3.0,
         telling: Telling | None = None,
+        inbox_changed: InboxChanged = nobody_asks,
     ) -> None:
-        self._telling = telling
+        self._telling, self._inbox_changed = telling, inbox_changed
         self.started = asyncio.Event()
         self._ledger, self._settings, self._clock, self._id = ledger, settings, clock, worker_id
         self._stop_timeout_s = stop_timeout_s
@@ -263,9 +265,12 @@ class Pipeline:
         return min(_POLL_S, max(_LEAST_WAIT_S, (due_at - self._clock.now()).total_seconds()))
 
     def _written(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
-        """Count what is written, and wake up for what falls due earlier than anybody knew when the sleep began."""
+        """Count what is written, tell of what arrived, and wake up for what falls due earlier than anybody knew when the sleep
+        began."""
         for plan in plans:
             self.metrics.planned(plan)
+        if arrived := [plan.step.notification.user for plan in plans if plan.arrives]:
+            self._inbox_changed(arrived)
         if (until := self._sleeps_until) is None:
             return
         if any(plan.next_plan_at is not None and plan.next_plan_at < until for plan in plans) or any(

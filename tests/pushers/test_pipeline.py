@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from broker.errors import EngineUnavailable
-from broker.notification import Lane, Preference, Provider, Route, State
+from broker.notification import Lane, Preference, Provider, Route, State, Terms
 from config.settings import NotificationSettings, ProviderLimits
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, TooLarge
 
@@ -244,6 +244,19 @@ async def test_the_breaker_opens_probes_and_closes(rig, device):  # N-11, N-12
     await rig.advance(1.0)
     assert {rig.state(one) for one in waiting} == {State.EXHAUSTED}
     assert {found for one in waiting for found in rig.outcomes(one)} == {("fcm", "accepted")}
+
+
+async def test_who_gets_something_into_their_inbox_at_last_is_named(rig, device):
+    told = []
+    rig.ledger.register(device(Provider.FCM))
+    await rig.start(inbox_changed=told.extend)
+    later = rig.clock.now() + timedelta(seconds=60)
+    rig.ledger.add(routes=PUSH, user="bob")
+    rig.ledger.add(routes=PUSH, terms=Terms(send_at=later, arrives=True))
+    await rig.advance(59)
+    assert told == [], "nothing has arrived yet, and what did at acceptance was told of then"
+    await rig.advance(1)
+    assert told == ["ann"]
 
 
 async def test_critical_ones_go_on_while_a_breaker_is_open(rig, device):  # N-12
