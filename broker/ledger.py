@@ -8,12 +8,17 @@ due, and a process that dies leaves rows, never knowledge.
 A worker owns a step by a *lease*: `claim` gives it out until `lease_until`; whoever claims it after that takes it over with
 `attempt` raised. Everything recorded names the lease, and a stale one changes nothing but the timeline. The claim is the moment
 when a send begins: an acknowledgement that commits before it removes the step, so that no send begins after an ack.
+
+Most deliveries take a moment. So a worker may begin those that a decision asks for at once under the lease of the plan, without
+opening steps for them, and write down in one stroke what they came to and what is decided next: a *passage*. Nothing is less
+durable by it: until then the plan is leased, and whoever takes it over decides anew, and sends again with the same handle. What
+takes longer than a moment is opened after all, as steps that are leased already.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -31,7 +36,10 @@ from broker.notification import (
 )
 from broker.preferences import UserRules
 
-__all__ = ["Ledger", "NewSend", "PlanDone", "SendDone", "Step", "StepKind"]
+__all__ = ["PLANS", "Ledger", "NewSend", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
+
+# Among paused carriers it stands for decisions.
+PLANS: Final = ""
 
 
 class StepKind(StrEnum):
@@ -109,6 +117,33 @@ class SendDone(msgspec.Struct, frozen=True):
     drop_device: datetime | None = None
 
 
+class Passage(msgspec.Struct, frozen=True):
+    """A decision with the deliveries that were begun under its lease, and what was decided after them.
+
+    Attributes:
+        plan: The decision. Each of its `sends` is either made or under way, and it does not count against a cap.
+        made: How deliveries ended whose steps (`send_of`) were never opened. One that is to be tried again is opened now.
+        under_way: The steps of the others: they are opened as they are, leased, and recorded by themselves.
+        then: The next decision, under the same lease, which takes the place of the plan's falling due; only where every send
+            is made and none is to be tried again.
+    """
+
+    plan: PlanDone
+    made: tuple[SendDone, ...]
+    under_way: tuple[Step, ...] = ()
+    then: PlanDone | None = None
+
+
+def send_of(plan: Step, device: Device) -> Step:
+    """Make the step of a delivery that is begun under a plan's lease; by the id that it has if it is opened.
+
+    It is tried for the time that the plan is: where a lease ran out, somebody may have begun it before.
+    """
+    notification = plan.notification
+    step_id = f"{notification.id}/{device.id}"
+    return Step(step_id, StepKind.SEND, plan.lease, plan.attempt, notification, device, rules=plan.rules)
+
+
 class Ledger(Protocol):
     """The durable half of the pipeline. Every method is one transaction, or joins one with its neighbours: all or nothing.
 
@@ -165,14 +200,15 @@ class Ledger(Protocol):
         """Take due steps, at most so many per lane, lanes in order of priority, longest due first.
 
         Also takes over steps whose lease ran out (their attempt counts as begun). Sends of `paused` carriers are left alone,
-        unless their notification has expired. Steps of one claim never overlap those of another.
+        unless their notification has expired; `PLANS` among them leaves decisions alone. Steps of one claim never overlap those
+        of another.
         """
 
     async def renew(self, steps: Sequence[Step], *, lease_until: datetime) -> None:
         """Hold steps longer; stale leases are passed over."""
 
-    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
-        """Write what came of claimed steps, all in one transaction.
+    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone], passages: Sequence[Passage] = ()) -> None:
+        """Write what came of claimed steps, all in one transaction, passages first.
 
         Where a lease is stale (taken over, or its notification acknowledged or cancelled meanwhile) only the timeline's line is
         written.

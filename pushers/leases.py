@@ -27,6 +27,9 @@ class Held:
     def __len__(self) -> int:
         return len(self._steps)
 
+    def __contains__(self, step_id: str) -> bool:
+        return step_id in self._steps
+
     def take(self, step: Step) -> bool:
         """Hold a claimed step; False when it is under way already, so that nobody begins it again."""
         is_new = step.id not in self._steps

@@ -25,17 +25,20 @@ from broker.notification import Provider as ProviderName
 from broker.outage import Outage
 from broker.presence import UserPresence
 from broker.pubsub import PubSub
+from broker.suppression import SUPPRESSIBLE
 from config.clock import Clock
 from config.logs import get_logger
 from config.settings import NotificationSettings, ProviderLimits
 from pushers import verdict
 from pushers.completion import to_completion, within
 from pushers.deletion_guard import DeletionGuard
+from pushers.follow_ups import FollowUps
 from pushers.gate import Gate
 from pushers.lanes import hungry_lanes, quotas
 from pushers.leases import Held, renew_forever
 from pushers.live import LiveRoute
 from pushers.metrics import Metrics
+from pushers.passages import Passages
 from pushers.planner import Planner
 from pushers.policies import Policies
 from pushers.provider import Provider
@@ -53,10 +56,19 @@ _log = get_logger()
 
 _BATCH: Final = 500
 _POLL_S: Final = 1.0
+# So long at most, decisions wait for passages to be through; then what providers are slow to take is opened as steps.
+_HOLD_S: Final = 0.25
 # A step that is due and yet was not claimed belongs to a provider that is left alone: looking again at once helps nobody.
 _LEAST_WAIT_S: Final = 0.05
 # However long the calls took, so long what came of them may take to be written at the end.
 _LEAST_WRITING_S: Final = 1.0
+
+
+class _Shut(msgspec.Struct, frozen=True):
+    """Which carriers nothing more is claimed for now, by lanes."""
+
+    to_others: set[str]
+    to_critical: set[str]
 
 
 class PipelineStatistics(msgspec.Struct, frozen=True):
@@ -100,7 +112,10 @@ class Pipeline:
         self._work = Bell(clock)
         self._held = Held()
         self._outage = Outage("store", clock)
-        self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written)
+        # So few that providers with a place for each still have something to do while more is claimed.
+        few = 2 * settings.concurrency
+        self._passages = Passages(self._held, clock, few=few, on_few=self._work.ring)
+        self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written, passages=self._passages)
         rates = Rates(limits, provider_limits, clock)
         self.guards: list[DeletionGuard] = []
         self._policies = Policies(settings)
@@ -119,6 +134,8 @@ class Pipeline:
             clock=clock,
             telling=telling,
         )
+        self._follow_ups = FollowUps(self._passages, self._planner, self._recorder, clock)
+        self._hold_until = 0.0
         self._group: asyncio.TaskGroup | None = None
         self._sleeps_until: datetime | None = None
         self._stop_asked = asyncio.Event()
@@ -154,13 +171,14 @@ class Pipeline:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 claiming = group.create_task(self._claim_forever(), name="pipeline:claim")
+                following = group.create_task(self._follow_ups.run(), name="pipeline:follow")
                 recording = group.create_task(self._recorder.run(), name="pipeline:record")
                 renewing = group.create_task(
                     renew_forever(self._held, self._ledger, self._clock, self._settings.lease), name="pipeline:renew"
                 )
                 self.started.set()
                 await self._stop_asked.wait()
-                await self._wind_down(claiming)
+                await self._wind_down(claiming, following)
                 recording.cancel()
                 renewing.cancel()
         finally:
@@ -175,7 +193,7 @@ class Pipeline:
         if self.started.is_set():
             await self._ended.wait()
 
-    async def _wind_down(self, claiming: asyncio.Task[None]) -> None:
+    async def _wind_down(self, claiming: asyncio.Task[None], following: asyncio.Task[None]) -> None:
         # 1 claim nothing more
         claiming.cancel()
         await asyncio.wait({claiming})
@@ -190,6 +208,9 @@ class Pipeline:
             for worker in self._workers.values():
                 await worker.cut_off()
         # 4 what they came to is written
+        following.cancel()
+        await asyncio.wait({following})
+        self._recorder.add_passages(self._passages.give_up())
         drained = asyncio.ensure_future(self._recorder.drained())
         left_s = max(_LEAST_WRITING_S, deadline - self._clock.monotonic())
         if not await within(drained, left_s, self._clock):
@@ -207,7 +228,7 @@ class Pipeline:
                 await self._recorder.room()
                 self._work.silence()
                 hungry = await self._claim(hungry)
-                wait_s = 0.0 if hungry else await self._rest_s()
+                wait_s = self._hold_s() or (0.0 if hungry else await self._rest_s())
                 self._outage.ended()
             except StoreUnavailable as exc:
                 await self._clock.sleep(self._outage.failed(exc))
@@ -222,22 +243,30 @@ class Pipeline:
 
     async def _claim(self, hungry: frozenset[Lane]) -> frozenset[Lane]:
         """Claim once and set everything going; tells which lanes came back full."""
-        asked = quotas(_BATCH, hungry)
         blocked = {name for name, worker in self._workers.items() if worker.is_blocked}
         full = {name for name, worker in self._workers.items() if worker.is_full()}
-        steps = list(await self._ask_for(asked, blocked | full))
+        # Critical steps overtake what waits here, so they are not left behind it in the store.
+        shut = _Shut(blocked | full, blocked | {name for name, one in self._workers.items() if one.is_full_of_critical})
+        if self._hold_s():
+            await self._begin(await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical), shut)
+            return hungry
+        asked = quotas(_BATCH, hungry)
+        steps = list(await self._ask_for(asked, shut.to_others))
         if full - blocked:
-            # Critical steps overtake what waits here, so they are not left behind it in the store.
-            full_of_critical = {name for name, worker in self._workers.items() if worker.is_full_of_critical}
-            steps += await self._ask_for({Lane.CRITICAL: _BATCH}, blocked | full_of_critical)
-        await self._begin(steps)
+            steps += await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical)
+        self._hold_until = self._clock.monotonic() + _HOLD_S
+        await self._begin(steps, shut)
         return hungry_lanes(steps, asked)
+
+    def _hold_s(self) -> float:
+        """Tell how long all but critical steps wait for passages to be through; 0 for not at all."""
+        return max(0.0, self._hold_until - self._clock.monotonic()) if self._passages.are_many else 0.0
 
     async def _ask_for(self, asked: Mapping[Lane, int], paused: set[str]) -> Sequence[Step]:
         lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
         return await to_completion(self._ledger.claim(self._id, asked, lease_until=lease_until, paused=frozenset(paused)))
 
-    async def _begin(self, steps: Sequence[Step]) -> None:
+    async def _begin(self, steps: Sequence[Step], shut: "_Shut") -> None:
         """Set claimed steps going: decisions here and now, deliveries at their workers."""
         plans: list[Step] = []
         for step in steps:
@@ -252,7 +281,35 @@ class Pipeline:
                 _log.exception("delivery.lost", notification=step.notification.id)
                 self._held.drop(step)
         if plans:
-            self._recorder.add_plans(await self._planner.decide(plans))
+            decided = await self._planner.decide(plans)
+            self._recorder.add_plans([done for done in decided if not self._pass_through(done, shut)])
+
+    def _pass_through(self, done: PlanDone, shut: "_Shut") -> bool:
+        """Begin what a decision asks for under the plan's own lease; False where it is to be recorded at first.
+
+        What counts against a cap is: decisions that follow must know of it. So is what goes to addresses of a kind that may
+        have to be left alone, which is looked up when their steps are claimed.
+        """
+        if not done.sends or done.counts:
+            return False
+        closed = shut.to_critical if done.step.notification.lane is Lane.CRITICAL else shut.to_others
+        now = self._clock.now()
+        for send in done.sends:
+            carrier = send.device.carrier
+            if carrier not in self._workers or carrier in closed or send.device.provider in SUPPRESSIBLE or send.due_at > now:
+                return False
+        steps = self._passages.begin(done)
+        for step in steps:
+            self._offer(step)
+        return bool(steps)
+
+    def _offer(self, step: Step) -> None:
+        assert step.device is not None
+        try:
+            self._workers[step.device.carrier].offer(step)
+        except Exception:  # the edge of a step: its lease runs out, and it is taken over
+            _log.exception("delivery.lost", notification=step.notification.id)
+            self._held.drop(step)
 
     async def _rest_s(self) -> float:
         """Tell how long nothing needs to be claimed."""

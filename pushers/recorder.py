@@ -6,19 +6,20 @@ out. The store may hold a result twice only as a line of the timeline.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from broker.bell import Bell
 from broker.errors import StoreUnavailable
-from broker.ledger import Ledger, PlanDone, SendDone
+from broker.ledger import Ledger, Passage, PlanDone, SendDone
 from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.completion import to_completion
 from pushers.leases import Held
+from pushers.passages import Passages
 
 __all__ = ["Recorder"]
 
@@ -33,10 +34,16 @@ _MOST: Final = 1000
 
 
 class Recorder:
-    """The one who writes. `room` holds back whoever brings more while too much is unwritten."""
+    """The one who writes. `room` holds back whoever brings more while too much is unwritten.
 
-    def __init__(self, ledger: Ledger, held: Held, clock: Clock, *, bound: int, written: Written) -> None:
+    Args:
+        passages: Those under way: the end of a delivery of theirs goes to them, and comes back with all the others.
+    """
+
+    def __init__(self, ledger: Ledger, held: Held, clock: Clock, *, bound: int, written: Written, passages: Passages) -> None:
         self._ledger, self._held, self._clock, self._bound, self._written = ledger, held, clock, bound, written
+        self._under_way = passages
+        self._passages: list[Passage] = []
         self._plans: list[PlanDone] = []
         self._sends: list[SendDone] = []
         self._bell = Bell(clock)
@@ -46,17 +53,23 @@ class Recorder:
 
     def __len__(self) -> int:
         """Count what is not written yet."""
-        return len(self._plans) + len(self._sends) + self._writing
+        return len(self._passages) + len(self._plans) + len(self._sends) + self._writing
 
     def add_plans(self, plans: Sequence[PlanDone]) -> None:
         """Have decisions written."""
         self._plans += plans
         self._bell.ring()
 
+    def add_passages(self, passages: Sequence[Passage]) -> None:
+        """Have decisions written with the deliveries that were begun under their leases."""
+        self._passages += passages
+        self._bell.ring()
+
     def add_send(self, done: SendDone) -> None:
         """Have the end of an attempt written."""
-        self._sends.append(done)
-        self._bell.ring()
+        if not self._under_way.take(done):
+            self._sends.append(done)
+            self._bell.ring()
 
     async def room(self) -> None:
         """Wait until less than the bound is unwritten."""
@@ -72,7 +85,7 @@ class Recorder:
         """Write whatever comes, until cancelled."""
         while True:
             await self._bell.wait()
-            while self._plans or self._sends:
+            while self._passages or self._plans or self._sends:
                 await self._write()
                 self._moved.set()
 
@@ -81,50 +94,98 @@ class Recorder:
         await self._moved.wait()
 
     async def _write(self) -> None:
-        plans, self._plans = self._plans[:_MOST], self._plans[_MOST:]
-        sends, self._sends = self._sends[:_MOST], self._sends[_MOST:]
-        plans, sends = [self._taken(plan) for plan in plans], [self._taken(send) for send in sends]
-        self._writing = len(plans) + len(sends)
+        batch = self._next_batch()
+        self._writing = len(batch)
         try:
-            await to_completion(self._ledger.record(plans, sends))
+            await self._record(batch)
         except StoreUnavailable as exc:
-            self._keep(plans, sends)
+            self._keep(batch)
             self._writing = 0
             await self._clock.sleep(self._outage.failed(exc))
             return
         except Exception:  # the edge of a batch: an error of ours in one result must not take the others down
-            _log.exception("record.failed", plans=len(plans), sends=len(sends))
-            await self._write_singly(plans, sends)
+            _log.exception("record.failed", results=len(batch))
+            for one in batch.single():
+                await self._write_single(one)
         else:
             self._outage.ended()
-            self._written(plans, sends)
         self._writing = 0
 
-    async def _write_singly(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+    def _next_batch(self) -> "_Batch":
+        """Take results to be written, each under the newest lease of its step."""
+        passages, self._passages = self._passages[:_MOST], self._passages[_MOST:]
+        plans, self._plans = self._plans[:_MOST], self._plans[_MOST:]
+        sends: list[SendDone] = []
+        if not self._passages:  # one of those may open the step whose end this is
+            sends, self._sends = self._sends[:_MOST], self._sends[_MOST:]
+        return _Batch(
+            [self._taken_passage(passage) for passage in passages],
+            [self._taken(plan) for plan in plans],
+            [self._taken(send) for send in sends],
+        )
+
+    async def _record(self, batch: "_Batch") -> None:
+        await to_completion(self._ledger.record(batch.plans, batch.sends, batch.passages))
+        self._written(*batch.told())
+
+    async def _write_single(self, one: "_Batch") -> None:
         """Find the one that cannot be written: its lease runs out and the step is taken over, the others are saved."""
-        for plan in plans:
-            await self._write_one([plan], [])
-        for send in sends:
-            await self._write_one([], [send])
-
-    async def _write_one(self, plans: list[PlanDone], sends: list[SendDone]) -> None:
         try:
-            await to_completion(self._ledger.record(plans, sends))
+            await self._record(one)
         except StoreUnavailable:
-            self._keep(plans, sends)
+            self._keep(one)
         except Exception:  # the edge of a result
-            done: PlanDone | SendDone = plans[0] if plans else sends[0]
-            _log.exception("record.failed", notification=done.step.notification.id, step=done.step.id)
-        else:
-            self._written(plans, sends)
+            _log.exception("record.failed", notification=one.notification_id)
 
-    def _keep(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+    def _keep(self, batch: "_Batch") -> None:
         """Have results written again; it is unknown whether they were, and writing them twice under one lease is safe."""
-        self._plans[:0] = [plan for plan in plans if self._held.restore(plan.step)]
-        self._sends[:0] = [send for send in sends if self._held.restore(send.step)]
+        self._passages[:0] = [passage for passage in batch.passages if self._held.restore(passage.plan.step)]
+        self._plans[:0] = [plan for plan in batch.plans if self._held.restore(plan.step)]
+        self._sends[:0] = [send for send in batch.sends if self._held.restore(send.step)]
 
     def _taken(self, done: T) -> T:
-        """Take a result to be written, under the newest lease of its step."""
         step = self._held.current(done.step)
         self._held.drop(step)
         return done if step is done.step else msgspec.structs.replace(done, step=step)
+
+    def _taken_passage(self, passage: Passage) -> Passage:
+        plan = self._taken(passage.plan)
+        return passage if plan is passage.plan else msgspec.structs.replace(passage, plan=plan)
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """Results that are written in one transaction."""
+
+    passages: Sequence[Passage]
+    plans: Sequence[PlanDone]
+    sends: Sequence[SendDone]
+
+    def __len__(self) -> int:
+        return len(self.passages) + len(self.plans) + len(self.sends)
+
+    @property
+    def notification_id(self) -> str:
+        """Of a single result."""
+        steps = [
+            *(one.plan.step for one in self.passages),
+            *(one.step for one in self.plans),
+            *(one.step for one in self.sends),
+        ]
+        return steps[0].notification.id
+
+    def single(self) -> Iterator["_Batch"]:
+        """Take it apart into results."""
+        yield from (_Batch([passage], [], []) for passage in self.passages)
+        yield from (_Batch([], [plan], []) for plan in self.plans)
+        yield from (_Batch([], [], [send]) for send in self.sends)
+
+    def told(self) -> tuple[Sequence[PlanDone], Sequence[SendDone]]:
+        """List the decisions, and the ends of attempts after which something may fall due."""
+        plans, sends = [*self.plans], [*self.sends]
+        for passage in self.passages:
+            plans.append(passage.plan)
+            if passage.then is not None:
+                plans.append(passage.then)
+            else:
+                sends += passage.made
+        return plans, sends

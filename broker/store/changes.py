@@ -1,7 +1,7 @@
 """What the record of claimed steps comes to: a pure decision over the leases that still hold.
 
 Here stands the life of a step. A plan ends the notification, or asks again later, or rests while its sends are open; a send
-stays for a retry, or is gone; the last one to go wakes the plan.
+stays for a retry, or is gone; the last one to go wakes the plan. Of a passage only what it leaves behind is written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from broker.ledger import NewSend, PlanDone, SendDone, Step
+from broker.ledger import NewSend, Passage, PlanDone, SendDone, Step
 from broker.notification import Device, Entry, Outcome, State
 from broker.store.frequency import ToldRow
 from broker.store.keys import PLAN, StepKey
@@ -19,13 +19,15 @@ from broker.store.rows import EntryRow, entry_row
 from broker.store.suppression import SuppressionRow
 from broker.suppression import SUPPRESSIBLE, SuppressionReason
 
-__all__ = ["Changes", "Dead", "Opened", "PutBack", "decide"]
+__all__ = ["Changes", "Dead", "Opened", "OpenedLeased", "PutBack", "decide"]
 
 
 # Of `steps`: notification, device, due_at (microseconds; None: it rests), and how many attempts count.
 PutBack = tuple[str, str, int | None, int]
 # Of `steps`: notification, device, lane, due_at, attempt, provider, expires_at.
 Opened = tuple[str, str, int, int, int, str, int]
+# Of `steps`, leased: notification, device, lane, attempt, provider, expires_at, lease.
+OpenedLeased = tuple[str, str, int, int, str, int, str]
 # Of `dead_letters`: notification, device, at, route, provider, address, reason, detail.
 Dead = tuple[str, str, int, str, str, str, str, str]
 
@@ -39,6 +41,7 @@ class Changes(msgspec.Struct):
     entries: list[EntryRow] = []
     put_back: list[PutBack] = []
     opened: list[Opened] = []
+    opened_leased: list[OpenedLeased] = []  # until when and by whom their plans were held
     gone: list[StepKey] = []
     ended: dict[str, State] = {}
     dropped: dict[str, tuple[int, str]] = {}  # the moment until which it must have been registered, and why
@@ -56,18 +59,25 @@ class Changes(msgspec.Struct):
         )
 
 
-def decide(leases: Mapping[StepKey, str | None], plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> Changes:
+def decide(
+    leases: Mapping[StepKey, str | None],
+    plans: Sequence[PlanDone],
+    sends: Sequence[SendDone],
+    passages: Sequence[Passage] = (),
+) -> Changes:
     """Decide what a record changes.
 
     Args:
         leases: All steps of all notifications concerned, with their leases (None: nobody holds it).
     """
     book = _Book(dict(leases))
+    for passage in passages:
+        book.record_passage(passage)
     for plan in plans:
         book.record_plan(plan)
     for send in sends:
         book.record_send(send)
-    return book.changes
+    return book.close()
 
 
 class _Book:
@@ -79,19 +89,50 @@ class _Book:
         for key in leases:
             if not key.is_plan:
                 self._sends.setdefault(key.notification_id, set()).add(key)
+        self._put: dict[StepKey, PutBack] = {}
         self.changes = Changes()
 
-    def record_plan(self, done: PlanDone) -> None:
-        given = (done.finish is not None) + bool(done.sends) + (done.next_plan_at is not None)
-        assert given == 1, "a decision has exactly one of finish, sends and next_plan_at"
-        notification_id = done.step.notification.id
-        self.changes.entries += [entry_row(notification_id, entry) for entry in done.entries]
-        key = self._release(done.step)
+    def close(self) -> Changes:
+        """Tell what is to be written."""
+        self.changes.put_back = list(self._put.values())
+        return self.changes
+
+    def record_passage(self, passage: Passage) -> None:
+        plan, then = passage.plan, passage.then
+        self._write(plan.step, *plan.entries, *(done.entry for done in passage.made if done.entry is not None))
+        if then is not None:
+            self._write(then.step, *then.entries)
+        key = self._release(plan.step)
         if key is None:
             return
-        self._take_beside(done)
+        self._take_beside(plan)
+        for done in passage.made:
+            self._learn(done)
+        again = [done for done in passage.made if done.retry_at is not None]
+        for done in again:
+            self._open_again(done)
+        for step in passage.under_way:
+            self._open_leased(step)
+        if again or passage.under_way:
+            self._put_back(key, None, 0)
+        elif then is not None:
+            self._take_beside(then)
+            self._go_on(key, then)
+        else:
+            self._put_back(key, max(done.replan_at for done in passage.made), 0)
+
+    def record_plan(self, done: PlanDone) -> None:
+        self._write(done.step, *done.entries)
+        key = self._release(done.step)
+        if key is not None:
+            self._take_beside(done)
+            self._go_on(key, done)
+
+    def _go_on(self, key: StepKey, done: PlanDone) -> None:
+        given = (done.finish is not None) + bool(done.sends) + (done.next_plan_at is not None)
+        assert given == 1, "a decision has exactly one of finish, sends and next_plan_at"
         if done.finish is not None:
-            self.changes.ended[notification_id] = done.finish
+            self.changes.ended[key.notification_id] = done.finish
             if done.finish is State.FAILED:
                 self.changes.dead.append(_dead_notification(done))
         elif done.sends:
@@ -115,27 +156,34 @@ class _Book:
     def record_send(self, done: SendDone) -> None:
         notification_id = done.step.notification.id
         if done.entry is not None:
-            self.changes.entries.append(entry_row(notification_id, done.entry))
+            self._write(done.step, done.entry)
         key = self._release(done.step)
         if key is None:
             return
-        if done.drop_device is not None and done.step.device is not None:
-            because = "" if done.entry is None else done.entry.detail
-            self.changes.dropped[done.step.device.id] = (to_micros(done.drop_device), because)
-            if done.step.device.provider in SUPPRESSIBLE:
-                self.changes.suppressed.append(_hard_bounce(done.step.device, done))
+        self._learn(done)
         if done.retry_at is not None:
-            attempt = done.step.attempt if done.counts else done.step.attempt - 1
-            self._put_back(key, done.retry_at, attempt)
+            self._put_back(key, done.retry_at, _attempts(done))
             return
         self._leases.pop(key)
         self.changes.gone.append(key)
-        if done.entry is not None and done.entry.outcome in _FRUITLESS:
-            self.changes.dead.append(_dead_delivery(key, done.entry))
         self._sends[notification_id].discard(key)
         plan = StepKey(notification_id, PLAN)
         if not self._sends[notification_id] and plan in self._leases:
             self._put_back(plan, done.replan_at, 0)
+
+    def _learn(self, done: SendDone) -> None:
+        """Take what an attempt says of its device, and keep what came to nothing."""
+        device = done.step.device
+        if done.drop_device is not None and device is not None:
+            because = "" if done.entry is None else done.entry.detail
+            self.changes.dropped[device.id] = (to_micros(done.drop_device), because)
+            if device.provider in SUPPRESSIBLE:
+                self.changes.suppressed.append(_hard_bounce(device, done))
+        if done.retry_at is None and done.entry is not None and done.entry.outcome in _FRUITLESS:
+            self.changes.dead.append(_dead_delivery(StepKey.parse(done.step.id), done.entry))
+
+    def _write(self, step: Step, *entries: Entry) -> None:
+        self.changes.entries += [entry_row(step.notification.id, entry) for entry in entries]
 
     def _release(self, step: Step) -> StepKey | None:
         """Take a step from its holder; None when the lease is stale."""
@@ -149,16 +197,53 @@ class _Book:
         notification = step.notification
         for send in sends:
             key = StepKey(notification.id, send.device.id)
-            if key in self._leases:  # one device is reached once at a time
-                continue
-            self._leases[key] = None
-            self._sends.setdefault(notification.id, set()).add(key)
-            self.changes.opened.append(
-                (*key, notification.lane, to_micros(send.due_at), 0, send.device.carrier, to_micros(notification.expires_at))
-            )
+            if self._add(key, None):
+                self.changes.opened.append(
+                    (
+                        *key,
+                        notification.lane,
+                        to_micros(send.due_at),
+                        0,
+                        send.device.carrier,
+                        to_micros(notification.expires_at),
+                    )
+                )
+
+    def _open_again(self, done: SendDone) -> None:
+        """Open the step of a delivery that was made, and is to be tried again."""
+        step, key = done.step, StepKey.parse(done.step.id)
+        assert step.device is not None
+        assert done.retry_at is not None
+        if self._add(key, None):
+            notification = step.notification
+            expires_at, carrier = to_micros(notification.expires_at), step.device.carrier
+            row = (*key, notification.lane, to_micros(done.retry_at), _attempts(done), carrier, expires_at)
+            self.changes.opened.append(row)
+
+    def _open_leased(self, step: Step) -> None:
+        key, notification = StepKey.parse(step.id), step.notification
+        assert step.device is not None
+        if self._add(key, step.lease):
+            expires_at = to_micros(notification.expires_at)
+            row = (*key, notification.lane, step.attempt, step.device.carrier, expires_at, step.lease)
+            self.changes.opened_leased.append(row)
+
+    def _add(self, key: StepKey, lease: str | None) -> bool:
+        """Take a send in; False where there is one: a device is reached once at a time."""
+        if key in self._leases:
+            return False
+        self._leases[key] = lease
+        self._sends.setdefault(key.notification_id, set()).add(key)
+        return True
 
     def _put_back(self, key: StepKey, due_at: datetime | None, attempt: int) -> None:
-        self.changes.put_back.append((*key, None if due_at is None else to_micros(due_at), attempt))
+        # What this same record opens leased it may end, too: then the last word on the plan counts.
+        self._put[key] = (*key, None if due_at is None else to_micros(due_at), attempt)
+
+
+def _attempts(done: SendDone) -> int:
+    """Tell how many attempts count of a step that stays."""
+    return done.step.attempt if done.counts else done.step.attempt - 1
 
 
 def _hard_bounce(device: Device, done: SendDone) -> SuppressionRow:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from broker.confirmations import Mark
 from broker.errors import NotFound
-from broker.ledger import PlanDone, SendDone, Step
+from broker.ledger import Passage, PlanDone, SendDone, Step
 from broker.notification import Accepted, Draft, Lane, NotificationStatus, State
 from broker.store import accepting, claiming, ending, idempotency, marking, recording
 from broker.store.changes import Changes
@@ -95,10 +95,12 @@ class SqlLedger:
         until = to_micros(lease_until)
         await self._database.write(lambda connection: recording.hold_longer(connection, steps, until))
 
-    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
-        if plans or sends:
+    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone], passages: Sequence[Passage] = ()) -> None:
+        if plans or sends or passages:
             told = recording.Told(self._outbox, self._now())
-            work: Callable[[Connection], Changes] = partial(recording.record, plans=plans, sends=sends, told=told)
+            work: Callable[[Connection], Changes] = partial(
+                recording.record, plans=plans, sends=sends, passages=passages, told=told
+            )
             await self._database.write(work, self._recorded)
 
     async def release(self, worker: str) -> None:

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, not_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, select, tuple_, update
 
 from broker.confirmations import Place
-from broker.ledger import PlanDone, SendDone, Step
+from broker.ledger import Passage, PlanDone, SendDone, Step
 from broker.notification import Lane
 from broker.store.bulk import Rows, execute_rows, insert_rows
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
 from broker.store.digests import close
 from broker.store.frequency import count_told
-from broker.store.keys import StepKey
+from broker.store.keys import PLAN, StepKey
 from broker.store.operation_tables import DEAD_LETTERS
 from broker.store.removed_devices import set_aside
 from broker.store.rows import ENTRY_COLUMNS
@@ -41,6 +41,14 @@ _PUT_BACK: Final = (
     .values(lease=None, worker=None, due_at=_BACK[_S.due_at], attempt=_BACK[_S.attempt])
 )
 _OPEN: Final = insert_rows(STEPS, _S.notification_id, _S.device_id, _S.lane, _S.due_at, _S.attempt, _S.provider, _S.expires_at)
+_LEASED: Final = Rows(_S.notification_id, _S.device_id, _S.lane, _S.attempt, _S.provider, _S.expires_at, _S.lease)
+_PLAN: Final = STEPS.alias("plan")
+_OPEN_LEASED: Final = insert(STEPS).from_select(
+    [*_LEASED.columns, _S.worker, _S.due_at],
+    select(*(_LEASED[column] for column in _LEASED.columns), _PLAN.c.worker, _PLAN.c.due_at)
+    .select_from(_LEASED.given)
+    .join(_PLAN, and_(_PLAN.c.notification_id == _LEASED[_S.notification_id], _PLAN.c.device_id == PLAN)),
+)
 _GONE: Final = Rows(_S.notification_id, _S.device_id)
 _REMOVE: Final = delete(STEPS).where(
     tuple_(_S.notification_id, _S.device_id).in_(
@@ -102,18 +110,21 @@ class Told(msgspec.Struct, frozen=True):
     now: int
 
 
-def record(connection: Connection, plans: Sequence[PlanDone], sends: Sequence[SendDone], told: Told) -> Changes:
+def record(
+    connection: Connection, plans: Sequence[PlanDone], sends: Sequence[SendDone], passages: Sequence[Passage], told: Told
+) -> Changes:
     """Write what came of claimed steps; tell what it changed."""
-    concerned = {plan.step.notification.id for plan in plans} | {send.step.notification.id for send in sends}
-    rows = connection.execute(_LEASES, {"among": sorted(concerned)}).all()
-    changes = decide({StepKey(row.notification_id, row.device_id): row.lease for row in rows}, plans, sends)
-    if stale := concerned - {row.notification_id for row in rows}:
+    steps = [*(one.plan.step for one in passages), *(plan.step for plan in plans), *(send.step for send in sends)]
+    notifications = {step.notification.id: step.notification for step in steps}
+    rows = connection.execute(_LEASES, {"among": sorted(notifications)}).all()
+    changes = decide({StepKey(row.notification_id, row.device_id): row.lease for row in rows}, plans, sends, passages)
+    if stale := notifications.keys() - {row.notification_id for row in rows}:
         _forget_erased(connection, changes, stale)
     _write(connection, changes)
     if changes.dropped:
         set_aside(connection, changes.dropped, told.now)
     _write_beside(connection, changes, told)
-    told.outbox.recorded(connection, changes, plans, sends, told.now)
+    told.outbox.recorded(connection, changes, notifications, told.now)
     return changes
 
 
@@ -125,6 +136,7 @@ def _forget_erased(connection: Connection, changes: Changes, stale: set[str]) ->
 
 
 def _write(connection: Connection, changes: Changes) -> None:
+    execute_rows(connection, _OPEN_LEASED, changes.opened_leased)  # reads of their plans who holds them
     execute_rows(connection, _PUT_BACK, changes.put_back)
     execute_rows(connection, _REMOVE, changes.gone)
     execute_rows(connection, _OPEN, changes.opened)

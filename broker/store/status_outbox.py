@@ -1,12 +1,11 @@
 """Writes status events beside what makes them true. Where none is chosen, nothing is looked at and nothing written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, insert
 
-from broker.ledger import PlanDone, SendDone
 from broker.notification import Notification, State
 from broker.status_events import StatusEvent
 from broker.store.changes import Changes
@@ -25,14 +24,14 @@ class StatusOutbox:
     def __init__(self, chosen: frozenset[str], clock: Clock) -> None:
         self._chosen, self._clock = chosen, clock
 
-    def recorded(
-        self, connection: Connection, changes: Changes, plans: Sequence[PlanDone], sends: Sequence[SendDone], now: int
-    ) -> None:
-        """Write what a record of the pipeline comes to, lines of timelines first."""
+    def recorded(self, connection: Connection, changes: Changes, notifications: Mapping[str, Notification], now: int) -> None:
+        """Write what a record of the pipeline comes to, lines of timelines first.
+
+        Args:
+            notifications: Those that the record is about, by id.
+        """
         if not self._chosen:
             return
-        steps = [*(plan.step for plan in plans), *(send.step for send in sends)]
-        notifications = {step.notification.id: step.notification for step in steps}
         events = [
             self._event(f"delivery.{outcome}", notifications[id_], at, route, provider, address, device_id, attempt, detail)
             for id_, at, route, outcome, provider, address, device_id, attempt, detail in changes.entries

@@ -14,7 +14,7 @@ import pytest
 from broker.channels import ChannelRules
 from broker.engines.memory.engine import MemoryEngine
 from broker.errors import StoreUnavailable
-from broker.ledger import PlanDone, SendDone, Step, StepKind
+from broker.ledger import Passage, PlanDone, SendDone, Step, StepKind
 from broker.model import Publication
 from broker.notification import (
     Content,
@@ -187,11 +187,13 @@ class FakeLedger:
             if (row := self.rows.get(step.id)) and row.lease == step.lease:
                 row.lease_until = lease_until
 
-    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
+    async def record(self, plans: Sequence[PlanDone], sends: Sequence[SendDone], passages: Sequence[Passage] = ()) -> None:
         await self._answer()
         self.on_record()
         self.records.append((plans, sends))
         before = self._claimable()
+        for passage in passages:
+            self._record_passage(passage)
         for plan in plans:
             self._record_plan(plan)
         for send in sends:
@@ -256,10 +258,27 @@ class FakeLedger:
         row = self.rows[plan.step.id]
         row.lease, row.lease_until, row.attempt, row.due_at = "", None, 0, plan.next_plan_at
         for send in plan.sends:
-            name = f"send-{next(self._ids)}"
+            name = f"{id_}/{send.device.id}"
             self._put(Row(name, StepKind.SEND, id_, send.due_at, send.device.id, send.device.carrier))
         if plan.finish is not None:
             self._end(id_, plan.finish)
+
+    def _record_passage(self, passage: Passage) -> None:
+        """As if steps had been opened, claimed and recorded one after the other, but under the plan's lease all the time."""
+        step = passage.plan.step
+        plan = self.rows.get(step.id)
+        holder = (plan.lease, plan.lease_until, plan.worker) if plan and plan.lease == step.lease else None
+        self._record_plan(passage.plan)
+        for send in (*(done.step for done in passage.made), *passage.under_way):
+            if holder and (row := self.rows.get(send.id)):
+                row.lease, row.lease_until, row.worker = send.lease, *holder[1:]
+                row.attempt = send.attempt
+        for done in passage.made:
+            self._record_send(done)
+        if passage.then is not None:
+            if plan and holder:
+                plan.lease, plan.lease_until, plan.worker = holder
+            self._record_plan(passage.then)
 
     def _record_send(self, send: SendDone) -> None:
         id_ = send.step.notification.id

@@ -8,6 +8,7 @@ from broker.errors import StoreUnavailable
 from broker.ledger import SendDone, StepKind
 from config.clock import settle
 from pushers.leases import Held
+from pushers.passages import Passages
 from pushers.recorder import Recorder
 
 
@@ -19,7 +20,7 @@ class Store:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def record(self, plans, sends):
+    async def record(self, plans, sends, passages=()):
         self.calls.append([done.step.lease for done in (*plans, *sends)])
         await self.gate.wait()
         if self.fails and (error := self.fails.pop(0)):
@@ -29,7 +30,9 @@ class Store:
 @pytest.fixture
 async def shop(clock, step):
     store, held, written = Store(), Held(), []
-    recorder = Recorder(store, held, clock, bound=3, written=lambda plans, sends: written.extend([*plans, *sends]))
+    passages = Passages(held, clock, few=0, on_few=lambda: None)
+    told = lambda plans, sends: written.extend([*plans, *sends])  # noqa: E731
+    recorder = Recorder(store, held, clock, bound=3, written=told, passages=passages)
     running = asyncio.create_task(recorder.run())
 
     def add(id, lease="l"):

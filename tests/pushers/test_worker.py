@@ -78,10 +78,12 @@ async def test_what_a_full_provider_cannot_take_stays_in_the_store_until_there_i
 async def test_a_device_that_was_removed_meanwhile_ends_its_step(rig, device):
     rig.settings = NotificationSettings(concurrency=1)
     rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].script = [Retry("503")]
     sent = rig.ledger.add(routes=PUSH)
     rig.ledger.on_record = rig.ledger.devices.clear
     await rig.start()
-    assert rig.calls(Provider.FCM) == []
+    await rig.advance(1.0)
+    assert rig.calls(Provider.FCM) == [0.0]
     assert rig.state(sent) is State.FAILED
 
 
@@ -113,8 +115,9 @@ async def test_an_answer_that_nobody_knows_leaves_the_step_to_its_lease(rig, dev
     rig.providers[Provider.FCM].script = ["no outcome at all"]
     sent = rig.ledger.add(routes=PUSH)
     pipeline = await rig.start()
+    await rig.advance(1.0)
     assert pipeline.statistics().held == 0
-    await rig.advance(32.0)
+    await rig.advance(31.0)
     assert rig.state(sent) is State.EXHAUSTED
     assert len(rig.calls(Provider.FCM)) == 2
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from broker.ledger import NewSend, PlanDone, SendDone, Step
+from broker.ledger import NewSend, Passage, PlanDone, SendDone, Step, send_of
 from broker.notification import Device, Entry, Outcome, State
 from broker.store.changes import Changes, decide
 from broker.store.keys import PLAN, StepKey
@@ -91,7 +91,70 @@ def test_one_record_may_hold_many_notifications(make_step: MakeStep, make_device
     changes = decide(leases, [PlanDone(make_step("n1"), finish=State.EXHAUSTED)], [send])
     assert changes.ended == {"n1": State.EXHAUSTED}
     assert changes.put_back == [("n2", PLAN, to_micros(clock.now()), 0)]
-    assert changes.dropped == {"d2": to_micros(clock.now())}
+    assert changes.dropped == {"d2": (to_micros(clock.now()), "")}
+
+
+@pytest.fixture
+def make_passage(make_step: MakeStep, make_device: MakeDevice, clock: ManualClock) -> Callable[..., Passage]:
+    """Make a passage to the devices d1, d2, … that ended with `outcomes`; None for one under way."""
+
+    def make(*outcomes: Outcome | None, then: PlanDone | None = None, lease: str = "lease") -> Passage:
+        step, now = make_step(lease=lease, attempt=2), clock.now()
+        devices = {make_device(f"d{number}"): outcome for number, outcome in enumerate(outcomes, 1)}
+        made = tuple(
+            SendDone(
+                send_of(step, device),
+                Entry("push", outcome, now, device_id=device.id),
+                now,
+                retry_at=now + timedelta(seconds=1) if outcome is Outcome.RETRY else None,
+                drop_device=now if outcome is Outcome.UNREGISTERED else None,
+            )
+            for device, outcome in devices.items()
+            if outcome is not None
+        )
+        plan = PlanDone(step, (Entry("live", Outcome.OFFLINE, now),), sends=tuple(NewSend(one, now) for one in devices))
+        under_way = tuple(send_of(step, device) for device, outcome in devices.items() if outcome is None)
+        return Passage(plan, made, under_way, then)
+
+    return make
+
+
+def test_of_a_passage_only_what_it_leaves_behind_is_written(make_step: MakeStep, make_passage: Callable[..., Passage]) -> None:
+    then = PlanDone(make_step(), finish=State.EXHAUSTED)
+    changes = decide({PLAN_KEY: "lease"}, [], [], [make_passage(Outcome.ACCEPTED, Outcome.UNREGISTERED, then=then)])
+    assert [row[3] for row in changes.entries] == ["offline", "accepted", "unregistered"]
+    assert (changes.ended, list(changes.dropped)) == ({"n1": State.EXHAUSTED}, ["d2"])
+    assert (changes.put_back, changes.opened, changes.opened_leased, changes.gone) == ([], [], [], [])
+
+
+def test_a_passage_without_a_next_decision_wakes_the_plan(make_passage: Callable[..., Passage], clock: ManualClock) -> None:
+    changes = decide({PLAN_KEY: "lease"}, [], [], [make_passage(Outcome.REFUSED)])
+    assert changes.put_back == [("n1", PLAN, to_micros(clock.now()), 0)]
+    assert [row[:2] for row in changes.dead] == [("n1", "d1")]
+
+
+def test_what_is_tried_again_or_under_way_is_opened_and_the_plan_rests(
+    make_passage: Callable[..., Passage], clock: ManualClock
+) -> None:
+    changes = decide({PLAN_KEY: "lease"}, [], [], [make_passage(Outcome.RETRY, None)])
+    retry_at, expires_at = (to_micros(clock.now() + timedelta(seconds=seconds)) for seconds in (1, 600))
+    assert changes.put_back == [("n1", PLAN, None, 0)]
+    assert changes.opened == [("n1", "d1", 1, retry_at, 2, "fcm", expires_at)]
+    assert changes.opened_leased == [("n1", "d2", 1, 2, "fcm", expires_at, "lease")]
+
+
+def test_what_is_under_way_may_end_in_the_same_record(make_passage: Callable[..., Passage], clock: ManualClock) -> None:
+    passage = make_passage(None)
+    changes = decide({PLAN_KEY: "lease"}, [], [SendDone(passage.under_way[0], None, clock.now())], [passage])
+    assert changes.put_back == [("n1", PLAN, to_micros(clock.now()), 0)]
+    assert changes.gone == [sends_key("d1")]
+
+
+def test_of_a_stale_passage_only_the_lines_are_written(make_step: MakeStep, make_passage: Callable[..., Passage]) -> None:
+    then = PlanDone(make_step(), finish=State.EXHAUSTED)
+    changes = decide({PLAN_KEY: "another"}, [], [], [make_passage(Outcome.UNREGISTERED, then=then)])
+    assert changes == Changes(entries=changes.entries)
+    assert len(changes.entries) == 2
 
 
 def test_due_now_is_told_from_due_later(make_step: MakeStep, make_device: MakeDevice, clock: ManualClock) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from broker.devices import Registration
-from broker.ledger import NewSend, PlanDone, SendDone, Step, StepKind
+from broker.ledger import NewSend, Passage, PlanDone, SendDone, Step, StepKind, send_of
 from broker.notification import ROUTES, Content, Device, Draft, Entry, Lane, Outcome, Provider, State
 from broker.store.store import Store, open_store
 from config.clock import ManualClock
@@ -163,6 +163,42 @@ class LedgerMachine(RuleBasedStateMachine):
         if (held := one.step_of(step)) is not None:
             held.put_back(None, 0)
             one.sends = {device.id: ModelStep(due_at, device=device.id) for device in devices}
+
+    @rule(
+        target=claimed,
+        step=plans,
+        ends=st.lists(st.sampled_from(["made", "again", "under way"]), min_size=2, max_size=2),
+        goes_on=st.booleans(),
+    )
+    def pass_through(self, step: Step, ends: list[str], goes_on: bool) -> Any:
+        """Deliveries that were begun under the plan's lease: some are through, some are to be tried again, some take longer."""
+        one, now = self.model[step.notification.id], self.clock.now()
+        begun = dict(zip(self.devices[one.user], ends, strict=False))
+        later = now + timedelta(seconds=5)
+        under_way = tuple(send_of(step, device) for device, end in begun.items() if end == "under way")
+        made = tuple(
+            SendDone(send_of(step, device), self.line(), now, retry_at=later if end == "again" else None)
+            for device, end in begun.items()
+            if end != "under way"
+        )
+        then = PlanDone(step, (self.line(),), finish=State.EXHAUSTED) if goes_on and set(begun.values()) == {"made"} else None
+        plan = PlanDone(step, (self.line(),), sends=tuple(NewSend(device, now) for device in begun))
+        held = one.step_of(step)
+        until, worker = (held.due_at, held.worker) if held is not None else (None, None)
+        self.run(self.store.ledger.record([], [], [Passage(plan, made, under_way, then)]))
+        one.lines += 1 + len(made) + (then is not None)
+        if held is None:
+            return multiple()
+        for device, end in begun.items():
+            if end == "again":
+                one.sends[device.id] = ModelStep(later, step.attempt, device=device.id)
+            elif end == "under way":
+                one.sends[device.id] = ModelStep(until, step.attempt, step.lease, worker, device.id)
+        if then is not None:
+            one.end(State.EXHAUSTED)
+        else:
+            held.put_back(None if one.sends else now, 0)
+        return multiple(*under_way)
 
     @rule(step=sends, wait_s=st.sampled_from([0.0, 5.0]), counts=st.booleans())
     def retry(self, step: Step, wait_s: float, counts: bool) -> None:
