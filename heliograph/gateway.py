@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from prometheus_client import REGISTRY
 from starlette.routing import BaseRoute, Route
 
-from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
 from broker.inbox_news import InboxChanged, nobody_asks
 from broker.open_links import OpenLinks

@@ -256,7 +256,7 @@ async def test_who_gets_something_into_their_inbox_at_last_is_named(rig, device)
     await rig.advance(59)
     assert told == [], "nothing has arrived yet, and what did at acceptance was told of then"
     await rig.advance(1)
-    assert told == ["ann"]
+    assert set(told) == {"ann"}
 
 
 async def test_critical_ones_go_on_while_a_breaker_is_open(rig, device):  # N-12
