@@ -54,7 +54,7 @@ class NodeCollector(Collector):
         yield from command_metrics(self._node.commands)
         yield from call_metrics(self._calls)
         yield from proxy_metrics(self._node.proxies.backends)
-        yield from key_metrics(self._node.tokens.keys())
+        yield from key_metrics(self._node.tokens.key_states())
 
     def _collect_health(self) -> Iterable[Metric]:
         node = self._node

@@ -36,7 +36,7 @@ _COMMANDS: Final = {
     "init": LateCommand("heliograph.commands.init:init", "Write a settings file with fresh secrets."),
     "config": LateCommand("heliograph.commands.config:config", "Check, show and describe settings."),
     "db": LateCommand("heliograph.commands.db:db", "Bring the store's tables up to date, or look how they stand."),
-    "token": LateCommand("heliograph.commands.token:token", "Make tokens for clients."),
+    "token": LateCommand("heliograph.commands.token:token", "Make tokens for clients, and find out why one is refused."),
     "loadtest": LateCommand("loadtest.command:loadtest", "Measure a deployment with a swarm of clients."),
     "simulate": LateCommand("loadtest.simulators.command:simulate", "Run simulators of APNs, FCM, Web Push and SMTP."),
 }

@@ -46,10 +46,15 @@ class Verifiers:
             for verifier in self._all:
                 group.create_task(verifier.issuers.run(), name="keys")
 
-    def keys(self) -> Sequence[KeySourceState]:
+    async def close(self) -> None:
+        """End fetches that are under way, where `run` does not; may come twice."""
+        for verifier in self._all:
+            await verifier.issuers.close()
+
+    def key_states(self) -> Sequence[KeySourceState]:
         """Tell how it stands with the keys that issuers publish."""
         return [source.state() for verifier in self._all for source in verifier.issuers.sources]
 
     def concerns(self) -> list[str]:
         """Tell what an operator should know of though clients are welcome."""
-        return key_concerns(self.keys())
+        return key_concerns(self.key_states())

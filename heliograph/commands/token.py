@@ -1,8 +1,10 @@
-"""`heliograph token`: what a backend does with a JWT library of its own, for trying out and for scripts."""
+"""`heliograph token`: what a backend does with a JWT library of its own, for trying out and for scripts; and why one fails."""
 
+import asyncio
+import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import jwt
@@ -14,12 +16,14 @@ from config.settings import Settings, TokenSettings
 from heliograph.commands.sources import load_from, source_options
 from heliograph.groups import RichCommand, RichGroup
 
-__all__ = ["create", "make_token", "token"]
+__all__ = ["create", "inspect", "make_token", "token"]
+
+_READ_MOST: Final = 64 * 1024
 
 
 @click.group(cls=RichGroup)
 def token() -> None:
-    """Make tokens for clients."""
+    """Make tokens for clients, and find out why one is refused."""
 
 
 def _read_ttl(ctx: click.Context, param: click.Parameter, value: str) -> float:
@@ -42,6 +46,31 @@ def create(user: str, channel: str | None, ttl: float, file: Path | None, dev: b
     """Print a token, signed with the HMAC secret of the settings."""
     settings = load_from(file, dev).loaded.settings
     click.echo(make_token(settings, user=user, channel=channel, ttl_s=ttl, now=SystemClock().now().timestamp()))
+
+
+@token.command(cls=RichCommand)
+@click.argument("text", metavar="[TOKEN]", default="-")
+@source_options
+def inspect(text: str, file: Path | None, dev: bool) -> None:
+    """Say in words why a token is refused, or what it grants; without TOKEN, or with -, it is read from standard input.
+
+    Ends with code 1 where it is refused. Keys that issuers publish are fetched; who was kept out is read from the store.
+    """
+    from heliograph.inspecting import inspect_with  # late: the other commands are quick without it
+
+    settings = load_from(file, dev).loaded.settings
+    given = sys.stdin.read(_READ_MOST) if text == "-" else text
+    found, notes = asyncio.run(inspect_with(settings, given.strip().removeprefix("Bearer ")))
+    click.echo(f"{'accepted' if found.is_accepted else 'REFUSED'}: {found.verdict}")
+    if found.advice:
+        click.echo(f"what to do: {found.advice}")
+    width = max((len(label) for label, _ in found.facts), default=0)
+    for label, value in found.facts:
+        click.echo(f"  {label:<{width}}  {value}")
+    for note in notes:
+        click.echo(f"note: {note}")
+    if not found.is_accepted:
+        raise click.exceptions.Exit(1)
 
 
 def make_token(settings: Settings, *, user: str, channel: str | None, ttl_s: float, now: float) -> str:

@@ -1,7 +1,12 @@
+import asyncio
+import math
+
 import jwt
 import pytest
 
-from config.clock import ManualClock
+from broker.revocation_records import RevocationWord, WordKind
+from broker.store.store import open_store
+from config.clock import ManualClock, SystemClock
 from config.settings import Settings
 from gateway.auth.tokens import TokenVerifier
 from heliograph.commands.token import make_token
@@ -91,3 +96,38 @@ def test_says_that_public_keys_cannot_sign(run, directory, monkeypatch) -> None:
 
     assert ended.code == 2
     assert ended.problems[0].startswith("heliograph: client.token: holds public keys only")
+
+
+def test_says_what_a_token_grants_and_ends_well(run, directory) -> None:
+    (directory / "h.toml").write_text(f'client.token.hmac_secret_key = "{SECRET}"\n')
+    made = run("token", "create", "--user", "42", "--config", "h.toml").out.strip()
+    ended = run("token", "inspect", made, "--config", "h.toml")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("accepted: lets user 42 connect\n  kind")
+    assert "note: whether it was revoked is not known here" in ended.out
+    assert not (directory / "data").exists()
+
+
+def test_says_why_a_token_is_refused_and_ends_with_1(run, directory) -> None:
+    (directory / "h.toml").write_text(f'client.token.hmac_secret_key = "{SECRET}"\n')
+    forged = jwt.encode({"sub": "42"}, "another secret that is longer than thirty-two bytes", "HS256")
+    ended = run("token", "inspect", f"Bearer {forged}", "--config", "h.toml")
+    assert ended.code == 1
+    assert ended.out.startswith("REFUSED: token has a wrong signature (disconnect 3500, clients give up)\nwhat to do: ")
+    assert forged.rpartition(".")[2] not in ended.out
+
+
+def test_reads_from_the_store_who_was_revoked(run, directory) -> None:
+    async def revoke() -> None:
+        store = await open_store(f"sqlite:///{directory}/store.db", clock=SystemClock())
+        await store.revocations.keep(RevocationWord(WordKind.TOKEN, "t1", math.inf))
+        await store.close()
+
+    asyncio.run(revoke())
+    (directory / "h.toml").write_text(
+        f'client.token.hmac_secret_key = "{SECRET}"\nstore.url = "sqlite:///{directory}/store.db"\n'
+    )
+    for token_id, verdict in (("t1", "REFUSED: token was revoked (error 109"), ("t2", "accepted")):
+        ended = run("token", "inspect", jwt.encode({"sub": "42", "jti": token_id}, SECRET, "HS256"), "--config", "h.toml")
+        assert ended.out.startswith(verdict)
+        assert "note:" not in ended.out
