@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from config.proxies import CHANNEL_EVENTS, channel_sections, rpc_sections
 from config.proxy_settings import DEFAULT_PROXY
 from config.settings import Settings
+from config.token_settings import IssuerKeys, TokenSettings
 
 __all__ = ["advise", "check_ready", "is_loopback"]
 
@@ -63,15 +64,27 @@ def advise(settings: Settings) -> list[str]:
             if is_on:
                 lines.append(f"{path}: is on while http.host is {settings.http.host}: anybody who reaches the port gets in")
     for section in ("token", "subscription_token"):
-        secret = getattr(client, section).hmac_secret_key.get_secret_value()
-        if 0 < len(secret.encode()) < _HMAC_MIN_BYTES:
-            lines.append(f"client.{section}.hmac_secret_key: is shorter than {_HMAC_MIN_BYTES} bytes and can be guessed")
+        lines += _token_advice(f"client.{section}", getattr(client, section))
     if client.user_id_http_header and (client.allow_anonymous_connect_without_token or client.insecure):
         lines.append("client.user_id_http_header: is not used while clients without a token are let in as anonymous")
     lines += _idle_proxies(settings)
     if "*" in client.allowed_origins:
         lines.append("client.allowed_origins: lets every web page connect in the name of its visitors")
     return lines
+
+
+def _token_advice(section: str, settings: TokenSettings) -> list[str]:
+    issuers: dict[str, IssuerKeys] = {section: settings, **{f"{section}.issuers[{number}]": one for number, one in enumerate(settings.issuers)}}
+    lines = [
+        f"{path}.hmac_secret_key: is shorter than {_HMAC_MIN_BYTES} bytes and can be guessed"
+        for path, keys in issuers.items()
+        if 0 < len(keys.hmac_secret_key.get_secret_value().encode()) < _HMAC_MIN_BYTES
+    ]
+    return lines + [
+        f"{path}.jwks_url: is no https, so that whoever sits on the way can put in keys of their own"
+        for path, keys in issuers.items()
+        if keys.jwks_url.startswith("http://") and not is_loopback(urlsplit(keys.jwks_url).hostname or "")
+    ]
 
 
 def _consumer_problems(settings: Settings) -> list[str]:

@@ -123,3 +123,26 @@ def test_knows_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "", "localhost.example.org"])
 def test_knows_what_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_advises_on_every_issuer_of_tokens() -> None:
+    issuers = [
+        {"name": "a", "issuer": "a", "hmac_secret_key": "short"},
+        {"name": "b", "issuer": "b", "jwks_url": "http://keys.corp/jwks.json", "jwks_private_network": True},
+        {"name": "c", "issuer": "c", "jwks_url": "http://127.0.0.1:8080/", "jwks_private_network": True},
+        {"name": "d", "issuer": "d", "jwks_url": "https://d.example.org/"},
+    ]
+    lines = advise(settings_of(client={"token": {"hmac_secret_key": SECRET, "issuers": issuers}}))
+    assert [line.partition(": ")[0] for line in lines] == [
+        "client.token.issuers[0].hmac_secret_key",
+        "client.token.issuers[1].jwks_url",
+    ]
+
+
+def test_an_issuer_or_tokens_of_our_own_are_keys_enough() -> None:
+    for token in (
+        {"issuers": [{"name": "a", "issuer": "a", "jwks_url": "https://a.example.org/"}]},
+        {"jwks_url": "https://a.example.org/"},
+        {"issue": {"enabled": True, "signing_key": SECRET}},
+    ):
+        assert check_ready(settings_of(client={"token": token})) == []
