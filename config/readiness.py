@@ -74,7 +74,10 @@ def advise(settings: Settings) -> list[str]:
 
 
 def _token_advice(section: str, settings: TokenSettings) -> list[str]:
-    issuers: dict[str, IssuerKeys] = {section: settings, **{f"{section}.issuers[{number}]": one for number, one in enumerate(settings.issuers)}}
+    issuers: dict[str, IssuerKeys] = {
+        section: settings,
+        **{f"{section}.issuers[{number}]": one for number, one in enumerate(settings.issuers)},
+    }
     lines = [
         f"{path}.hmac_secret_key: is shorter than {_HMAC_MIN_BYTES} bytes and can be guessed"
         for path, keys in issuers.items()
