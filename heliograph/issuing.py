@@ -41,6 +41,7 @@ class Issuing:
             ground.revocation,
             ground.engine.control,
             ground.clock,
+            ground.store.audit,
         )
         collector = IssuingCollector(service)
         REGISTRY.register(collector)

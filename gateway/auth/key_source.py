@@ -127,6 +127,8 @@ class KeySource:
                 _log.warning("keys.passed_over", issuer=self.name, reason=fault)
         if self._error:
             _log.info("keys.back", issuer=self.name, keys=len(fetched.keys))
+        if (names := sorted(key.kid for key in fetched.keys)) != sorted(key.kid for key in self._set.keys):
+            _log.info("keys.changed", issuer=self.name, kids=names)
         self._set, self._fetched_at = fetched, self._clock.monotonic()
         self._error, self._failed_in_a_row = "", 0
 

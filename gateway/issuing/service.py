@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from broker.audit import Act, Decision, Witness
 from broker.control import Control, Distrust
 from broker.errors import BadInput, NotFound
 from broker.revocation import Revocation
@@ -51,7 +52,14 @@ class Outcome(StrEnum):
 
 
 class RefreshRefused(Exception):
-    """A refresh token gives nothing: the user has to log in again. The text is for the log; the client is told nothing more."""
+    """A refresh token gives nothing: the user has to log in again. The text is for the log; the client is told nothing more.
+
+    `family` is the login that it names, None where it names none.
+    """
+
+    def __init__(self, text: str, family: TokenFamily | None = None) -> None:
+        super().__init__(text)
+        self.family = family
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -75,9 +83,11 @@ class TokenService:
         revocation: Revocation,
         control: Control,
         clock: Clock,
+        witness: Witness,
     ) -> None:
         self._settings, self._families, self._verifier = settings, families, verifier
         self._revocation, self._control, self._clock = revocation, control, clock
+        self._witness = witness
         self._signer = Signer(settings)
         self.counts = dict.fromkeys(Outcome, 0)
         keys = (settings.signing_key.get_secret_value(), settings.previous_signing_key.get_secret_value())
@@ -111,8 +121,12 @@ class TokenService:
         """
         try:
             return await self._refresh(text)
-        except RefreshRefused:
+        except RefreshRefused as exc:
             self.counts[Outcome.REFUSED] += 1
+            if exc.family is not None:  # rubbish could fill the audit
+                family = exc.family
+                act = Act("token.refresh", f"token_family:{family.id}", family.user, Decision.DENIED, rule=str(exc))
+                self._witness.record(act)
             raise
 
     async def revoke(self, text: str) -> None:
@@ -167,7 +181,7 @@ class TokenService:
         self.counts[Outcome.REUSED] += 1
         _log.warning("refresh_token.reused", family=family.id, number=token.number, current=family.generation)
         await self._end(family.id, EndReason.REUSED)
-        raise RefreshRefused("used before")
+        raise RefreshRefused("used before", family)
 
     def _begin(self, user: str, claims: bytes, access_ttl_s: float) -> TokenFamily:
         now, family_id, salt = self._clock.now(), secrets.token_hex(16), secrets.token_bytes(32)
@@ -208,7 +222,7 @@ class TokenService:
         for made in self._tokens.made(family.id, family.salt, token.number):
             is_ours |= token.number <= family.generation and hmac.compare_digest(made, text)
         if not is_ours:
-            raise RefreshRefused("forged")
+            raise RefreshRefused("forged", family)
         return token, family
 
     async def _require_life(self, family: TokenFamily) -> None:
@@ -216,16 +230,16 @@ class TokenService:
             return
         if family.ended_at is not None:
             await self._distrust(family)  # whoever ended it may have been ended before that
-        raise RefreshRefused(f"ended: {family.reason}" if family.reason else "expired")
+        raise RefreshRefused(f"ended: {family.reason}" if family.reason else "expired", family)
 
     async def _require_trust(self, family: TokenFamily) -> None:
         """See that the user is let in, and that the login was not taken out of use as its access tokens were."""
         if self._revocation.is_blocked(family.user):
-            raise RefreshRefused("the user is blocked")
+            raise RefreshRefused("the user is blocked", family)
         issued_at = family.created_at.timestamp()
         if self._revocation.is_revoked(user=family.user, token_id=family.id, issued_at=issued_at):
             await self._families.end(family.id, EndReason.TOKENS_REVOKED, at=self._clock.now())
-            raise RefreshRefused("the user's tokens were revoked")
+            raise RefreshRefused("the user's tokens were revoked", family)
 
     async def _rotate(self, family: TokenFamily) -> TokenFamily | None:
         """Put the next token in place; None where somebody else was faster."""
@@ -290,7 +304,7 @@ class TokenService:
         for made in self._tokens.made(family.id, family.salt, family.generation):
             if hmac.compare_digest(_digest(made), family.digest):
                 return made
-        raise RefreshRefused("made by a key that is gone")
+        raise RefreshRefused("made by a key that is gone", family)
 
     def _token_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._settings.refresh_ttl)

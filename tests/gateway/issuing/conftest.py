@@ -50,7 +50,13 @@ class Issuer:
         settings = ConnectionTokenSettings.model_validate({"hmac_secret_key": "the secret of another issuer", "issue": chosen})
         self.verifier = TokenVerifier(settings, revocation=self.revocation, clock=self.clock)
         self.service = TokenService(
-            settings.issue, families or self.store.token_families, self.verifier, self.revocation, self.told, self.clock
+            settings.issue,
+            families or self.store.token_families,
+            self.verifier,
+            self.revocation,
+            self.told,
+            self.clock,
+            self.store.audit,
         )
         return self.service
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from broker.audit import AuditFilter
 from broker.durable_revocation import DurableRevocation
 from broker.engines.memory.revocation import MemoryRevocation
 from broker.errors import BadInput, NotFound
@@ -193,6 +194,21 @@ async def test_a_token_from_long_ago_ends_the_login_too(issuer: Any) -> None:
         pair = await issuer.service.refresh(pair.refresh_token)
     assert await refused(issuer, first.refresh_token) == "used before"
     assert await refused(issuer, pair.refresh_token) == "ended: reused"
+
+
+async def test_refusals_are_audited_where_there_is_somebody_to_name(issuer: Any) -> None:
+    pair = await issuer.issue()
+    await issuer.service.refresh(pair.refresh_token)
+    issuer.clock.move(60)
+    for token in ("rubbish", pair.refresh_token, pair.refresh_token):
+        await refused(issuer, token)
+    await issuer.store.audit.settle()
+    found, _ = await issuer.store.audit.search(AuditFilter(action="token.refresh"), limit=9)
+    acts = [one.record.act for one in found]
+    assert sorted((act.decision, act.resource, act.user, act.rule) for act in acts) == [
+        ("denied", f"token_family:{pair.family_id}", "ann", "ended: reused"),
+        ("denied", f"token_family:{pair.family_id}", "ann", "used before"),
+    ]
 
 
 async def test_other_logins_go_on(issuer: Any) -> None:
