@@ -5,6 +5,7 @@ an HMAC secret. `kid` chooses among the keys that the issuer publishes, by compa
 settings nothing at all; `jwk`, `jku`, `x5c` and `x5u` choose nothing anywhere.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256, sha384, sha512
@@ -24,6 +25,7 @@ from gateway.auth.key_source import KeySource
 __all__ = ["TOKEN_MAX_BYTES", "Header", "Keyring", "read_header", "signing_algorithm"]
 
 TOKEN_MAX_BYTES: Final = 16 * 1024
+_SHORT_HEADER: Final = 512
 
 # Base64url in its one spelling (RFC 4648 §3.5): the bits of the last character that mean nothing are 0.
 _PART: Final = r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
@@ -160,8 +162,14 @@ def read_header(token: str) -> Header:
     Raises:
         InvalidToken: It is malformed, or asks for something that is not done here.
     """
+    part = token.partition(".")[0]
+    # All tokens of an issuer begin with the same few headers.
+    return _known_header(part) if len(part) <= _SHORT_HEADER else _header(part)
+
+
+def _header(part: str) -> Header:
     try:
-        members = read_members(jwt.utils.base64url_decode(token.partition(".")[0]))
+        members = read_members(jwt.utils.base64url_decode(part))
     except ValueError:
         raise InvalidToken("token has a malformed header", Check.FORM) from None
     if not isinstance(members, dict) or not isinstance(members.get("alg"), str):
@@ -173,6 +181,9 @@ def read_header(token: str) -> Header:
     if "kid" in members and (not isinstance(kid, str) or len(kid) > KID_MAX_CHARS):
         raise InvalidToken(f"token's kid is not text of at most {KID_MAX_CHARS} characters", Check.FORM)
     return Header(members["alg"], kid)
+
+
+_known_header = functools.lru_cache(256)(_header)
 
 
 def signing_algorithm(key: Any) -> str:
