@@ -77,12 +77,14 @@ class SealedRecord(msgspec.Struct, frozen=True):
 
     Attributes:
         subject: Stands for the user; stays when the user was erased.
+        address_digest: Stands for the caller's address likewise.
         key_id: Names the key that signed it, empty for none.
     """
 
     sequence: int
     record: AuditRecord
     subject: str
+    address_digest: str
     key_id: str
     hash: str
 
@@ -195,6 +197,9 @@ class Witness(Protocol):
 class Audit(Witness, Protocol):
     """The audit of a fleet, as one process sees it."""
 
+    def begin(self, node: str) -> None:
+        """Say which node this process is; its start and its end are records of their own."""
+
     async def settle(self) -> None:
         """Write down what is queued and give everything its place in the chain.
 
@@ -213,6 +218,9 @@ class Audit(Witness, Protocol):
         Raises:
             BadInput: Naming a field of the filter, or `cursor`.
         """
+
+    async def read(self, after: int, *, limit: int) -> Sequence[SealedRecord]:
+        """List records in the order of the chain, behind a place; at most `limit`."""
 
     async def head(self) -> Anchor:
         """Tell the newest record's place and hash; sequence 0 where there is none."""

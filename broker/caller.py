@@ -64,8 +64,9 @@ def caller() -> Caller:
 
 def bind_caller(who: Caller) -> None:
     """Say who asks from here on in this task: for edges whose every request has a task of its own."""
+    before = _CALLER.get().correlation_id
     _CALLER.set(who)
-    if who.correlation_id:
+    if who.correlation_id and who.correlation_id != before:
         structlog.contextvars.bind_contextvars(correlation_id=who.correlation_id)
 
 

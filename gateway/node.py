@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from broker.audit import Witness
 from broker.channels import ChannelRules
 from broker.control import NodeInfo
 from broker.engines.engine import Engine
@@ -22,6 +23,7 @@ from config.settings import Settings
 from gateway.admission import DRAINING, Admission, Denial
 from gateway.auth.permissions import Permissions
 from gateway.auth.verifiers import Verifiers
+from gateway.command_audit import CommandAudit
 from gateway.commands.connect import Connect
 from gateway.commands.history import AskHistory
 from gateway.commands.presence import AskPresence, AskPresenceStats
@@ -84,6 +86,7 @@ class Node:
         version: str,
         rpc_methods: Mapping[str, RpcMethod],
         revocation: Revocation | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.settings, self.engine, self.clock, self.version = settings, engine, clock, version
         self.uid = str(uuid.uuid4())
@@ -92,6 +95,7 @@ class Node:
         self.tokens = Verifiers(settings.client, self.revocation, clock)
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
+        self.audit = CommandAudit(witness, self.rules)
         self.turn = Turn(self._call_soon)
         self.hub = Hub(self.turn)
         self.tasks = Tasks()
@@ -283,12 +287,13 @@ class Node:
     def _make_terms(self) -> Terms:
         client = self.settings.client
         return Terms(
-            handlers=self._make_handlers(),
+            handlers=self.audit.watch(self._make_handlers(), self.settings.audit.grants),
             tasks=self.tasks,
             unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
             concurrency=client.concurrency,
             rate=command_rate(client.command_rate, self.clock),
             tally=self.commands,
+            failed=self.audit.failed,
         )
 
     def _make_handlers(self) -> Mapping[str, Handler]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from prometheus_client import REGISTRY
@@ -13,6 +13,7 @@ from broker.inbox_news import InboxChanged, nobody_asks
 from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
+from gateway.api.audited import audited
 from gateway.api.call import Calls
 from gateway.api.channels import channel_methods
 from gateway.api.connections import connection_methods
@@ -80,14 +81,7 @@ class GatewayPart:
             **inbox_rpc_methods(inbox, news.watch),
             **topic_rpc_methods(topics, ground.settings.notifications),
         }
-        self.node = Node(
-            ground.settings,
-            ground.engine,
-            ground.clock,
-            version=version("heliograph"),
-            rpc_methods=rpc,
-            revocation=ground.revocation,
-        )
+        self.node = _make_node(ground, rpc)
         ground.resources.push_async_callback(self.node.proxies.close)
         issuing = Issuing(ground, self.node.tokens.connections)
         own_methods = [
@@ -105,7 +99,7 @@ class GatewayPart:
         app = GatewayApp(
             ground.settings,
             self.node,
-            ApiEndpoint(ground.settings.http_api, calls),
+            ApiEndpoint(ground.settings.http_api, calls, store.audit),
             routes=[
                 *routes,
                 *issuing.routes,
@@ -150,6 +144,18 @@ class GatewayPart:
         _log.info("node.stopped")
 
 
+def _make_node(ground: Ground, rpc: Mapping[str, RpcMethod]) -> Node:
+    return Node(
+        ground.settings,
+        ground.engine,
+        ground.clock,
+        version=version("heliograph"),
+        rpc_methods=rpc,
+        revocation=ground.revocation,
+        witness=ground.store.audit,
+    )
+
+
 def _tracking_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
     settings, tracking = ground.settings.notifications, ground.store.tracking
     clicks, opens = ClickLinks.of(settings.clicks), OpenLinks.of(settings.opens)
@@ -163,9 +169,9 @@ def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
         table_of(
             [
                 *publishing_methods(node.rules, engine.pubsub),
-                *channel_methods(node.rules, engine.history, engine.presence, engine.control),
-                *connection_methods(node.rules, engine.control),
-                *trust_methods(ground.revocation, engine.control, ground.clock),
+                *audited(channel_methods(node.rules, engine.history, engine.presence, engine.control), ground.store.audit),
+                *audited(connection_methods(node.rules, engine.control), ground.store.audit),
+                *audited(trust_methods(ground.revocation, engine.control, ground.clock), ground.store.audit),
                 *operation_methods(ground.store, ground.clock),
                 *rpc_api_methods(node.call_rpc),
                 *own_methods,

@@ -67,6 +67,7 @@ async def open_durable_store(settings: Settings, clock: Clock) -> Store:
             idempotency_ttl_s=settings.notifications.idempotency_ttl,
             events=settings.notifications.status_webhook.chosen,
             settings=settings.store,
+            audit=settings.audit,
         )
     except (BadInput, StoreUnavailable) as exc:
         text = str(exc).removeprefix("store.url: ")

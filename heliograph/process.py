@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from prometheus_client import REGISTRY
 from starlette.routing import BaseRoute
 
 from config.clock import Clock, SystemClock
 from config.settings import Settings
+from gateway.audit_metrics import AuditCollector
 from gateway.health import Readiness
 from gateway.lag import LoopLag
 from heliograph.consumers import ConsumersPart
@@ -62,6 +64,10 @@ class Process:
             store = await open_durable_store(settings, self._clock)
             resources.push_async_callback(store.close)
             resources.push_async_callback(engine.close)
+            store.audit.begin(settings.node.name or self._role.name)
+            collector = AuditCollector(store.audit)
+            REGISTRY.register(collector)
+            resources.callback(REGISTRY.unregister, collector)
             ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources)
             readiness, parts = self._make_parts(ground)
             await start_engine(engine)

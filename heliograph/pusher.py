@@ -14,9 +14,10 @@ from heliograph.ground import Ground, make_renderer
 from heliograph.inbox_news import make_inbox_news
 from heliograph.status_webhook import make_status_webhooks
 from pushers.backlog_watch import backlog_watch
+from pushers.audit_retention import audit_retention
 from pushers.campaigns import CampaignDuties
 from pushers.device_purge import device_purge
-from pushers.duties import Duties
+from pushers.duties import Duties, Duty
 from pushers.experiment_picks import experiment_picks
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
@@ -79,15 +80,9 @@ class PusherPart:
                     undo_within_s=settings.notifications.deletion_guard.undo_within,
                 ),
                 credential_watch(providers, pipeline.renewed),
+                *audit_retention(ground.store.audit, ground.clock, retention_s=settings.audit.retention),
                 backlog_watch(ground.store.backlog, pipeline.metrics, ground.clock),
-                *CampaignDuties(
-                    ground.store.campaigns,
-                    ground.store.topics,
-                    settings.notifications.campaigns,
-                    ground.clock,
-                    retention_s=settings.notifications.retention,
-                    count=pipeline.metrics.campaigned,
-                ).duties(),
+                *_campaign_duties(ground, pipeline),
             ],
             ground.clock,
         )
@@ -114,3 +109,16 @@ class PusherPart:
     async def stop(self, _ending: Ending) -> None:
         """Claim nothing more, finish and record the deliveries under way, give leases back."""
         await self._pipeline.stop()
+
+
+def _campaign_duties(ground: Ground, pipeline: Pipeline) -> list[Duty]:
+    settings = ground.settings.notifications
+    duties = CampaignDuties(
+        ground.store.campaigns,
+        ground.store.topics,
+        settings.campaigns,
+        ground.clock,
+        retention_s=settings.retention,
+        count=pipeline.metrics.campaigned,
+    )
+    return duties.duties()

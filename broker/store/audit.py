@@ -19,7 +19,7 @@ from broker.caller import SYSTEM, Caller
 from broker.errors import StoreUnavailable
 from broker.outage import Outage
 from broker.store.audit_sealing import has_pending, lock_chain, read_head, seal
-from broker.store.audit_search import check_filter, find, read_cursor
+from broker.store.audit_search import check_filter, find, read_chain, read_cursor
 from broker.store.audit_shortening import forget_subject, sweep
 from broker.store.audit_trail import Trail
 from broker.store.audit_verifying import Look, Start, read_piece, read_start
@@ -86,6 +86,9 @@ class SqlAudit:
     async def search(self, wanted: AuditFilter, *, before: str = "", limit: int) -> tuple[Sequence[SealedRecord], str]:
         check_filter(wanted)
         return await self._database.read(partial(find, wanted=wanted, before=read_cursor(before), limit=limit))
+
+    async def read(self, after: int, *, limit: int) -> Sequence[SealedRecord]:
+        return await self._database.read(partial(read_chain, after=after, limit=limit))
 
     async def head(self) -> Anchor:
         head, _ = await self._database.read(read_head)

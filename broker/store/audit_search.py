@@ -12,7 +12,7 @@ from broker.store.audit_tables import AUDIT_RECORDS, AUDIT_SUBJECTS
 from broker.store.moments import from_micros, to_micros
 from broker.store.texts import check_name
 
-__all__ = ["check_filter", "find", "read_cursor"]
+__all__ = ["check_filter", "find", "read_chain", "read_cursor"]
 
 _R: Final = AUDIT_RECORDS.c
 _S: Final = AUDIT_SUBJECTS.c
@@ -52,6 +52,12 @@ def find(
     rows = connection.execute(query).all()
     more = f"{rows[limit - 1].at}:{rows[limit - 1].sequence}" if len(rows) > limit else ""
     return [_record(row) for row in rows[:limit]], more
+
+
+def read_chain(connection: Connection, after: int, *, limit: int) -> list[SealedRecord]:
+    """List records behind a place, in the order of the chain."""
+    query = _FIND.where(_R.sequence > after).order_by(_R.sequence).limit(limit)
+    return [_record(row) for row in connection.execute(query)]
 
 
 def read_cursor(cursor: str) -> tuple[int, int] | None:
@@ -112,4 +118,5 @@ def _record(row: Row[Any]) -> SealedRecord:
     who = Caller(
         Actor(kind, user if kind is ActorKind.USER else row.actor), row.address or "", row.transport, row.correlation_id
     )
-    return SealedRecord(row.sequence, AuditRecord(from_micros(row.at), act, who, row.node), row.subject, row.key_id, row.hash)
+    record = AuditRecord(from_micros(row.at), act, who, row.node)
+    return SealedRecord(row.sequence, record, row.subject, row.address_digest, row.key_id, row.hash)

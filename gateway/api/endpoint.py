@@ -12,10 +12,11 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
-import structlog
 
+from broker.audit import Act, Decision, NoAudit, Witness
+from broker.caller import Actor, ActorKind, Caller, bind_caller, caller
 from broker.errors import StoreUnavailable
-from config.logs import get_logger
+from config.logs import get_logger, mask_token
 from config.settings import HttpApiSettings
 from gateway.api.call import Calls, Malformed
 from gateway.api.errors import ApiError, status_of
@@ -33,6 +34,7 @@ _log = get_logger()
 _encode = msgspec.json.encode
 _CORRELATION = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON: Final = (b"content-type", b"application/json")
+_NOBODY: Final = Actor(ActorKind.UNKNOWN)
 # What is refused before a method is called, and stands for nothing else.
 _REFUSALS: Final = frozenset({401, 405, 413, 429})
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
@@ -53,14 +55,16 @@ class _TooLarge(Exception):
 class ApiEndpoint:
     """An ASGI application for everything below `/api/`."""
 
-    def __init__(self, settings: HttpApiSettings, calls: Calls) -> None:
-        self._settings, self._calls = settings, calls
-        self._keys = [key.get_secret_value().encode() for key in settings.keys]
+    def __init__(self, settings: HttpApiSettings, calls: Calls, witness: Witness | None = None) -> None:
+        self._settings, self._calls, self._witness = settings, calls, witness or NoAudit()
+        keys = [key.get_secret_value() for key in settings.keys]
+        self._actors = {key.encode(): Actor(ActorKind.API_KEY, mask_token(key)) for key in keys}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         correlation_id = _correlation_id(headers)
-        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        address = (scope.get("client") or ("",))[0]
+        bind_caller(Caller(_NOBODY, address, "api", correlation_id))
         name = scope["path"][len(PREFIX) :]
         status, body, extra = await self._answer(name, scope, headers, receive)
         if status in _REFUSALS:
@@ -77,8 +81,11 @@ class ApiEndpoint:
             return 404, b"no such method\n", [_TEXT]
         if scope["method"] != "POST":
             return 405, b"use POST\n", [_TEXT, (b"allow", b"POST")]
-        if not self._is_allowed(headers, scope.get("query_string", b"")):
+        actor = self._actor(headers, scope.get("query_string", b""))
+        if actor is None:
+            self._witness.record(Act("api.call", f"api:{name}", decision=Decision.DENIED, rule="http_api.keys"))
             return 401, b"", [_TEXT]
+        bind_caller(msgspec.structs.replace(caller(), actor=actor))
         try:
             body = await self._read(headers, receive)
             result = await self._calls.call(name, body)
@@ -99,25 +106,26 @@ class ApiEndpoint:
             return status_of(result), _encode(result), [_JSON]
         return 200, _encode(_Failure(result)), [_JSON]
 
-    def _is_allowed(self, headers: dict[bytes, bytes], query: bytes) -> bool:
-        """Compare the key in constant time; the first place that has one counts, the query comes last."""
+    def _actor(self, headers: dict[bytes, bytes], query: bytes) -> Actor | None:
+        """Tell whose key it is; the first place that has one counts, the query comes last."""
         if self._settings.insecure:
-            return True
+            return _NOBODY
         key = headers.get(b"x-api-key")
         if key is None:
             scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
             key = value.strip() if scheme.lower() == b"apikey" else b""
-        if self._is_key(key):
-            return True
-        if b"api_key=" not in query:
-            return False
-        return self._is_key(parse_qs(query).get(b"api_key", [b""])[0])
+        actor = self._owner(key)
+        if actor is not None or b"api_key=" not in query:
+            return actor
+        return self._owner(parse_qs(query).get(b"api_key", [b""])[0])
 
-    def _is_key(self, key: bytes) -> bool:
-        is_known = False
-        for known in self._keys:
-            is_known |= hmac.compare_digest(known, key)
-        return is_known and bool(key)
+    def _owner(self, key: bytes) -> Actor | None:
+        """Compare a key in constant time."""
+        owner = None
+        for known, actor in self._actors.items():
+            if hmac.compare_digest(known, key):
+                owner = actor
+        return owner if key else None
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._settings.body_size_limit

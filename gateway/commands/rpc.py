@@ -1,8 +1,11 @@
 """The command `rpc`: built-in methods of ours, and the application's where it has any."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
+from broker.caller import within
 from config.settings import RpcSettings
+from gateway.callers import caller_of
 from gateway.commands.answer import Answer, fitting
 from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
@@ -14,7 +17,7 @@ from gateway.session.client import Client
 __all__ = ["Rpc", "RpcMethod"]
 
 # Takes the caller's user and the call's data as JSON bytes, gives the answer's; raises ClientError.
-RpcMethod = Callable[[str, bytes], Awaitable[bytes]]
+RpcMethod = Callable[[str, bytes], Coroutine[Any, Any, bytes]]
 
 
 class Rpc:
@@ -26,7 +29,8 @@ class Rpc:
     async def __call__(self, client: Client, request: RpcRequest, answer: Answer) -> None:
         method = self._methods.get(request.method)
         if method is not None:
-            answer(RpcResult(fitting(await method(client.user, bytes(request.data)), client.wire.codec)))
+            data = await within(caller_of(client), method(client.user, bytes(request.data)))
+            answer(RpcResult(fitting(data, client.wire.codec)))
         elif self._settings.ping.enabled and request.method == self._settings.ping.method:
             answer(RpcResult())
         else:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
+from broker.caller import Actor, ActorKind, Caller, bind_caller
 from broker.errors import Unavailable
 from broker.event_source import Again, Dead, Done, EventSource, Item, Settled
 from broker.outage import Outage
@@ -57,6 +58,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Work until `stop` is called; one call per object."""
+        bind_caller(Caller(Actor(ActorKind.SYSTEM, f"consumer:{self.name}"), transport="consumer"))
         try:
             while not self._stop_asked.is_set():
                 try:

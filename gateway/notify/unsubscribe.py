@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from broker.caller import Actor, ActorKind, Caller, bind_caller
 from broker.errors import NotFound, StoreUnavailable
 from broker.notification import Preference
 from broker.preferences import ANY, Preferences
@@ -69,6 +70,8 @@ class _Pages:
         if request.method != "POST":
             text = f"You will get no more {_subject(opt_out)}."
             return _page(200, "Unsubscribe?", text, _FORM)
+        address = request.client.host if request.client else ""
+        bind_caller(Caller(Actor(ActorKind.USER, opt_out.user), address, "unsubscribe"))
         try:
             await self._preferences.set(opt_out.user, [Preference(opt_out.category, opt_out.route, enabled=False)])
         except StoreUnavailable as exc:

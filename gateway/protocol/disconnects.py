@@ -68,11 +68,11 @@ class Unsubscribe(msgspec.Struct, frozen=True):
 
 
 class DisconnectClient(Exception):
-    """A command ends the connection."""
+    """A command ends the connection. `rule` tells the audit what decided, and the client nothing."""
 
-    def __init__(self, disconnect: Disconnect) -> None:
+    def __init__(self, disconnect: Disconnect, *, rule: str = "") -> None:
         super().__init__(f"{disconnect.code} {disconnect.reason}")
-        self.disconnect = disconnect
+        self.disconnect, self.rule = disconnect, rule
 
 
 CLOSED: Final = Disconnect(3000, "connection closed")  # the peer went away; never sent

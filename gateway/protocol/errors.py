@@ -35,10 +35,11 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClientError(Exception):
-    """A command fails with this code; the connection goes on."""
+    """A command fails with this code; the connection goes on. `rule` tells the audit what decided, and the client nothing."""
 
-    def __init__(self, error: Error, detail: str = "") -> None:
+    def __init__(self, error: Error, detail: str = "", *, rule: str = "") -> None:
         super().__init__(f"{error.code} {detail or error.message}")
+        self.rule = rule
         # The table's text stays first, so that clients which match on it still do; the detail names field and rule.
         self.error = Error(error.code, f"{error.message}: {detail}", error.temporary) if detail else error
 

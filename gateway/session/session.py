@@ -30,11 +30,13 @@ from gateway.tallies import CommandTally
 from gateway.tasks import Tasks
 from gateway.transports.transport import Kind
 
-__all__ = ["ORDERED", "Handler", "Session", "Terms", "error_of"]
+__all__ = ["ORDERED", "Failed", "Handler", "Session", "Terms", "error_of"]
 
 _log = get_logger()
 
 Handler = Callable[[Client, Any, Callable[[Any], None]], Awaitable[None]]
+# Told of a command that failed: whose, which, its request and why.
+Failed = Callable[[Client, str, Any, Exception], None]
 
 # In the order in which a command with several requests is read. Each has a handler of the same name.
 REQUESTS: Final = (
@@ -67,6 +69,7 @@ class Terms(msgspec.Struct, frozen=True):
     concurrency: int
     rate: CommandRate | None
     tally: CommandTally
+    failed: Failed
 
 
 class Session:
@@ -200,8 +203,10 @@ class Session:
         try:
             await self._terms.handlers[kind](client, request, answer)
         except DisconnectClient as exc:
+            self._terms.failed(client, kind, request, exc)
             client.disconnect(exc.disconnect)
         except Exception as exc:  # the edge of a command
+            self._terms.failed(client, kind, request, exc)
             error = error_of(exc)
             self._terms.tally.count_error(kind, error.code)
             if error is errors.INTERNAL and not isinstance(exc, Unavailable):

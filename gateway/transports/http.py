@@ -107,7 +107,8 @@ class StreamEndpoint:
             {"type": "http.response.body", "body": b"\r\n" if self._is_events else b"", "more_body": True},
         )
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        connection = StreamConnection(self._node, wire, names, scope.get("extensions", {}).get(CUT))
+        address = (scope.get("client") or ("",))[0]
+        connection = StreamConnection(self._node, wire, names, scope.get("extensions", {}).get(CUT), address=address)
         refuse = None if self._responses is None else functools.partial(_refuse, send, cors, self._responses)
         await connection.run(frame, receive, send, opening, refuse)
 

@@ -66,12 +66,22 @@ class StreamConnection:
         "_pending_bytes",
         "_session",
         "_wake",
+        "address",
         "wire",
     )
 
-    def __init__(self, node: Node, wire: StreamWire, headers: Mapping[str, str], cut: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        wire: StreamWire,
+        headers: Mapping[str, str],
+        cut: Callable[[], None] | None = None,
+        *,
+        address: str = "",
+    ) -> None:
         """Make a connection; `cut` drops the one beneath it at once (None where the server offers no such thing)."""
         self._node, self._headers, self._cut = node, headers, cut
+        self.address = address
         self.wire: Wire = wire
         self._pending: list[bytes] = []
         self._pending_bytes = 0

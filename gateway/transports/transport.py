@@ -61,5 +61,9 @@ class Transport(Protocol):
         """Read on."""
 
     @property
+    def address(self) -> str:
+        """Where the peer is, without its port; empty where that is not known any more."""
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The headers of the HTTP request that opened it, names in lower case."""

@@ -142,6 +142,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     @property
+    def address(self) -> str:
+        peer = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
+    @property
     def headers(self) -> Mapping[str, str]:
         return self._headers
 
@@ -151,6 +156,8 @@ class WebSocketConnection(asyncio.Protocol):
         settings = self._node.settings
         judged = judge(request.path, request.headers, settings, self._node.admit)
         if isinstance(judged, Refusal):
+            if judged.status == 403:
+                self._node.audit.origin_refused(self.address, "".join(request.headers.get_all("Origin")))
             response = self._peer.reject(judged.status, judged.text)
             if judged.retry_after_s:
                 response.headers["Retry-After"] = str(judged.retry_after_s)

@@ -37,6 +37,7 @@ class ListTransport:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self.wire = WIRE
         self.headers = headers
+        self.address = "192.0.2.7"
         self.written = bytearray()
         self.closed: Disconnect | None = None
         self.is_aborted = False

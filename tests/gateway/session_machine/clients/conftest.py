@@ -25,7 +25,7 @@ class Line:
 
     def __init__(self, world: Any, encoding: str) -> None:
         self.world, self.encoding = world, encoding
-        self.wire, self.headers = WIRES[encoding], {}
+        self.wire, self.headers, self.address = WIRES[encoding], {}, "192.0.2.7"
         self.written = bytearray()
         self.closed: Any = None
         self.is_down = False
