@@ -94,7 +94,6 @@ class GatewayPart:
             *template_methods(TemplateService(store.templates, renderer, show)),
             *experiment_methods(store.experiments),
         ]
-        links = UnsubscribeLinks.of(ground.settings.notifications.unsubscribe)
         self.calls = calls = _calls(ground, self.node, own_methods)
         app = GatewayApp(
             ground.settings,
@@ -104,8 +103,7 @@ class GatewayPart:
                 *routes,
                 *issuing.routes,
                 *openapi_routes(calls.methods, version=self.node.version),
-                *unsubscribe_routes(links, store.preferences),
-                *_tracking_routes(ground, changed),
+                *_link_routes(ground, changed),
             ],
         )
         self._server = GatewayServer(app, self.node)
@@ -156,11 +154,15 @@ def _make_node(ground: Ground, rpc: Mapping[str, RpcMethod]) -> Node:
     )
 
 
-def _tracking_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
+def _link_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
+    """Make what links in mails and browser notifications lead to."""
     settings, tracking = ground.settings.notifications, ground.store.tracking
     clicks, opens = ClickLinks.of(settings.clicks), OpenLinks.of(settings.opens)
-    routes = [] if clicks is None else click_routes(clicks, tracking, ground.clock, changed)
-    return routes if opens is None else [*routes, *open_routes(opens, tracking, settings.opens, ground.clock, changed)]
+    return [
+        *unsubscribe_routes(UnsubscribeLinks.of(settings.unsubscribe), ground.store.preferences),
+        *([] if clicks is None else click_routes(clicks, tracking, ground.clock, changed)),
+        *([] if opens is None else open_routes(opens, tracking, settings.opens, ground.clock, changed)),
+    ]
 
 
 def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:

@@ -13,8 +13,8 @@ from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
 from heliograph.inbox_news import make_inbox_news
 from heliograph.status_webhook import make_status_webhooks
-from pushers.backlog_watch import backlog_watch
 from pushers.audit_retention import audit_retention
+from pushers.backlog_watch import backlog_watch
 from pushers.campaigns import CampaignDuties
 from pushers.device_purge import device_purge
 from pushers.duties import Duties, Duty
@@ -52,25 +52,13 @@ class PusherPart:
             clock=ground.clock,
             worker_id=ground.process_id,
             stop_timeout_s=settings.node.shutdown_timeout,
-            telling=Telling(
-                make_renderer(ground),
-                UnsubscribeLinks.of(settings.notifications.unsubscribe),
-                ClickLinks.of(settings.notifications.clicks),
-                OpenLinks.of(settings.notifications.opens),
-                required=frozenset(one.name for one in settings.notifications.categories if one.required),
-            ),
+            telling=_telling(ground),
             inbox_changed=self._news.changed if settings.notifications.inbox_counts else nobody_asks,
         )
         self._webhooks = webhooks = make_status_webhooks(ground, pipeline.metrics)
         self._duties = Duties(
             [
-                housekeeping(
-                    ground.store.retention,
-                    ground.clock,
-                    retention_s=settings.notifications.retention,
-                    statistics=ground.store.statistics if settings.notifications.statistics.enabled else None,
-                ),
-                *statistics_duties(ground.store.statistics, ground.clock, settings.notifications),
+                *_keeping_duties(ground),
                 experiment_picks(ground.store.experiments, ground.clock),
                 guard_reports(pipeline.guards, ground.store.deletion_guards, ground.clock, worker_id=ground.process_id),
                 *([webhooks.duty()] if webhooks else []),
@@ -109,6 +97,27 @@ class PusherPart:
     async def stop(self, _ending: Ending) -> None:
         """Claim nothing more, finish and record the deliveries under way, give leases back."""
         await self._pipeline.stop()
+
+
+def _telling(ground: Ground) -> Telling:
+    settings = ground.settings.notifications
+    return Telling(
+        make_renderer(ground),
+        UnsubscribeLinks.of(settings.unsubscribe),
+        ClickLinks.of(settings.clicks),
+        OpenLinks.of(settings.opens),
+        required=frozenset(one.name for one in settings.categories if one.required),
+    )
+
+
+def _keeping_duties(ground: Ground) -> list[Duty]:
+    """Make those that count what was and remove what is old, in this order."""
+    settings, store, clock = ground.settings.notifications, ground.store, ground.clock
+    counted = store.statistics if settings.statistics.enabled else None
+    return [
+        *statistics_duties(store.statistics, clock, settings),
+        housekeeping(store.retention, clock, retention_s=settings.retention, statistics=counted),
+    ]
 
 
 def _campaign_duties(ground: Ground, pipeline: Pipeline) -> list[Duty]:
