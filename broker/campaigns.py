@@ -137,11 +137,12 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Expansion(msgspec.Struct, frozen=True):
-    """What a page came to; `is_last` where nobody is left."""
+    """What a page came to; `is_last` where nobody is left. `arrived` are the users in whose inbox there is something new."""
 
     expanded: int
     skipped: int
     is_last: bool
+    arrived: tuple[str, ...] = ()
 
 
 class Campaigns(Protocol):

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from broker.campaigns import Campaigns, CampaignState, Due, page_size
+from broker.inbox_news import InboxChanged, nobody_asks
 from broker.notification import Lane
 from broker.topics import Topics
 from config.audience_settings import CampaignSettings
@@ -49,6 +50,7 @@ class CampaignDuties:
     Args:
         retention_s: How long notifications are kept, 0 for ever: they are not counted beyond.
         count: Told how many users were `expanded` or `skipped`.
+        inbox_changed: Told of the users in whose inbox there is something new.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class CampaignDuties:
         *,
         retention_s: float = 0.0,
         count: Callable[[str, int], None] = lambda _result, _users: None,
+        inbox_changed: InboxChanged = nobody_asks,
     ) -> None:
         self._campaigns, self._topics, self._settings, self._clock, self._count = campaigns, topics, settings, clock, count
         self._counted_for_s = min(_COUNTED_FOR_S, retention_s / 2 or _COUNTED_FOR_S)
+        self._inbox_changed = inbox_changed
         self._rooms: dict[Lane, _Room] = {}
 
     def duties(self) -> list[Duty]:
@@ -112,6 +116,8 @@ class CampaignDuties:
         room.users -= expansion.expanded
         self._count("expanded", expansion.expanded)
         self._count("skipped", expansion.skipped)
+        if expansion.arrived:
+            self._inbox_changed(expansion.arrived)
         if expansion.is_last:
             _log.info("campaign.done", campaign=due.id)
         return True

@@ -107,8 +107,8 @@ def expand(connection: Connection, campaign_id: str, limit: int, clock: Clock) -
         return None
     body = decode_body(row.body)
     page = read_page(connection, body.numbers, row.place, limit)
-    expanded = _tell(connection, campaign_id, body.draft, page, clock)
-    skipped = page.taken - expanded
+    told = _tell(connection, campaign_id, body.draft, page, clock)
+    skipped = page.taken - len(told)
     state, due_at = CampaignState(row.state), None
     if page.is_last:
         state = following(state, CampaignEvent.FINISH)
@@ -120,11 +120,12 @@ def expand(connection: Connection, campaign_id: str, limit: int, clock: Clock) -
         "new_place": "" if page.is_last else page.place,
         "new_due_at": due_at,
         "new_finished_at": to_micros(now) if page.is_last else None,
-        "more_expanded": expanded,
+        "more_expanded": len(told),
         "more_skipped": skipped,
     }
     connection.execute(_MOVE, moved)
-    return Expansion(expanded, skipped, page.is_last)
+    arrives_now = body.draft.inbox and not body.draft.terms.arrives
+    return Expansion(len(told), skipped, page.is_last, told if arrives_now else ())
 
 
 def for_devices(draft: Draft) -> Draft | None:
@@ -140,16 +141,16 @@ def for_devices(draft: Draft) -> Draft | None:
     return msgspec.structs.replace(draft, routes=routing.routes, terms=terms, digest=None)
 
 
-def _tell(connection: Connection, campaign_id: str, draft: Draft, page: AudiencePage, clock: Clock) -> int:
-    """Store a page's notifications; tells how many."""
-    told = _store(connection, campaign_id, msgspec.structs.replace(draft, users=page.users), clock)
+def _tell(connection: Connection, campaign_id: str, draft: Draft, page: AudiencePage, clock: Clock) -> tuple[str, ...]:
+    """Store a page's notifications; tells whose they are."""
+    _store(connection, campaign_id, msgspec.structs.replace(draft, users=page.users), clock)
     aimed = for_devices(draft) if page.devices_by_user else None
     if aimed is None:
-        return len(told)
+        return page.users
     reachable = tuple(user for user, devices in page.devices_by_user.items() if devices)
     answer = _store(connection, campaign_id, msgspec.structs.replace(aimed, users=reachable), clock)
     execute_rows(connection, _AIM, [(id_, device) for user, id_ in answer for device in page.devices_by_user[user]])
-    return len(told) + len(answer)
+    return page.users + reachable
 
 
 def _store(connection: Connection, campaign_id: str, draft: Draft, clock: Clock) -> Sequence[tuple[str, str]]:

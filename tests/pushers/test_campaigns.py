@@ -20,12 +20,19 @@ class Office:
     def __init__(self, store, clock, users):
         self.store, self.clock, self.users = store, clock, users
         self.counted = {"expanded": 0, "skipped": 0}
+        self.told_of_inbox = []
         self.duties = self.process()
 
     def process(self, backlog=100, retention_s=0.0):
         settings = CampaignSettings(backlog=backlog)
         return CampaignDuties(
-            self.store.campaigns, self.store.topics, settings, self.clock, retention_s=retention_s, count=self._count
+            self.store.campaigns,
+            self.store.topics,
+            settings,
+            self.clock,
+            retention_s=retention_s,
+            count=self._count,
+            inbox_changed=self.told_of_inbox.extend,
         )
 
     def _count(self, result, users):
@@ -112,6 +119,19 @@ async def test_the_rate_is_kept_by_due_times(office):
     office.clock.move(3600)
     await office.work()
     assert await office.told(campaign_id) == 140, "what was missed in an hour is not made up for at once"
+
+
+async def test_whose_inbox_has_something_new_is_told(office):
+    await office.start()
+    await office.work()
+    assert office.told_of_inbox == office.users[:100]
+    await office.deliver()
+    office.clock.move(1)
+    await office.start(lane=Lane.HIGH, send_at_local="09:00", arrives=True)
+    office.told_of_inbox.clear()
+    await office.store.campaigns.cancel((await office.store.campaigns.find(limit=2))[1].id)
+    await office.work()
+    assert office.told_of_inbox == [], "it arrives at its time, which a decision tells"
 
 
 async def test_slow_rates_tell_single_users(office):
