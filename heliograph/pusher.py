@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
-from broker.inbox_news import nobody_asks
+from broker.inbox_news import InboxChanged, nobody_asks
 from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
@@ -39,6 +39,7 @@ class PusherPart:
         for provider in providers:
             ground.resources.push_async_callback(provider.close)
         self._news = make_inbox_news(ground, lambda _: False)  # nobody watches here: it is the gateways whom users ask
+        inbox_changed = self._news.changed if settings.notifications.inbox_counts else nobody_asks
         self._pipeline = pipeline = Pipeline(
             ledger=ground.store.ledger,
             frequency=ground.store.frequency,
@@ -53,7 +54,7 @@ class PusherPart:
             worker_id=ground.process_id,
             stop_timeout_s=settings.node.shutdown_timeout,
             telling=_telling(ground),
-            inbox_changed=self._news.changed if settings.notifications.inbox_counts else nobody_asks,
+            inbox_changed=inbox_changed,
         )
         self._webhooks = webhooks = make_status_webhooks(ground, pipeline.metrics)
         self._duties = Duties(
@@ -70,7 +71,7 @@ class PusherPart:
                 credential_watch(providers, pipeline.renewed),
                 *audit_retention(ground.store.audit, ground.clock, retention_s=settings.audit.retention),
                 backlog_watch(ground.store.backlog, pipeline.metrics, ground.clock),
-                *_campaign_duties(ground, pipeline),
+                *_campaign_duties(ground, pipeline, inbox_changed),
             ],
             ground.clock,
         )
@@ -120,7 +121,7 @@ def _keeping_duties(ground: Ground) -> list[Duty]:
     ]
 
 
-def _campaign_duties(ground: Ground, pipeline: Pipeline) -> list[Duty]:
+def _campaign_duties(ground: Ground, pipeline: Pipeline, inbox_changed: InboxChanged) -> list[Duty]:
     settings = ground.settings.notifications
     duties = CampaignDuties(
         ground.store.campaigns,
@@ -129,5 +130,6 @@ def _campaign_duties(ground: Ground, pipeline: Pipeline) -> list[Duty]:
         ground.clock,
         retention_s=settings.retention,
         count=pipeline.metrics.campaigned,
+        inbox_changed=inbox_changed,
     )
     return duties.duties()
