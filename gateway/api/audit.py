@@ -146,6 +146,7 @@ class _Desk:
             raise StoreUnavailable("the audit is being looked over already", retry_after_s=10.0)
         self._is_verifying = True
         try:
+            await self._audit.settle()
             found = await self._audit.verify(Anchor.parse(request.anchor) if request.anchor else None)
         finally:
             self._is_verifying = False

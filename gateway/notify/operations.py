@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from broker.audit import Audit
 from broker.dead_letters import DeadLetters
 from broker.deletion_guards import DeletionGuards
 from broker.erasure import Erasure
@@ -11,6 +12,7 @@ from broker.suppression import Suppression
 from broker.tracking import Tracking
 from broker.webhook_switch import WebhookSwitch
 from config.clock import Clock
+from gateway.api.audit import audit_methods
 from gateway.api.method import Method
 from gateway.notify.dead_letters import dead_letter_methods
 from gateway.notify.deletion_guards import deletion_guard_methods
@@ -26,6 +28,7 @@ __all__ = ["OperationPorts", "operation_methods"]
 class OperationPorts(Protocol):
     """What these methods stand on; a store has it all."""
 
+    audit: Audit
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
     erasure: Erasure
@@ -39,6 +42,7 @@ class OperationPorts(Protocol):
 def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
     """Make the methods of all groups."""
     return [
+        *audit_methods(ports.audit),
         *dead_letter_methods(ports.dead_letters),
         *deletion_guard_methods(ports.deletion_guards),
         *removed_device_methods(ports.removed_devices),

@@ -12,6 +12,7 @@ _NOTIFICATION: Final = "0191f3a8c1de7b05a4d2c9e86f13b720"
 _DEVICE: Final = "0191f3a9307c7a1f9d65e2b80c4a71fe"
 _CLIENT: Final = "2c4e8f0a-6b1d-4f39-9a57-d03e1b86c5f2"
 _EPOCH: Final = "kQzR"
+_HASH: Final = "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"
 _FCM_TOKEN: Final = "dGVzdC1mY20tdG9rZW4tZm9yLXRoZS1kb2NzOjEyMzQ1Njc4OTA"  # noqa: S105  # nobody's
 
 
@@ -281,6 +282,40 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "token_issue": Example({"user": "alice", "claims": {"info": {"name": "Alice"}}, "ttl_s": 60}, _NOT_ISSUED, is_failure=True),
     "token_family_list": Example({"user": "alice"}, _NOT_ISSUED, is_failure=True),
     "token_family_revoke": Example({"user": "alice"}, _NOT_ISSUED, is_failure=True),
+    "audit_search": Example(
+        {"action": "template.*", "decision": "changed", "from": 1767225600},
+        {
+            "items": [
+                {
+                    "sequence": 1,
+                    "time": 1767225600.25,
+                    "action": "template.put",
+                    "decision": "changed",
+                    "actor": "api_key:key-o…",
+                    "hash": _HASH,
+                    "resource": "template:order.shipped",
+                    "address": "127.0.0.1",
+                    "address_digest": _HASH,
+                    "transport": "api",
+                    "correlation_id": "8c1f4b7a2e905d36",
+                    "details": {"locale": "en", "route": "", "version": 1},
+                }
+            ],
+            "next_cursor": "",
+        },
+    ),
+    "audit_verify": Example(
+        {},
+        {
+            "whole": True,
+            "head": f"1:{_HASH}",
+            "first": 1,
+            "records": 1,
+            "unsigned": 1,
+            "pending": 0,
+            "problems": [],
+        },
+    ),
     "user_erase": Example({"user": "carol"}, {"removed": {}}),
     "template_put": Example(
         {

@@ -34,6 +34,8 @@ BEFORE = {
     "inbox_list": "notify",
     "inbox_counts": "notify",
     "inbox_mark": "notify",
+    "audit_search": "template_put",
+    "audit_verify": "template_put",
     "template_get": "template_put",
     "template_list": "template_put",
     "template_remove": "template_put",
@@ -45,6 +47,7 @@ BEFORE = {
 # These differ from node to node; an example gives only their kind.
 VARYING = {"id", "epoch", "uid", "client", "version", "pid", "uptime", "token", "offset", "num_channels", "num_subs"}
 VARYING |= {"size_bytes"}
+VARYING |= {"hash", "address_digest", "correlation_id", "head", "time"}
 MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms", "starts_at", "subscribed_at"}
 MOMENTS |= {"from", "to", "counted_at"}
 KEYED_BY_ID = {"presence", "connections"}
