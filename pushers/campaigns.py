@@ -78,9 +78,14 @@ class CampaignDuties:
         ]
 
     async def advance(self) -> float:
-        """Do the most urgent piece; tells in how many seconds to look again."""
-        if (cancelled := await self._campaigns.cancelled()) and await self._campaigns.call_off(cancelled):
-            return 0.0
+        """Call off a piece of what was cancelled, and tell the page that is due the longest; tells in how many seconds to look
+        again."""
+        cancelled = await self._campaigns.cancelled()
+        goes_on = bool(cancelled) and await self._campaigns.call_off(cancelled)
+        pause_s = await self._advance_one()
+        return 0.0 if goes_on else pause_s
+
+    async def _advance_one(self) -> float:
         now = self._clock.now()
         pause_s = _LOOK_S
         for due in await self._campaigns.due():

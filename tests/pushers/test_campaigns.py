@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from broker.campaigns import Audience, CampaignState, NewCampaign
 from broker.ledger import PlanDone
@@ -12,6 +13,7 @@ from broker.store.store import open_store
 from config.audience_settings import CampaignSettings
 from config.clock import ManualClock
 from pushers.campaigns import CampaignDuties
+from pushers.metrics import Metrics
 
 
 class Office:
@@ -156,17 +158,17 @@ async def test_it_sleeps_until_the_time_of_one_that_is_scheduled(office):
     assert await office.told(campaign_id) == 100
 
 
-async def test_what_is_cancelled_goes_first(office):
+async def test_what_is_cancelled_goes_first_and_holds_up_no_other(office):
     first = await office.start()
     await office.work()
     second = await office.start(lane=Lane.HIGH)
     await office.store.campaigns.cancel(first)
     assert await office.duties.advance() == 0.0
     assert (await office.store.campaigns.status(first)).states.get("pending", 0) == 0
-    assert await office.state(second) is CampaignState.SCHEDULED
+    assert await office.state(second) is CampaignState.RUNNING
     await office.work()
     assert (await office.store.campaigns.status(first)).finished_at is not None
-    assert await office.state(second) is CampaignState.RUNNING
+    assert await office.told(second) == 100
 
 
 async def test_two_processes_share_campaigns(office):
@@ -206,6 +208,15 @@ async def test_what_is_over_is_cleared_away(office):
     office.clock.move(CampaignSettings().retention)
     assert await office.duties.sweep() == 0.2
     assert await office.store.campaigns.find(limit=10) == []
+
+
+def test_metrics_name_no_campaign():
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.campaigned("expanded", 1000)
+    metrics.campaigned("skipped", 2)
+    assert registry.get_sample_value("heliograph_campaign_users_total", {"result": "expanded"}) == 1000
+    assert registry.get_sample_value("heliograph_campaign_users_total", {"result": "skipped"}) == 2
 
 
 async def test_the_duties_have_names(office):
