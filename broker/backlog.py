@@ -12,7 +12,7 @@ __all__ = ["Backlog", "LaneBacklog"]
 
 
 class LaneBacklog(msgspec.Struct, frozen=True):
-    """Steps of a lane that are due and in nobody's hands, and since when the oldest is. A count of `limit` means at least that."""
+    """Steps of a lane that are due and in nobody's hands, and since when the oldest is. A count of `limit` is a least."""
 
     lane: Lane
     waiting: int
