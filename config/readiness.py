@@ -3,6 +3,7 @@
 import ipaddress
 from urllib.parse import urlsplit
 
+from config.certificates import BadCertificate, check_authorities, check_pair
 from config.proxies import CHANNEL_EVENTS, channel_sections, rpc_sections
 from config.proxy_settings import DEFAULT_PROXY
 from config.settings import Settings
@@ -40,6 +41,7 @@ def check_ready(settings: Settings, *, has_clients: bool = True) -> list[str]:
     problems += _scheme_problems("broker.url", settings.broker.url, BROKER_SCHEMES)
     problems += _scheme_problems("store.url", settings.store.url, STORE_SCHEMES)
     problems += _consumer_problems(settings) if has_clients else []
+    problems += _tls_problems(settings)
     namespace = client.subscribe_to_user_personal_channel.personal_channel_namespace
     if namespace and namespace not in {entry.name for entry in settings.channel.namespaces}:
         problems.append(
@@ -103,6 +105,19 @@ def _consumer_problems(settings: Settings) -> list[str]:
         elif not consumer.redis_stream.address.get_secret_value() and not settings.broker.url.startswith("redis"):
             problems.append(f"{path}.address: must be set, for broker.url is no Redis that could hold the stream")
     return problems
+
+
+def _tls_problems(settings: Settings) -> list[str]:
+    tls = settings.http.tls
+    if not tls.is_on:
+        return []
+    try:
+        check_pair(tls.cert_file, tls.key_file)
+        if tls.client_ca_file:
+            check_authorities("client_ca_file", tls.client_ca_file)
+    except BadCertificate as exc:
+        return [f"http.tls.{exc}"]
+    return []
 
 
 def _idle_proxies(settings: Settings) -> list[str]:

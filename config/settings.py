@@ -18,6 +18,7 @@ from config.click_settings import ClickSettings, OpenSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
+from config.door_settings import TlsSettings
 from config.durations import Duration
 from config.operation_settings import DeletionGuardSettings, StatisticsSettings, StatusWebhookSettings
 from config.provider_settings import (
@@ -59,6 +60,7 @@ __all__ = [
 class HttpSettings(_Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls: TlsSettings = TlsSettings()
 
 
 class HttpApiSettings(_Section):

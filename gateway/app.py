@@ -14,6 +14,7 @@ from gateway.health import health_routes
 from gateway.metrics import metrics_route
 from gateway.node import Node
 from gateway.server import HttpServer
+from gateway.tls import ServerTls
 from gateway.transports.handshake import PATH
 from gateway.transports.http_bounds import BoundedHttp
 from gateway.transports.routes import transport_routes
@@ -48,10 +49,11 @@ class GatewayApp:
 class GatewayServer(HttpServer):
     """The server of clients and the API, with our WebSocket class in place of uvicorn's own."""
 
-    def __init__(self, app: GatewayApp, node: Node) -> None:
+    def __init__(self, app: GatewayApp, node: Node, tls: ServerTls | None = None) -> None:
         super().__init__(
             app,
             goodbye_s=2,
+            tls=tls,
             ws=functools.partial(WebSocketConnection.of_uvicorn, node),
             http=functools.partial(BoundedHttp, node.wheel),
         )

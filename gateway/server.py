@@ -4,22 +4,28 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
+from gateway.tls import ServerTls
+
 __all__ = ["HttpServer"]
+
+_HANDSHAKE_S: Final = 10.0  # as patient as with the head of a request
+_GOODBYE_S: Final = 5.0
 
 
 class HttpServer(uvicorn.Server):
     """A server; `listening` is set when its port answers."""
 
-    def __init__(self, app: Any, *, goodbye_s: int, **options: Any) -> None:
+    def __init__(self, app: Any, *, goodbye_s: int, tls: ServerTls | None = None, **options: Any) -> None:
         """Make it; nothing listens yet.
 
         Args:
             app: An ASGI application.
             goodbye_s: How long requests that are under way at the end may take.
+            tls: What it shows to those who connect; None for no TLS.
             options: Further ones of `uvicorn.Config`.
         """
         super().__init__(
@@ -29,10 +35,12 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # it believes whoever is on this machine, and WebSockets never pass there
                 timeout_graceful_shutdown=goodbye_s,
                 **options,
             )
         )
+        self._tls = tls
         self.listening = asyncio.Event()
 
     @contextlib.contextmanager
@@ -44,7 +52,24 @@ class HttpServer(uvicorn.Server):
         await self.serve(sockets=[listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen. In place of uvicorn's own, which has no say about how long a TLS handshake may take."""
+        assert sockets, "we bind before we start"
+        await self.lifespan.startup()
+        config, loop = self.config, asyncio.get_running_loop()
+        options: dict[str, Any] = {}
+        if self._tls is not None:
+            options = {"ssl": self._tls.context, "ssl_handshake_timeout": _HANDSHAKE_S, "ssl_shutdown_timeout": _GOODBYE_S}
+
+        def make_protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]  # uvicorn's has these
+                config=config, server_state=self.server_state, app_state={}
+            )
+            return made
+
+        self.servers = [
+            await loop.create_server(make_protocol, sock=each, backlog=config.backlog, **options) for each in sockets
+        ]
+        self.started = True
         self.listening.set()
 
     def stop_accepting(self) -> None:

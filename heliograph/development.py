@@ -141,7 +141,8 @@ def banner(settings: Settings, development: Development) -> str:
         development: Where the secrets are kept.
     """
     host = settings.http.host
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
+    scheme = "https" if settings.http.tls.is_on else "http"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
     key = settings.http_api.keys[0].get_secret_value() if settings.http_api.keys else ""
     publish = {"channel": "chat", "data": {"text": "hello"}}
     notify = {"user": "bob", "title": "Hello Bob", "body": "Seen here, or on your phone, or in your mailbox."}
@@ -166,7 +167,7 @@ def banner(settings: Settings, development: Development) -> str:
 def loopback_origins(port: int) -> list[str]:
     """List the origins of pages that are served on a port of this machine; port 0 stands for any."""
     shown = "*" if port == 0 else str(port)
-    return [f"http://{host}:{shown}" for host in ("127.0.0.1", "localhost", "[::1]")]
+    return [f"{scheme}://{host}:{shown}" for scheme in ("http", "https") for host in ("127.0.0.1", "localhost", "[::1]")]
 
 
 def _create(file: Path) -> None:

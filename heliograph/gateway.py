@@ -106,7 +106,7 @@ class GatewayPart:
                 *_link_routes(ground, changed),
             ],
         )
-        self._server = GatewayServer(app, self.node)
+        self._server = GatewayServer(app, self.node, ground.tls)
         self.started = self._server.listening
         self._ended = asyncio.Event()
 

@@ -30,7 +30,8 @@ def greet(settings: Settings, role: Role, development: Development | None, *, po
     else:
         host = settings.http.host if role.has_clients else settings.pusher.host
         does = "serves" if role.has_clients else "pushes; health and metrics at"
-        click.echo(f"heliograph {version('heliograph')} {does} http://{host}:{port}")
+        scheme = "https" if settings.http.tls.is_on else "http"
+        click.echo(f"heliograph {version('heliograph')} {does} {scheme}://{host}:{port}")
     for note in notes:
         click.echo(note)
     sys.stdout.flush()

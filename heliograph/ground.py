@@ -14,6 +14,7 @@ from broker.store.store import Store
 from config.clock import Clock
 from config.settings import Settings
 from gateway.health import Probe
+from gateway.tls import ServerTls
 from heliograph.ending import Ending
 
 __all__ = ["Ground", "Part", "make_renderer", "probes_of"]
@@ -27,6 +28,7 @@ class Ground(msgspec.Struct, frozen=True):
     Attributes:
         process_id: Names this process towards the others, unlike any before it.
         resources: What is opened here is closed, in reverse, when every part has ended.
+        tls: What the ports of this process show; None without TLS.
     """
 
     settings: Settings
@@ -35,6 +37,7 @@ class Ground(msgspec.Struct, frozen=True):
     store: Store
     process_id: str
     resources: AsyncExitStack
+    tls: ServerTls | None = None
 
     @property
     def revocation(self) -> DurableRevocation:

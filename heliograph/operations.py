@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from gateway.health import Readiness, health_routes
 from gateway.metrics import metrics_route
 from gateway.server import HttpServer
+from gateway.tls import ServerTls
 from heliograph.ending import Ending
 
 __all__ = ["OperationsPart"]
@@ -15,10 +16,10 @@ __all__ = ["OperationsPart"]
 class OperationsPart:
     """Answers `/health`, `/health/ready` and `/metrics`. Stopped last, so that the end of the others can be watched."""
 
-    def __init__(self, readiness: Readiness, listener: socket.socket) -> None:
+    def __init__(self, readiness: Readiness, listener: socket.socket, tls: ServerTls | None = None) -> None:
         app = Starlette(routes=[*health_routes(readiness), metrics_route()])
         self._listener = listener
-        self._server = HttpServer(app, goodbye_s=1)
+        self._server = HttpServer(app, goodbye_s=1, tls=tls)
         self.started = self._server.listening
 
     async def run(self) -> None:

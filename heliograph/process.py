@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 from prometheus_client import REGISTRY
@@ -15,6 +16,7 @@ from config.settings import Settings
 from gateway.audit_metrics import AuditCollector
 from gateway.health import Readiness
 from gateway.lag import LoopLag
+from gateway.tls import ExpiryCollector, ServerTls
 from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
 from heliograph.gateway import GatewayPart
@@ -39,6 +41,22 @@ class Sockets(msgspec.Struct, frozen=True):
 
 def _both(first: Callable[[], list[str]], second: Callable[[], list[str]]) -> Callable[[], list[str]]:
     return lambda: first() + second()
+
+
+async def _follow(tls: ServerTls | None) -> None:
+    """Have new certificates shown, by their files or at SIGHUP; without TLS that signal means what the system says."""
+    if tls is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, tls.look_now)
+        await tls.watch()
+
+
+def _certificates(ground: Ground, parts: Sequence[Part]) -> Iterable[tuple[str, float]]:
+    """Tell when each certificate that this process shows to others ends, by its name, in Unix seconds."""
+    if ground.tls is not None:
+        yield "http.tls", ground.tls.ends_at
+    for part in parts:
+        if isinstance(part, PusherPart):
+            yield from part.certificates()
 
 
 class Process:
@@ -68,8 +86,12 @@ class Process:
             collector = AuditCollector(store.audit)
             REGISTRY.register(collector)
             resources.callback(REGISTRY.unregister, collector)
-            ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources)
+            tls = ServerTls(settings.http.tls, self._clock) if settings.http.tls.is_on else None
+            ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources, tls)
             readiness, parts = self._make_parts(ground)
+            expiries = ExpiryCollector(lambda: _certificates(ground, parts))
+            REGISTRY.register(expiries)
+            resources.callback(REGISTRY.unregister, expiries)
             await start_engine(engine)
             if self._role.has_clients:
                 await restore_revocations(ground.revocation)
@@ -94,7 +116,9 @@ class Process:
             readiness.concerns = _both(readiness.concerns, pusher.concerns)
             parts.append(pusher)
         if self._sockets.operations is not None:
-            parts.append(OperationsPart(readiness, self._sockets.operations))
+            parts.append(OperationsPart(readiness, self._sockets.operations, ground.tls))
+        if ground.tls is not None:
+            readiness.concerns = _both(readiness.concerns, ground.tls.concerns)
         return readiness, parts
 
     async def _work(
@@ -105,6 +129,7 @@ class Process:
             running = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
             watch = group.create_task(readiness.watch(probes_of(ground)), name="readiness")
             begun = group.create_task(ending.begun.wait(), name="ending")
+            following = group.create_task(_follow(ground.tls), name="certificate")
             for part in parts:
                 await part.started.wait()
             if ready is not None:
@@ -112,6 +137,7 @@ class Process:
             await asyncio.wait((*running, begun), return_when=asyncio.FIRST_COMPLETED)
             begun.cancel()
             watch.cancel()
+            following.cancel()
             readiness.is_ending = True  # before anything else, so that nobody is sent here any more
             workers = [part for part in parts if not isinstance(part, OperationsPart)]
             await asyncio.gather(*(part.stop(ending) for part in workers))

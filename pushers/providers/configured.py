@@ -7,12 +7,13 @@ from broker.notification import Provider as ProviderName
 from broker.notification import carrier_of
 from config.clock import Clock
 from config.errors import SettingsError
+from config.file_prints import look_at
 from config.provider_settings import Account, ProviderLimits, ProvidersSettings
 from pushers.provider import Provider
 from pushers.providers import builders
 from pushers.providers.apns_token import ProviderTokens
 from pushers.providers.credentials import Unusable, files_of
-from pushers.providers.renewal import Carrier, look_at
+from pushers.providers.renewal import Carrier
 
 __all__ = ["build_providers", "limits_of"]
 
@@ -72,4 +73,5 @@ def _build(account: Account, shared: builders.Shared) -> Carrier | None:
         return provider
 
     name = carrier_of(ProviderName(account.provider), account.app)
-    return Carrier(name, account.path, make_again, files, first, prints=prints)
+    cert_file = getattr(settings, "cert_file", "")
+    return Carrier(name, account.path, make_again, files, first, prints=prints, cert_file=cert_file)

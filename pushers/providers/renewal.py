@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Final
 
 from broker.notification import Device, Notification
+from config.certificates import BadCertificate, certificate_ends_at
+from config.file_prints import FilePrint, look_at
 from config.logs import get_logger
 from pushers.duties import Duty
 from pushers.outcome import SendOutcome
 from pushers.provider import Provider
 from pushers.providers.credentials import Unusable
 
-__all__ = ["Carrier", "credential_watch", "look_at"]
+__all__ = ["Carrier", "credential_watch"]
 
 _log = get_logger()
 
 _INTERVAL_S: Final = 15.0
-
-# What is known of a file: its place on the disk, when it was written, how long it is. None where it is not there.
-_Print = tuple[int, int, int] | None
 
 
 class _Built:
@@ -46,6 +45,7 @@ class Carrier:
         path: Where its settings stand, for the log.
         build: Makes the provider from settings and files; raises `Unusable`.
         files: What the credentials stand in.
+        cert_file: The one of them that is shown as a certificate; empty for none.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class Carrier:
         files: Sequence[Path],
         first: Provider,
         *,
-        prints: Sequence[_Print],
+        prints: Sequence[FilePrint],
+        cert_file: str = "",
     ) -> None:
         self.name, self.path = name, path
         self._build, self._files = build, tuple(files)
@@ -64,6 +65,8 @@ class Carrier:
         self._old: set[_Built] = set()
         self._prints = tuple(prints)
         self.problem = ""
+        self._cert_file = cert_file
+        self.ends_at = self._look_when_it_ends()
 
     @property
     def is_renewable(self) -> bool:
@@ -96,6 +99,7 @@ class Carrier:
         self._prints = prints
         try:
             provider = await asyncio.to_thread(self._build)
+            self.ends_at = await asyncio.to_thread(self._look_when_it_ends)
         except Unusable as exc:
             self.problem = f"{self.path}.{exc}"
             _log.error("credentials.unusable", carrier=self.name, reason=str(exc), kept="the former ones")
@@ -109,23 +113,17 @@ class Carrier:
             await self._retire(former)
         return True
 
+    def _look_when_it_ends(self) -> float | None:
+        """Read when the certificate ends, in Unix seconds; None without one, or where curl alone can read it."""
+        try:
+            return certificate_ends_at(self._cert_file) if self._cert_file else None
+        except BadCertificate:
+            return None
+
     async def _retire(self, built: _Built) -> None:
         if built in self._old:
             self._old.discard(built)
             await built.provider.close()
-
-
-def look_at(files: Sequence[Path]) -> tuple[_Print, ...]:
-    """Note how files are now; blocks, so it is called in a thread."""
-    return tuple(map(_look_at, files))
-
-
-def _look_at(path: Path) -> _Print:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def credential_watch(carriers: Sequence[Carrier], renewed: Callable[[str], None]) -> Duty:

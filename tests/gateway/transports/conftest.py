@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from websockets.uri import parse_uri
 from gateway.api.call import Calls
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp, GatewayServer
+from gateway.tls import ServerTls
 
 GUARD_S = 30  # only ends a hang
 
@@ -157,21 +159,25 @@ class Gateway:
 
     def __init__(self, world: Any, port: int, app: GatewayApp, server: GatewayServer) -> None:
         self.world, self.node, self.port, self.app, self.server = world, world.node, port, app, server
+        self.tls: ServerTls | None = None
         self._peers: list[Peer | HttpPeer] = []
 
     @property
     def uri(self) -> str:
         return f"ws://127.0.0.1:{self.port}/connection/websocket"
 
-    async def knock(self, *, path: str = "", receive_buffer: int = 0, **options: Any) -> tuple[Peer, Response]:
-        """Ask for an upgrade; options are those of `ClientProtocol`, and `headers`."""
+    async def knock(
+        self, *, path: str = "", receive_buffer: int = 0, trust: ssl.SSLContext | None = None, **options: Any
+    ) -> tuple[Peer, Response]:
+        """Ask for an upgrade, over TLS where `trust` says whom to; options are those of `ClientProtocol`, and `headers`."""
         headers = options.pop("headers", {})
         connection = socket.socket()
         connection.setblocking(False)
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
-        reader, writer = await asyncio.open_connection(sock=connection)
+        over: dict[str, Any] = {"ssl": trust, "server_hostname": "localhost"} if trust else {}
+        reader, writer = await asyncio.open_connection(sock=connection, **over)
         uri = f"ws://127.0.0.1:{self.port}{path}" if path else self.uri
         peer = Peer(reader, writer, uri, **options)
         self._peers.append(peer)
@@ -246,10 +252,12 @@ def serving(world):
         listener.listen(128)
         listener.setblocking(False)
         app = GatewayApp(made.settings, made.node, ApiEndpoint(made.settings.http_api, Calls({})))
-        server = GatewayServer(app, made.node)
+        tls = ServerTls(made.settings.http.tls, made.clock) if made.settings.http.tls.is_on else None
+        server = GatewayServer(app, made.node, tls)
         made.node.start()
         running = asyncio.create_task(server.run_on(listener))
         gateway = Gateway(made, listener.getsockname()[1], app, server)
+        gateway.tls = tls
         try:
             yield gateway
         finally:

@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 
 from broker.notification import Device, Notification
 from broker.notification import Provider as ProviderName
+from config.file_prints import look_at
 from pushers.outcome import Accepted, SendOutcome
 from pushers.providers.credentials import Unusable
-from pushers.providers.renewal import Carrier, credential_watch, look_at
+from pushers.providers.renewal import Carrier, credential_watch
 
 
 class Provider:
