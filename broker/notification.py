@@ -282,7 +282,12 @@ class Escalation(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A valid request to notify, before it has ids."""
+    """A valid request to notify, before it has ids.
+
+    Attributes:
+        dedup_window_s: Above 0, whoever was told the same within so long is not told again.
+        supersedes: What is still pending of a user's older ones with the same collapse key ends.
+    """
 
     users: tuple[str, ...]
     content: Content
@@ -298,6 +303,8 @@ class Draft(msgspec.Struct, frozen=True):
     terms: Terms = Terms()
     digest: Digest | None = None
     escalation: Escalation | None = None
+    dedup_window_s: float = 0.0
+    supersedes: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from broker.store.companions import LONGEST_DAY, Companion, digests_for, escalat
 from broker.store.idempotency import Key, take_key
 from broker.store.keys import PLAN
 from broker.store.moments import from_micros, to_micros
+from broker.store.repeats import Repeats, repeats_of
 from broker.store.rows import ENTRY_COLUMNS, encode_body, entry_row
 from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 from config.clock import Clock
@@ -67,6 +68,7 @@ class NewNotifications(msgspec.Struct, frozen=True):
     first_at_once: bool = False
     escalations: Sequence[Companion] = ()
     held_out: frozenset[str] = frozenset()  # ids of those who are told nothing
+    repeats: Repeats | None = None
 
 
 def prepare(draft: Draft, clock: Clock) -> NewNotifications:
@@ -103,6 +105,7 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
         draft.digest is not None and draft.digest.first_at_once,
         escalations_for(draft, told, now, due, clock),
         held_out,
+        repeats_of(draft),
     )
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker.errors import BadInput
 from broker.notification import Accepted
 from broker.store.dialect import upsert
 from broker.store.schema import IDEMPOTENCY_KEYS
 
-__all__ = ["PURGE_SIZE", "Key", "purge", "take_key"]
+__all__ = ["PURGE_SIZE", "Key", "purge", "replace_answer", "take_key"]
 
 # How many dead keys one purge removes at most, so that no request pays for many.
 PURGE_SIZE: Final = 1000
@@ -20,6 +20,7 @@ _KEYS: Final = IDEMPOTENCY_KEYS.c
 _ANSWER: Final = msgspec.json.Decoder(tuple[Accepted, ...])
 
 _FIRST: Final = select(_KEYS.fingerprint, _KEYS.answer).where(_KEYS.key == bindparam("key"))
+_ANSWER_ANEW: Final = update(IDEMPOTENCY_KEYS).where(_KEYS.key == bindparam("of_key")).values(answer=bindparam("new_answer"))
 _DEAD: Final = (
     select(_KEYS.key)
     .where(_KEYS.created_at <= bindparam("dead_before"))
@@ -62,6 +63,11 @@ def take_key(connection: Connection, key: Key, answer: Sequence[Accepted]) -> tu
     if first.fingerprint != key.fingerprint:
         raise BadInput("idempotency_key", "was used before with another request")
     return _ANSWER.decode(first.answer)
+
+
+def replace_answer(connection: Connection, key: Key, answer: Sequence[Accepted]) -> None:
+    """Change the answer that was given under a key, in the transaction that took it."""
+    connection.execute(_ANSWER_ANEW, {"of_key": key.key, "new_answer": msgspec.json.encode(answer)})
 
 
 def purge(connection: Connection, dead_before: int) -> int:

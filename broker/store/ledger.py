@@ -14,6 +14,7 @@ from broker.notification import Accepted, Draft, Lane, NotificationStatus, State
 from broker.store import accepting, claiming, ending, idempotency, marking, recording
 from broker.store.changes import Changes
 from broker.store.database import Database
+from broker.store.deduplicating import store_once
 from broker.store.moments import from_micros, to_micros
 from broker.store.recent import RecentlyEnded
 from broker.store.signals import Signals
@@ -53,6 +54,13 @@ class SqlLedger:
             now = self._now()
             key = idempotency.Key(idempotency_key, fingerprint, now, now - self._idempotency_ttl_us)
             await self._purge(key.dead_before)
+        if new.repeats is not None:
+            stored = await self._database.write(
+                lambda connection: store_once(connection, new, key, self._outbox), lambda _: self.made_due()
+            )
+            for notification_id in stored.ended:
+                self.was_ended(notification_id)
+            return stored.answer
         return await self._database.write(
             lambda connection: accepting.store_new(connection, new, key), lambda _: self.made_due()
         )

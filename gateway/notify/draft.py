@@ -12,7 +12,7 @@ from broker.notification import DEFAULT_ROUTES, LANE_BY_PRIORITY, MAX_USERS, NO_
 from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
 from gateway.notify.presentation import presentation_of
-from gateway.notify.timing import digest_of, escalation_of, routing_of, terms_of
+from gateway.notify.timing import dedup_window_of, digest_of, escalation_of, routing_of, supersedes, terms_of
 from gateway.notify.wording import has_wording
 from gateway.payloads import is_nested_too_deep
 
@@ -88,6 +88,8 @@ def draft_of(
         terms=terms,
         digest=digest_of(request, lane, terms, ttl_s, defaults),
         escalation=escalation_of(request, users, lane, terms),
+        dedup_window_s=dedup_window_of(request),
+        supersedes=supersedes(request),
     )
 
 
@@ -102,6 +104,9 @@ def _no_users(request: NotifyRequest) -> tuple[str, ...]:
     for field in ("user", "users"):
         if getattr(request, field) is not UNSET:
             raise BadInput(field, "must not be given: the audience says whom it is for")
+    for field in ("dedup_window_s", "supersede"):
+        if getattr(request, field) is not UNSET:
+            raise BadInput(field, "must not be given for an audience, each user of which is told once")
     # It would be told to one person as many times as there are users.
     if request.escalate is not UNSET:
         raise BadInput("escalate", "must not be given for an audience")

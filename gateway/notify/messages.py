@@ -96,6 +96,16 @@ class NotifyRequest(_Request):
         Meta(description="2 to 20 wordings, of which each user gets one, the same in every request of the experiment."),
     ] = UNSET
     inbox: Annotated[bool, Meta(description="Whether it lies in the user's inbox.")] = True
+    dedup_window_s: Annotated[
+        float | UnsetType,
+        Meta(description="Whoever was told the same within so many seconds is not told again, and the answer names that one."),
+    ] = UNSET
+    supersede: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Take the place of the user's last one with the same `collapse_key` and this: it ends if still pending."
+        ),
+    ] = UNSET
     idempotency_key: Annotated[
         str, Meta(description="A repeat with the same key and body stores nothing and answers with the same ids.")
     ] = ""

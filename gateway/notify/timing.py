@@ -15,7 +15,7 @@ from config.settings import NotificationSettings
 from gateway.notify.messages import NotifyRequest
 from gateway.notify.policy_messages import DigestItem, EscalateItem, Moment, RoutingItem
 
-__all__ = ["digest_of", "escalation_of", "moment_of", "policy_of", "routing_of", "terms_of"]
+__all__ = ["dedup_window_of", "digest_of", "escalation_of", "moment_of", "policy_of", "routing_of", "supersedes", "terms_of"]
 
 _LONGEST_WINDOW_S: Final = 7 * 86400.0
 _MOST_TIMES: Final = 24
@@ -130,6 +130,23 @@ def _times_of(item: DigestItem) -> tuple[str, ...]:
     if len(set(times)) != len(times):
         raise BadInput("digest.at", "must not name a time twice")
     return times
+
+
+def dedup_window_of(request: NotifyRequest) -> float:
+    """Read within how many seconds the same is told once; 0 for however often."""
+    window_s = request.dedup_window_s
+    if isinstance(window_s, UnsetType):
+        return 0.0
+    if not (math.isfinite(window_s) and 0 < window_s <= _LONGEST_WINDOW_S):
+        raise BadInput("dedup_window_s", f"must be above 0 and at most {_LONGEST_WINDOW_S:.0f} seconds")
+    return window_s
+
+
+def supersedes(request: NotifyRequest) -> bool:
+    """Read whether a notification takes the place of older ones."""
+    if request.supersede is True and not request.collapse_key:
+        raise BadInput("supersede", "must only be given beside collapse_key, which says what it takes the place of")
+    return request.supersede is True
 
 
 def escalation_of(request: NotifyRequest, users: tuple[str, ...], lane: Lane, terms: Terms) -> Escalation | None:

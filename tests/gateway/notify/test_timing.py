@@ -119,6 +119,9 @@ async def test_wrong_rules_are_refused_by_name(desk, asked, field):
         ({"digest": {"key": "a", "window_s": 60, "title": "x", "template": {"name": "t"}}}, "digest.title"),
         ({"digest": {"key": "a", "window_s": 60}, "priority": "critical"}, "digest"),
         ({"digest": {"key": "a", "window_s": 60}, "send_at_local": "09:00"}, "digest"),
+        ({"dedup_window_s": 0}, "dedup_window_s"),
+        ({"dedup_window_s": 8 * 86400}, "dedup_window_s"),
+        ({"supersede": True}, "supersede"),
         ({"escalate": {"after_s": 60, "to_user": "boss"}}, "escalate"),
         ({"escalate": {"after_s": 0, "to_user": "boss"}, "priority": "critical"}, "escalate.after_s"),
         ({"escalate": {"after_s": 60, "to_user": "42"}, "priority": "critical"}, "escalate.to_user"),
@@ -154,6 +157,16 @@ async def test_what_is_to_be_sent_later_is_pending(desk):
     later = (desk.world.clock.now().timestamp() + 3600) // 1
     assert await desk.state(await desk.notify(send_at=later)) == "pending"
     assert await desk.state(await desk.notify(digest={"key": "posts", "window_s": 60})) == "pending"
+
+
+async def test_the_same_is_told_once_and_a_newer_one_takes_its_place(desk):
+    first = await desk.notify(body="1:0", collapse_key="match", dedup_window_s=60)
+    assert await desk.notify(body="1:0", collapse_key="match", dedup_window_s=60) == first
+    await desk.notify(body="2:0", collapse_key="match", supersede=True)
+    newest = await desk.notify(body="3:0", collapse_key="match", supersede=True)
+    assert await desk.state(newest) == "pending"
+    items = (await desk.api.result("inbox_list", user="42"))["items"]
+    assert [item["body"] for item in items] == ["3:0", "1:0"], "only what asked to be superseded is"
 
 
 async def test_an_escalation_may_call_an_address(desk):
