@@ -8,7 +8,7 @@ import asyncio
 import math
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -20,8 +20,13 @@ from broker.model import Join, Leave, Publication
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import Settings
+from gateway.addresses import Addresses
 from gateway.admission import DRAINING, Admission, Denial
+from gateway.auth.access import Access
+from gateway.auth.denials import Denials
 from gateway.auth.permissions import Permissions
+from gateway.auth.policy_desk import PolicyDesk
+from gateway.auth.settings_roles import roles_of_settings
 from gateway.auth.verifiers import Verifiers
 from gateway.command_audit import CommandAudit
 from gateway.commands.connect import Connect
@@ -33,6 +38,7 @@ from gateway.commands.rpc import Rpc, RpcMethod
 from gateway.commands.subscribe import Subscribe
 from gateway.commands.unsubscribe import Unsubscribe
 from gateway.control import Controlled
+from gateway.door import CommandPace, door_of
 from gateway.draining import Farewells, choose_share, draining_pace
 from gateway.fanout import Turn
 from gateway.health import Readiness
@@ -92,10 +98,15 @@ class Node:
         self.uid = str(uuid.uuid4())
         self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
         self.revocation = revocation or engine.revocation
-        self.tokens = Verifiers(settings.client, self.revocation, clock)
+        self.tokens = Verifiers(settings.client, self.revocation, clock, kept_claims=settings.policy.claims)
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
         self.audit = CommandAudit(witness, self.rules)
+        self.roles, self.denials = roles_of_settings(settings.roles), Denials(clock)
+        self.access = Access(self.permissions, self.rules, self.roles, self.denials)
+        self.policies = PolicyDesk(self.roles, self.denials, clock, remember=settings.policy.decision_cache)
+        # Told of rules that have changed; of use where somebody reads them (`gateway.rule_service`).
+        self.on_rules_changed: Callable[[str, int], None] = lambda _subject, _version: None
         self.turn = Turn(self._call_soon)
         self.hub = Hub(self.turn)
         self.tasks = Tasks()
@@ -115,18 +126,29 @@ class Node:
         self.admission = Admission(client, self.lag, lambda: len(self.sessions), clock)
         tick_s = min(_TICK_S, client.ping_interval / 10) if client.ping_interval else _TICK_S
         self.wheel = Wheel(clock, tick_s)
+        self.addresses = Addresses(settings.http)
+        self.door = door_of(settings, engine.limits, self.tasks, self.wheel.after, clock)
         self._pings = PingRing(clock, client.ping_interval, client.pong_timeout, tick_s) if client.ping_interval else None
         self.entrances = self._make_entrances()
         self.proxies = Proxies(settings, clock)
-        self._rpc = Rpc(settings.rpc, rpc_methods, self.proxies.rpc)
+        self._rpc = Rpc(settings.rpc, rpc_methods, self.proxies.rpc, self.access)
         # What the server API's method `rpc` calls.
         self.call_rpc = self._rpc.call
-        self._withdrawal = Withdrawal(self.permissions, self.rules, self.entrances, self.tasks)
+        self._withdrawal = Withdrawal(self.access, self.rules, self.entrances, self.tasks)
         self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self._withdrawal, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
         self.entrances.heal_with(self.positions.heal)
         self._arrival = Arrival(
-            client, self.hub, engine.users, engine.control, self.entrances, self.expiry, self._pings, self.tasks, clock
+            client,
+            self.hub,
+            engine.users,
+            engine.control,
+            self.entrances,
+            self.expiry,
+            self._pings,
+            self.tasks,
+            clock,
+            None if self.door is None else self.door.users,
         )
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._terms = self._make_terms()
@@ -161,11 +183,13 @@ class Node:
         elif taken is Taken.GAP:
             self.positions.heal(room)
 
-    def admit(self) -> Denial | None:
-        """Let a new WebSocket in, or say why not. One that comes during a drain is let in to be told so, unless balancers ask
-        otherwise."""
+    def admit(self, address: str = "") -> Denial | None:
+        """Let a new WebSocket from an address in, or say why not. One that comes during a drain is let in to be told so, unless
+        balancers ask otherwise."""
         if self.is_draining and self.settings.node.shutdown_refuse:
             return self.admission.deny(DRAINING)
+        if self.door is not None and (verdict := self.door.knock(address)).is_refused:
+            return Denial("address", verdict.retry_after_s, "too many connections from this address\n", status=429)
         return self.admission.ask()
 
     def open_session(self, transport: Transport) -> Session:
@@ -217,6 +241,11 @@ class Node:
         for transport in self.transports:
             transport.abort()
         await self.tasks.drain(max(0.1, deadline - self.clock.monotonic()))
+
+    async def reconsider(self) -> None:
+        """Give every client the rights that it has by roles and policies now; subscriptions that it has not any more end."""
+        self.access.policies = None if self.policies.is_idle else self.policies
+        await self._withdrawal.reconsider(self.hub)
 
     def hurry(self) -> None:
         """End the spread of a drain that is under way."""
@@ -270,6 +299,7 @@ class Node:
             shed=self.shed,
             emulate=self.emulate,
             channel_limit=limit,
+            rules_changed=lambda subject, version: self.on_rules_changed(subject, version),
         )
 
     def _make_entrances(self) -> Entrances:
@@ -286,12 +316,14 @@ class Node:
 
     def _make_terms(self) -> Terms:
         client = self.settings.client
+        rate = command_rate(client.command_rate, self.clock)
+        per_user = None if self.door is None else self.door.commands
         return Terms(
             handlers=self.audit.watch(self._make_handlers(), self.settings.audit.grants),
             tasks=self.tasks,
             unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
             concurrency=client.concurrency,
-            rate=command_rate(client.command_rate, self.clock),
+            rate=rate if per_user is None else CommandPace(per_user, rate),
             tally=self.commands,
             failed=self.audit.failed,
         )
@@ -299,28 +331,29 @@ class Node:
     def _make_handlers(self) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock
         connections, subscriptions = self.tokens.connections, self.tokens.subscriptions
-        rules, permissions, entrances = self.rules, self.permissions, self.entrances
+        rules, access, entrances = self.rules, self.access, self.entrances
         return {
             "connect": Connect(
                 client,
                 rules,
-                permissions,
+                access,
                 connections,
                 self.revocation,
                 entrances,
                 self._arrival,
                 self.expiry,
+                self._withdrawal,
                 self.proxies,
                 clock,
                 server_version=self.version,
                 node_id=self.uid,
             ),
-            "subscribe": Subscribe(client, rules, permissions, subscriptions, entrances, self.expiry, self.proxies, clock),
+            "subscribe": Subscribe(client, rules, access, subscriptions, entrances, self.expiry, self.proxies, clock),
             "unsubscribe": Unsubscribe(entrances),
-            "publish": Publish(rules, permissions, engine.pubsub, self.proxies),
-            "presence": AskPresence(rules, permissions, engine.presence),
-            "presence_stats": AskPresenceStats(rules, permissions, engine.presence),
-            "history": AskHistory(rules, permissions, engine.history, limit=client.history_max_publication_limit),
+            "publish": Publish(rules, access, engine.pubsub, self.proxies),
+            "presence": AskPresence(rules, access, engine.presence),
+            "presence_stats": AskPresenceStats(rules, access, engine.presence),
+            "history": AskHistory(rules, access, engine.history, limit=client.history_max_publication_limit),
             "rpc": self._rpc,
             "refresh": Refresh(connections, entrances, self.expiry, self._withdrawal, clock, never_expires=client.insecure),
             "sub_refresh": SubRefresh(subscriptions, entrances, self.expiry, clock),

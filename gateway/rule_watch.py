@@ -81,15 +81,23 @@ class RuleWatch:
                 self._outage.ended()
                 return
 
+    async def turn(self, wait_s: float = POLL_S) -> None:
+        """Wait until something is told, or for so long; then compare versions.
+
+        Raises:
+            StoreUnavailable: As `check`.
+        """
+        await self._bell.wait_for(wait_s)
+        await self.check()
+        if self._duties is not None:
+            await self._duties()
+
     async def run(self) -> None:
         """Keep watching, until cancelled."""
         wait_s = POLL_S
         while True:
-            await self._bell.wait_for(wait_s)
             try:
-                await self.check()
-                if self._duties is not None:
-                    await self._duties()
+                await self.turn(wait_s)
             except Unavailable as exc:
                 wait_s = self._outage.failed(exc)
             except Exception:  # the edge of a background duty: rules must go on being read

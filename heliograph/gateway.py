@@ -18,6 +18,7 @@ from gateway.api.call import Calls
 from gateway.api.channels import channel_methods
 from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
+from gateway.api.guard import Guard
 from gateway.api.method import Method, table_of
 from gateway.api.publishing import publishing_methods
 from gateway.api.rpc import rpc_api_methods
@@ -41,6 +42,7 @@ from gateway.notify.topics import TopicService, topic_methods, topic_rpc_methods
 from gateway.notify.unsubscribe import unsubscribe_routes
 from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
+from gateway.rule_service import RuleService
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
 from heliograph.inbox_news import make_inbox_news
@@ -94,11 +96,16 @@ class GatewayPart:
             *template_methods(TemplateService(store.templates, renderer, show)),
             *experiment_methods(store.experiments),
         ]
+        # Filled below: keys are held against the names of all methods, those that make keys included.
+        names: set[str] = set()
+        self._rules = rules = RuleService(self.node, store, ground.engine.control, ground.clock)
+        own_methods += rules.methods(names)
         self.calls = calls = _calls(ground, self.node, own_methods)
+        names.update(calls.methods)
         app = GatewayApp(
             ground.settings,
             self.node,
-            ApiEndpoint(ground.settings.http_api, calls, store.audit),
+            ApiEndpoint(ground.settings.http_api, calls, ground.store.audit, keys=rules.keys, limits=ground.engine.limits),
             routes=[
                 *routes,
                 *issuing.routes,
@@ -110,18 +117,28 @@ class GatewayPart:
         self.started = self._server.listening
         self._ended = asyncio.Event()
 
+    async def open(self) -> None:
+        """Read the rules, before anybody is served.
+
+        Raises:
+            SettingsError: The policy cannot be used; one line per reason.
+        """
+        await self._rules.load()
+
     async def run(self) -> None:
         collector = NodeCollector(self.node, self.calls.tally)
         REGISTRY.register(collector)
         self.node.start()
         telling = asyncio.create_task(self._news.run(), name="inbox:news")  # owned here: ended below
         keeping = asyncio.create_task(self.node.tokens.run(), name="keys")  # as well
+        watching = asyncio.create_task(self._rules.run(), name="rules")  # as well
         try:
             await self._server.run_on(self._listener)
         finally:
             telling.cancel()
             keeping.cancel()
-            await asyncio.wait({telling, keeping})
+            watching.cancel()
+            await asyncio.wait({telling, keeping, watching})
             self.node.stop()
             REGISTRY.unregister(collector)
             self._ended.set()
@@ -180,4 +197,5 @@ def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
             ]
         ),
         ground.clock,
+        Guard(node.roles, node.denials, ground.store.audit, node.policies.judge_call).allows,
     )

@@ -96,7 +96,7 @@ class Process:
             if self._role.has_clients:
                 await restore_revocations(ground.revocation)
             for part in parts:
-                if isinstance(part, ConsumersPart):
+                if isinstance(part, ConsumersPart | GatewayPart):
                     await part.open()
             await opened()
             await self._work(ground, readiness, parts, ending, ready)

@@ -29,7 +29,7 @@ from gateway.api.overlap import Overlap
 from gateway.api.pace import Pace
 from gateway.tallies import CallTally
 
-__all__ = ["Calls", "Malformed", "explain"]
+__all__ = ["Calls", "Malformed", "count_commands", "explain"]
 
 _log = get_logger()
 _AT_ONCE: Final = 1024
@@ -175,6 +175,17 @@ class Calls:
         except StoreUnavailable:
             return {"error": UNAVAILABLE}
         return {"error": result} if isinstance(result, ApiError) else {name: result}
+
+
+def count_commands(body: bytes) -> int:
+    """Tell how many calls a batch holds, 1 where that cannot be read: then it will be refused."""
+    try:
+        return max(1, len(_batches.decode(body).commands))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return 1
+
+
+_batches: Final = msgspec.json.Decoder(BatchRequest)
 
 
 def _allows_nothing(_permit: Permit, _method: str, _request: Any) -> bool:

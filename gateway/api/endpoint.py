@@ -15,12 +15,15 @@ import msgspec
 
 from broker.audit import Act, Decision, NoAudit, Witness
 from broker.caller import Actor, ActorKind, Caller, bind_caller, caller
-from broker.errors import StoreUnavailable
+from broker.errors import EngineUnavailable, StoreUnavailable
+from broker.limits import Limits, Rate
 from config.logs import get_logger, mask_token
 from config.settings import HttpApiSettings
-from gateway.api.call import Calls, Malformed
-from gateway.api.errors import ApiError, status_of
+from gateway.api.call import Calls, Malformed, count_commands
+from gateway.api.errors import TOO_MANY_REQUESTS, ApiError, status_of
+from gateway.api.keys import UNBOUND, KeyBook, Permit
 from gateway.api.messages import BatchResult
+from gateway.api.rate_headers import rate_headers
 
 __all__ = ["PREFIX", "ApiEndpoint"]
 
@@ -35,6 +38,7 @@ _encode = msgspec.json.encode
 _CORRELATION = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON: Final = (b"content-type", b"application/json")
 _NOBODY: Final = Actor(ActorKind.UNKNOWN)
+_ANYBODY: Final = Permit(_NOBODY, is_unbound=True)
 # What is refused before a method is called, and stands for nothing else.
 _REFUSALS: Final = frozenset({401, 405, 413, 429})
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
@@ -55,10 +59,20 @@ class _TooLarge(Exception):
 class ApiEndpoint:
     """An ASGI application for everything below `/api/`."""
 
-    def __init__(self, settings: HttpApiSettings, calls: Calls, witness: Witness | None = None) -> None:
+    def __init__(
+        self,
+        settings: HttpApiSettings,
+        calls: Calls,
+        witness: Witness | None = None,
+        *,
+        keys: KeyBook | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._settings, self._calls, self._witness = settings, calls, witness or NoAudit()
-        keys = [key.get_secret_value() for key in settings.keys]
-        self._actors = {key.encode(): Actor(ActorKind.API_KEY, mask_token(key)) for key in keys}
+        # Those of the settings may do everything.
+        texts = [key.get_secret_value() for key in settings.keys]
+        self._permits = {key.encode(): _unbound(Actor(ActorKind.API_KEY, mask_token(key))) for key in texts}
+        self._keys, self._limits = keys, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -81,51 +95,67 @@ class ApiEndpoint:
             return 404, b"no such method\n", [_TEXT]
         if scope["method"] != "POST":
             return 405, b"use POST\n", [_TEXT, (b"allow", b"POST")]
-        actor = self._actor(headers, scope.get("query_string", b""))
-        if actor is None:
+        permit = self._permit(headers, scope.get("query_string", b""))
+        if permit is None:
             self._witness.record(Act("api.call", f"api:{name}", decision=Decision.DENIED, rule="http_api.keys"))
             return 401, b"", [_TEXT]
-        bind_caller(msgspec.structs.replace(caller(), actor=actor))
+        bind_caller(msgspec.structs.replace(caller(), actor=permit.actor))
+        told: list[tuple[bytes, bytes]] = []
         try:
             body = await self._read(headers, receive)
-            result = await self._calls.call(name, body)
+            if permit.rate is not None and not await self._is_in_pace(permit, permit.rate, name, body, told):
+                return 429, _encode(_Failure(TOO_MANY_REQUESTS)), [_JSON, *told]
+            result = await self._calls.call(name, body, UNBOUND if permit.is_unbound else permit)
         except _TooLarge:
             limit = self._settings.body_size_limit
             return 413, f"body must be at most {limit} bytes\n".encode(), [_TEXT, (b"connection", b"close")]
         except Malformed as exc:
-            return 400, f"bad request: {exc}\n".encode(), [_TEXT]
+            return 400, f"bad request: {exc}\n".encode(), [_TEXT, *told]
         except StoreUnavailable as exc:
             _log.warning("api.store_unavailable", method=name)
             retry_after = b"%d" % max(1, round(exc.retry_after_s))
             return 503, b"the store does not answer, try again later\n", [_TEXT, (b"retry-after", retry_after)]
         if isinstance(result, BatchResult):
-            return 200, _encode(result), [_JSON]  # the replies stand at the top, without `result` around them
+            return 200, _encode(result), [_JSON, *told]  # the replies stand at the top, without `result` around them
         if not isinstance(result, ApiError):
-            return 200, _encode(_Success(result)), [_JSON]
+            return 200, _encode(_Success(result)), [_JSON, *told]
         if self._settings.error_mode == "transport" or headers.get(b"x-centrifugo-error-mode") == b"transport":
-            return status_of(result), _encode(result), [_JSON]
-        return 200, _encode(_Failure(result)), [_JSON]
+            return status_of(result), _encode(result), [_JSON, *told]
+        return 200, _encode(_Failure(result)), [_JSON, *told]
 
-    def _actor(self, headers: dict[bytes, bytes], query: bytes) -> Actor | None:
-        """Tell whose key it is; the first place that has one counts, the query comes last."""
+    async def _is_in_pace(self, permit: Permit, rate: Rate, name: str, body: bytes, told: list[tuple[bytes, bytes]]) -> bool:
+        """Count a request against its key's rate, a batch by its calls; `told` gets the headers that say what is left."""
+        assert self._limits is not None, "keys that have rates come with limits"
+        cost = 1 if name != "batch" else min(rate.burst, count_commands(body))
+        try:
+            allowance = await self._limits.spend(f"api_key:{permit.key_id}", rate, cost=cost)
+        except EngineUnavailable:
+            return True  # a limit that cannot be asked keeps nobody out: what the call needs of the engine fails by itself
+        told += rate_headers(rate, allowance)
+        return allowance.wait_s <= 0
+
+    def _permit(self, headers: dict[bytes, bytes], query: bytes) -> Permit | None:
+        """Tell what the key opens; the first place that has one counts, the query comes last."""
         if self._settings.insecure:
-            return _NOBODY
+            return _ANYBODY
         key = headers.get(b"x-api-key")
         if key is None:
             scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
             key = value.strip() if scheme.lower() == b"apikey" else b""
-        actor = self._owner(key)
-        if actor is not None or b"api_key=" not in query:
-            return actor
-        return self._owner(parse_qs(query).get(b"api_key", [b""])[0])
+        permit = self._find(key)
+        if permit is not None or b"api_key=" not in query:
+            return permit
+        return self._find(parse_qs(query).get(b"api_key", [b""])[0])
 
-    def _owner(self, key: bytes) -> Actor | None:
-        """Compare a key in constant time."""
-        owner = None
-        for known, actor in self._actors.items():
+    def _find(self, key: bytes) -> Permit | None:
+        """Compare a key in constant time with those of the settings, then with those of the store."""
+        found = None
+        for known, permit in self._permits.items():
             if hmac.compare_digest(known, key):
-                owner = actor
-        return owner if key else None
+                found = permit
+        if found is None and self._keys is not None and key.isascii():
+            found = self._keys.find(key.decode("ascii"))
+        return found if key else None
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._settings.body_size_limit
@@ -146,6 +176,10 @@ class ApiEndpoint:
             parts.append(part)
             is_last = not message.get("more_body")
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _unbound(actor: Actor) -> Permit:
+    return Permit(actor, is_unbound=True)
 
 
 def _correlation_id(headers: dict[bytes, bytes]) -> str:

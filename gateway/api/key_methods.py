@@ -79,7 +79,7 @@ class ApiKeyItem(msgspec.Struct, omit_defaults=True):
     role: str = ""
     channels: list[str] = []
     expire_at: int = 0
-    rate_per_s: float = 0.0
+    rate_per_s: float | int = 0
     burst: int = 0
     rotated_at: int = 0
     previous_until: int = 0
@@ -174,7 +174,7 @@ def _item(key: ApiKey) -> ApiKeyItem:
         grant.role,
         list(grant.channels),
         _seconds(grant.expires_at),
-        grant.rate_per_s,
+        grant.rate_per_s or 0,
         grant.burst,
         _seconds(key.rotated_at),
         _seconds(key.previous_until),

@@ -1,7 +1,8 @@
 """The API keys of the store as this process holds them: found by their text, without asking anybody.
 
-All of them are held, for they are few (`broker.api_keys.KEYS_MAX`): a call costs no question to the store, an invented key costs
-none either, and while the store is away the keys go on to count (*fail static*). `RuleWatch` reads them anew when they change.
+All of them are held, for they are few (`broker.api_keys.KEYS_MAX`): a call costs no question to the store, an invented key
+costs none either, and while the store is away the keys go on to count (*fail static*). `RuleWatch` reads them anew when they
+change.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ class Permit(msgspec.Struct, frozen=True):
     Attributes:
         methods, channels: Patterns of what may be called and named; `channels` is None where any may be.
         rate: How often; None without a limit of its own.
+        is_unbound: Everything may be called, and nothing is asked.
     """
 
     actor: Actor
@@ -36,10 +38,11 @@ class Permit(msgspec.Struct, frozen=True):
     methods: tuple[Wildcard, ...] = ()
     channels: tuple[Wildcard, ...] | None = None
     rate: Rate | None = None
+    is_unbound: bool = False
 
 
-# Whoever comes with a key of the settings, or from within: nothing is asked.
-UNBOUND: Final = Permit(Actor(ActorKind.SYSTEM))
+# Whoever calls from within.
+UNBOUND: Final = Permit(Actor(ActorKind.SYSTEM), is_unbound=True)
 
 
 class _Held(msgspec.Struct, frozen=True):

@@ -30,6 +30,8 @@ def grant(
     token: TokenInfo | None = None,
     allowed: Right = NO_RIGHTS,
     rights: Right = NO_RIGHTS,
+    added: Right = NO_RIGHTS,
+    withheld: Right = NO_RIGHTS,
 ) -> Grant:
     """Decide what a subscription gets, its right being settled.
 
@@ -39,10 +41,14 @@ def grant(
     Args:
         allowed: Rights that come with the subscription.
         rights: Rights by the connection's capabilities.
+        added: Rights that a policy gives as long as it is in force; they do not come with the subscription.
+        withheld: Rights that a policy takes away, whatever gives them.
     """
-    has_history, has_presence = options.has_history, options.presence
-    reads = has_history and (Right.HST in allowed or permissions.may_read_history(user, True, options))
-    sees = has_presence and (Right.PRS in allowed or permissions.may_see_presence(user, True, options))
+    has_history = options.has_history and Right.HST not in withheld
+    has_presence = options.presence and Right.PRS not in withheld
+    given = allowed | added
+    reads = has_history and (Right.HST in given or permissions.may_read_history(user, True, options))
+    sees = has_presence and (Right.PRS in given or permissions.may_see_presence(user, True, options))
     may_read, may_see = reads or (has_history and Right.HST in rights), sees or (has_presence and Right.PRS in rights)
     is_recoverable, is_positioned = position = _position(options, request, override, may_read=may_read)
     emits = _either(override.join_leave, options.join_leave)

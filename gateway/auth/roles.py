@@ -58,7 +58,8 @@ class RoleBook:
     """
 
     def __init__(self, fixed: Iterable[Role] = ()) -> None:
-        self._fixed = {role.name: _compile(role) for role in fixed}
+        self.settings_roles = tuple(fixed)
+        self._fixed = {role.name: _compile(role) for role in self.settings_roles}
         self._compiled: Mapping[str, _Compiled] = self._fixed
         self._assigned: Mapping[str, tuple[str, ...]] = {}
         self._capabilities: LRUCache[tuple[tuple[str, ...], str], Capabilities | None] = LRUCache(_REMEMBERED_MAX)

@@ -8,10 +8,10 @@ from broker.model import Position
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import ClientSettings
+from gateway.auth.access import BY_PROXY, BY_TOKEN, Access
 from gateway.auth.capabilities import NO_RIGHTS, Right
 from gateway.auth.errors import InvalidToken, TokenExpired
 from gateway.auth.grants import server_grant
-from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import ConnectionClaims, TokenVerifier, token_of
 from gateway.commands.answer import Answer, subscribe_result, ttl_of
 from gateway.protocol import disconnects, errors
@@ -25,6 +25,7 @@ from gateway.session.client import Client
 from gateway.session.entrance import Asked, Entrance, Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.subscription import Grant, Source
+from gateway.session.withdrawal import Withdrawal
 from gateway.transports.transport import Kind
 
 __all__ = ["Connect"]
@@ -46,22 +47,23 @@ class Connect:
         self,
         settings: ClientSettings,
         rules: ChannelRules,
-        permissions: Permissions,
+        access: Access,
         tokens: TokenVerifier,
         revocation: Revocation,
         entrances: Entrances,
         arrival: Arrival,
         expiry: Expiry,
+        withdrawal: Withdrawal,
         proxies: Proxies,
         clock: Clock,
         *,
         server_version: str,
         node_id: str,
     ) -> None:
-        self._settings, self._rules, self._permissions = settings, rules, permissions
+        self._settings, self._rules, self._access = settings, rules, access
         self._tokens, self._revocation = tokens, revocation
         self._entrances, self._arrival, self._clock = entrances, arrival, clock
-        self._expiry, self._proxies = expiry, proxies
+        self._expiry, self._withdrawal, self._proxies = expiry, withdrawal, proxies
         self._server_version, self._node_id = server_version, node_id
 
     async def __call__(self, client: Client, request: ConnectRequest, answer: Answer) -> None:
@@ -76,11 +78,13 @@ class Connect:
         expire_at = 0 if self._settings.insecure else claims.expire_at
         ttl = ttl_of(expire_at, self._clock)
         self._arrival.check_limits(claims.user)
-        wanted = self._subscriptions(claims, request, is_introduced=introduction is not None)
         client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
         client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]
         client.token_channels = frozenset(claims.subs) if introduction is None else frozenset()
-        client.token, client.meta, client.capabilities = token, claims.meta, claims.capabilities
+        client.token, client.meta = token, claims.meta
+        self._withdrawal.begin(client, claims)
+        self._access.connect(client)
+        wanted = self._subscriptions(client, claims, request, is_introduced=introduction is not None)
         entrances: list[Entrance] = []
         try:
             for entry in wanted:
@@ -156,10 +160,15 @@ class Connect:
             raise DisconnectClient(disconnects.PERMISSION_DENIED)
         return claims
 
-    def _subscriptions(self, claims: ConnectionClaims, request: ConnectRequest, *, is_introduced: bool) -> list[_Wanted]:
+    def _subscriptions(
+        self, client: Client, claims: ConnectionClaims, request: ConnectRequest, *, is_introduced: bool
+    ) -> list[_Wanted]:
         """Put together what the server subscribes the client to: its token, its personal channel, its own wishes."""
         grants: dict[str, Grant] = {}
+        base = BY_PROXY if is_introduced else BY_TOKEN
         for channel, entry in claims.subs.items():
+            if not self._access.subscribe(base, client, channel, self._rules.options(channel)).allowed:
+                continue  # passed over in silence, like a wish that is not granted
             grants[channel] = server_grant(
                 self._rules.options(channel),
                 Source.CONNECT_PROXY if is_introduced else Source.CONNECTION_TOKEN,
@@ -175,7 +184,7 @@ class Connect:
             grants[personal] = server_grant(self._rules.options(personal), Source.PERSONAL, delta=_delta(request, personal))
         # A backend that says who comes also says into which channels.
         for channel in () if is_introduced else request.subs:
-            if channel not in grants and (right := self._right_to_enter(claims, channel)) is not None:
+            if channel not in grants and (right := self._right_to_enter(client, channel)) is not None:
                 grants[channel] = server_grant(
                     self._rules.options(channel),
                     Source.CONNECT_REQUEST,
@@ -186,7 +195,7 @@ class Connect:
             raise DisconnectClient(disconnects.CHANNEL_LIMIT)
         return [_Wanted(channel, entry, _asked(request.subs.get(channel))) for channel, entry in grants.items()]
 
-    def _right_to_enter(self, claims: ConnectionClaims, channel: str) -> Source | None:
+    def _right_to_enter(self, client: Client, channel: str) -> Source | None:
         """Judge a channel that the client itself names in `subs`; a wrong one is passed over in silence."""
         try:
             options = self._rules.options(channel)
@@ -199,9 +208,9 @@ class Connect:
         )
         if not is_named_well:
             return None
-        if options.subscribe_proxy_enabled and self._permissions.is_limited_to(claims.user, channel, options) is None:
+        if options.subscribe_proxy_enabled and self._access.permissions.is_limited_to(client.user, channel, options) is None:
             return None  # only a subscribe of its own asks the backend
-        return self._permissions.right_to_enter(claims.user, channel, options, self._rules, claims.capabilities)
+        return self._access.source(client, channel, options)[0]
 
     def _result(self, client: Client, ttl: int, data: bytes, subs: dict[str, SubscribeResult]) -> ConnectResult:
         settings, wire = self._settings, client.wire

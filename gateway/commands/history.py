@@ -3,8 +3,7 @@
 from broker.channels import ChannelRules, history_meta_ttl_s
 from broker.history import History
 from broker.model import Position
-from gateway.auth.capabilities import Right
-from gateway.auth.permissions import Permissions
+from gateway.auth.access import Access
 from gateway.commands.answer import Answer, require_channel, wire_publications
 from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
@@ -17,20 +16,15 @@ __all__ = ["AskHistory"]
 class AskHistory:
     """Read a stream."""
 
-    def __init__(self, rules: ChannelRules, permissions: Permissions, history: History, *, limit: int) -> None:
-        self._rules, self._permissions, self._history, self._limit = rules, permissions, history, limit
+    def __init__(self, rules: ChannelRules, access: Access, history: History, *, limit: int) -> None:
+        self._rules, self._access, self._history, self._limit = rules, access, history, limit
 
     async def __call__(self, client: Client, request: HistoryRequest, answer: Answer) -> None:
         channel = require_channel(request.channel)
         options = self._rules.options(channel)
         if not options.has_history:
             raise ClientError(errors.NOT_AVAILABLE)
-        permissions, is_subscribed = self._permissions, channel in client.subscriptions
-        if not (
-            permissions.may_read_history(client.user, is_subscribed, options)
-            or permissions.has(Right.HST, client, channel, options, self._rules)
-        ):
-            raise ClientError(errors.PERMISSION_DENIED)
+        self._access.require(self._access.history(client, channel, options), client, "history", channel)
         since = Position(request.since.offset, request.since.epoch) if request.since is not None else None
         if since is not None and request.reverse and since.offset == 0:
             raise ClientError(errors.BAD_REQUEST, "since.offset must be above 0 in reverse")

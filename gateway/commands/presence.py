@@ -2,8 +2,7 @@
 
 from broker.channels import ChannelRules
 from broker.presence import Presence
-from gateway.auth.capabilities import Right
-from gateway.auth.permissions import Permissions
+from gateway.auth.access import Access
 from gateway.commands.answer import Answer, require_channel
 from gateway.protocol import errors
 from gateway.protocol.errors import ClientError
@@ -15,20 +14,15 @@ __all__ = ["AskPresence", "AskPresenceStats"]
 
 
 class _PresenceCommand:
-    def __init__(self, rules: ChannelRules, permissions: Permissions, presence: Presence) -> None:
-        self._rules, self._permissions, self._presence = rules, permissions, presence
+    def __init__(self, rules: ChannelRules, access: Access, presence: Presence) -> None:
+        self._rules, self._access, self._presence = rules, access, presence
 
     def _check(self, client: Client, request: PresenceRequest) -> str:
         channel = require_channel(request.channel)
         options = self._rules.options(channel)
         if not options.presence:
             raise ClientError(errors.NOT_AVAILABLE)
-        permissions, is_subscribed = self._permissions, channel in client.subscriptions
-        if not (
-            permissions.may_see_presence(client.user, is_subscribed, options)
-            or permissions.has(Right.PRS, client, channel, options, self._rules)
-        ):
-            raise ClientError(errors.PERMISSION_DENIED)
+        self._access.require(self._access.presence(client, channel, options), client, "presence", channel)
         return channel
 
 

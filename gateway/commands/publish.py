@@ -4,8 +4,7 @@ from broker.channels import ChannelRules, publish_options
 from broker.model import Publication, PublishOptions
 from broker.pubsub import PubSub
 from config.settings import ChannelOptions
-from gateway.auth.capabilities import Right
-from gateway.auth.permissions import Permissions
+from gateway.auth.access import Access
 from gateway.commands.answer import Answer, require_channel
 from gateway.payloads import payload_fault
 from gateway.protocol import disconnects, errors
@@ -24,8 +23,8 @@ _DONE = Empty()
 class Publish:
     """Publish from the client's side. Its own copy may come before or after the reply."""
 
-    def __init__(self, rules: ChannelRules, permissions: Permissions, pubsub: PubSub, proxies: Proxies) -> None:
-        self._rules, self._permissions, self._pubsub, self._proxies = rules, permissions, pubsub, proxies
+    def __init__(self, rules: ChannelRules, access: Access, pubsub: PubSub, proxies: Proxies) -> None:
+        self._rules, self._access, self._pubsub, self._proxies = rules, access, pubsub, proxies
         # How publications are kept is the same for all channels of the same options.
         self._kept: dict[int, PublishOptions] = {}
 
@@ -37,16 +36,15 @@ class Publish:
         data = bytes(request.data)
         if fault := payload_fault(data, options):
             raise ClientError(errors.BAD_REQUEST, fault)
+        access = self._access
         if (proxy := self._proxies.publish(options)) is not None:
+            access.require(access.publish_by_proxy(client, channel, options), client, "publish", channel)
             await self._publish_approved(client, channel, await proxy(client, request, options), options)
             answer(_DONE)
             return
-        permissions, is_subscribed = self._permissions, channel in client.subscriptions
-        if not (
-            permissions.may_publish(client.user, is_subscribed, options)
-            or permissions.has(Right.PUB, client, channel, options, self._rules)
-        ):
-            raise ClientError(errors.PERMISSION_DENIED)
+        decision = access.publish(client, channel, options)
+        if not decision.allowed:
+            access.require(decision, client, "publish", channel)
         await self._pubsub.publish(
             channel, Publication(data, info=client.info(channel), delta=options.delta_publish), self._how(options)
         )

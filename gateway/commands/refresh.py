@@ -58,7 +58,7 @@ class Refresh:
         client.token, client.meta = token_of(claims), claims.meta
         self._expiry.watch_connection(client)
         answer(RefreshResult(client=client.id, expires=ttl > 0, ttl=ttl))
-        self._withdrawal.replace(client, claims.capabilities)
+        self._withdrawal.renew(client, claims)
         if has_changed:
             await self._entrances.renew_all(client)
 

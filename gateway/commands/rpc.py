@@ -5,6 +5,7 @@ from typing import Any
 
 from broker.caller import within
 from config.settings import RpcSettings
+from gateway.auth.access import Access
 from gateway.callers import caller_of
 from gateway.commands.answer import Answer, fitting
 from gateway.protocol import disconnects, errors
@@ -23,11 +24,15 @@ RpcMethod = Callable[[str, bytes], Coroutine[Any, Any, bytes]]
 class Rpc:
     """Call a method."""
 
-    def __init__(self, settings: RpcSettings, methods: Mapping[str, RpcMethod], routes: RpcRoutes) -> None:
-        self._settings, self._methods, self._routes = settings, methods, routes
+    def __init__(self, settings: RpcSettings, methods: Mapping[str, RpcMethod], routes: RpcRoutes, access: Access) -> None:
+        self._settings, self._methods, self._routes, self._access = settings, methods, routes, access
 
     async def __call__(self, client: Client, request: RpcRequest, answer: Answer) -> None:
         method = self._methods.get(request.method)
+        # What we have ourselves is for everybody, unless a policy says otherwise.
+        needs_permission = method is None and self._routes.needs_permission(request.method)
+        decision = self._access.rpc(client, request.method, needs_permission=needs_permission)
+        self._access.require_rpc(decision, client, request.method)
         if method is not None:
             data = await within(caller_of(client), method(client.user, bytes(request.data)))
             answer(RpcResult(fitting(data, client.wire.codec)))

@@ -4,10 +4,11 @@ from broker.channels import ChannelRules
 from broker.errors import Unavailable
 from config.clock import Clock
 from config.settings import ChannelOptions, ClientSettings
+from gateway.auth.access import BY_PROXY, BY_TOKEN, Access
 from gateway.auth.capabilities import Right
+from gateway.auth.decision import Decision
 from gateway.auth.errors import InvalidToken, TokenExpired
 from gateway.auth.grants import grant
-from gateway.auth.permissions import Permissions
 from gateway.auth.tokens import SubscriptionClaims, TokenVerifier, token_of
 from gateway.commands.answer import Answer, asked_of, require_channel, subscribe_result, ttl_of
 from gateway.protocol import disconnects, errors
@@ -33,14 +34,15 @@ class Subscribe:
         self,
         settings: ClientSettings,
         rules: ChannelRules,
-        permissions: Permissions,
+        access: Access,
         tokens: TokenVerifier,
         entrances: Entrances,
         expiry: Expiry,
         proxies: Proxies,
         clock: Clock,
     ) -> None:
-        self._settings, self._rules, self._permissions, self._proxies = settings, rules, permissions, proxies
+        self._settings, self._rules, self._access, self._proxies = settings, rules, access, proxies
+        self._permissions = access.permissions
         self._tokens, self._entrances, self._expiry, self._clock = tokens, entrances, expiry, clock
 
     async def __call__(self, client: Client, request: SubscribeRequest, answer: Answer) -> None:
@@ -93,25 +95,38 @@ class Subscribe:
         channel = request.channel
         if request.token:
             claims = self._claims(client, request)
+            self._require(self._access.subscribe(BY_TOKEN, client, channel, options), client, channel)
+            added, withheld = self._access.reading(client, channel, options)
             return grant(
                 options,
                 Source.SUBSCRIPTION_TOKEN,
                 permissions=self._permissions,
                 user=client.user,
                 request=request,
+                withheld=withheld,
                 info=claims.info,
                 data=claims.data,
                 expire_at=claims.expire_at,
                 override=claims.override,
                 token=token_of(claims),
                 allowed=claims.allowed,
+                added=added,
                 rights=self._rights(client, channel, options),
             )
         if channel.startswith(_PRIVATE):
             raise ClientError(errors.PERMISSION_DENIED)
         source = self._source(client, channel, options)
-        rights = self._rights(client, channel, options)
-        return grant(options, source, permissions=self._permissions, user=client.user, request=request, rights=rights)
+        added, withheld = self._access.reading(client, channel, options)
+        return grant(
+            options,
+            source,
+            permissions=self._permissions,
+            user=client.user,
+            request=request,
+            withheld=withheld,
+            added=added,
+            rights=self._rights(client, channel, options),
+        )
 
     def _rights(self, client: Client, channel: str, options: ChannelOptions) -> Right:
         return self._permissions.rights(client.capabilities, client.user, channel, options, self._rules)
@@ -136,6 +151,7 @@ class Subscribe:
             raise DisconnectClient(disconnects.CLOSED)  # it left while the issuer answered
 
     async def _ask(self, proxy: SubscribeProxy, client: Client, request: SubscribeRequest, options: ChannelOptions) -> Grant:
+        self._require(self._access.subscribe(BY_PROXY, client, request.channel, options), client, request.channel)
         # Held meanwhile, so that nobody else subscribes the client to the same channel.
         client.subscribing.add(request.channel)
         try:
@@ -144,17 +160,20 @@ class Subscribe:
             client.subscribing.discard(request.channel)
         if not client.is_connected:
             raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
+        added, withheld = self._access.reading(client, request.channel, options)
         return grant(
             options,
             Source.SUBSCRIBE_PROXY,
             permissions=self._permissions,
             user=client.user,
             request=request,
+            withheld=withheld,
             info=given.info,
             data=given.data,
             expire_at=given.expire_at,
             override=given.override,
             allowed=allowed,
+            added=added,
             rights=self._rights(client, request.channel, options),
         )
 
@@ -172,7 +191,10 @@ class Subscribe:
         return claims
 
     def _source(self, client: Client, channel: str, options: ChannelOptions) -> Source:
-        source = self._permissions.right_to_enter(client.user, channel, options, self._rules, client.capabilities)
-        if source is None:
-            raise ClientError(errors.PERMISSION_DENIED)
+        source, decision = self._access.source(client, channel, options)
+        self._require(decision, client, channel)
+        assert source is not None, "whoever may enter has a right to it"
         return source
+
+    def _require(self, decision: Decision, client: Client, channel: str) -> None:
+        self._access.require(decision, client, "subscribe", channel)

@@ -61,6 +61,11 @@ class RpcRoutes:
         """Whether any method of the application's can be called at all."""
         return bool(self._proxies)
 
+    def needs_permission(self, method: str) -> bool:
+        """Whether only those may call a method whom a role or a policy allows it."""
+        options = self._options(method)
+        return options is not None and options.permission_required
+
     def find(self, method: str) -> RpcProxy:
         """Find the proxy that answers a method.
 
@@ -69,11 +74,14 @@ class RpcRoutes:
         """
         if not self._proxies:
             raise ClientError(errors.NOT_AVAILABLE)
-        namespace, colon, _ = method.partition(":")
-        options = self._namespaces.get(namespace) if colon else self._without_namespace
+        options = self._options(method)
         if options is None:
             raise ClientError(errors.METHOD_NOT_FOUND)
         proxy = self._proxies.get(options.proxy_name) if options.proxy_enabled else None
         if proxy is None:
             raise ClientError(errors.NOT_AVAILABLE)
         return proxy
+
+    def _options(self, method: str) -> RpcOptions | None:
+        namespace, colon, _ = method.partition(":")
+        return self._namespaces.get(namespace) if colon else self._without_namespace

@@ -14,6 +14,7 @@ from typing import Final
 from broker.control import TokenInfo
 from broker.model import ClientInfo
 from gateway.auth.capabilities import Capabilities
+from gateway.auth.roles import Standing
 from gateway.fanout import NOTHING, Turn
 from gateway.protocol import disconnects
 from gateway.protocol.disconnects import Disconnect
@@ -48,6 +49,7 @@ class Client:
         "out",
         "ping_slot",
         "session_id",
+        "standing",
         "state",
         "subscribing",
         "subscriptions",
@@ -80,8 +82,10 @@ class Client:
         self.emulated_headers: Mapping[str, str] = _NO_HEADERS
         # What it was let in by; None where nobody signed for it.
         self.token: TokenInfo | None = None
-        # Rights that it brought along; None for most.
+        # Rights that it brought along or has by its roles; None for most.
         self.capabilities: Capabilities | None = None
+        # What these were made of; None where it brought nothing but rights, or nothing.
+        self.standing: Standing | None = None
         self.connected_at = 0.0
         self.expire_at = 0
         self.expiry_note: Note | None = None

@@ -31,6 +31,7 @@ class Source(IntEnum):
     PERSONAL = 9
     SERVER_API = 10
     CAPABILITY = 11
+    POLICY = 12
 
 
 class Grant(msgspec.Struct, frozen=True):

@@ -1,0 +1,231 @@
+"""A policy in force: rules that were read once, and how they come to a decision.
+
+Denying wins over allowing, and the order of rules means nothing. A rule whose condition fails, because a claim is absent or of
+another kind, *counts against* whoever asks: a rule that denies then denies, one that allows does not allow.
+
+Rules are put together by action and by the patterns and the zone that they share. A decision looks at those groups alone whose
+patterns fit, and asks a whole group as one expression: fifty rules cost little more than one. Only once a group has decided its
+rules are asked one by one, for the name of the one that did.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from cachetools import LRUCache
+
+from gateway.auth.conditions import Condition, Language
+from gateway.auth.decision import Decision
+from gateway.auth.patterns import Wildcard
+from gateway.auth.policy_document import ACTIONS, Network, ReadPolicy, ReadRule, wildcards_of
+
+__all__ = ["Facts", "Policy"]
+
+_PRIVATE: Final = "$"
+_ADDRESSES_MAX: Final = 4096
+_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_NO_TIME: Final[Mapping[str, Any]] = {"time.clock": "", "time.weekday": "", "time.date": "", "time.hour": 0}
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a policy is asked about: who wants to do what, and from where."""
+
+    action: str
+    channel: str = ""
+    method: str = ""
+    user: str = ""
+    key: str = ""
+    roles: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = {}
+    address: str = ""
+    networks: tuple[str, ...] = ()
+    transport: str = ""
+    origin: str = ""
+
+
+class _Bundle(msgspec.Struct, frozen=True):
+    """Rules that are asked together: true as soon as one of them is."""
+
+    together: tuple[Any, ...]
+    each: tuple[tuple[Decision, Any], ...]
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """Rules of one action that share patterns and zone; `zone` is None where none of them asks for the time."""
+
+    channels: tuple[Wildcard, ...]
+    # Which of these an allowing rule means where a channel is private: those that say so.
+    private: tuple[Wildcard, ...]
+    methods: tuple[Wildcard, ...]
+    zone: Any
+    denying: _Bundle
+    allowing: _Bundle
+
+    def fits(self, channel: str, method: str) -> bool:
+        """Whether the group is about this at all."""
+        return (not self.channels or any(pattern.matches(channel) for pattern in self.channels)) and (
+            not self.methods or any(pattern.matches(method) for pattern in self.methods)
+        )
+
+    def may_allow(self, channel: str) -> bool:
+        """Whether it means a channel also where it allows: `*` passes over private ones, as with capabilities."""
+        return not channel.startswith(_PRIVATE) or any(pattern.matches(channel) for pattern in self.private)
+
+
+class Policy:
+    """Made once from a document that was checked; decides without waiting and never raises."""
+
+    def __init__(self, read: ReadPolicy, version: int) -> None:
+        self.version, self.rules, self.networks = version, read.rules, read.networks
+        self._language = read.language
+        self._networks_by_address: LRUCache[str, tuple[str, ...]] = LRUCache(_ADDRESSES_MAX)
+        self._groups = {action: _group(read.rules, action, read.language) for action in ACTIONS}
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def concerning(self, action: str, channel: str, method: str) -> Sequence[_Group]:
+        """Pick the groups of rules that an action is a matter of."""
+        return [group for group in self._groups[action] if group.fits(channel, method)]
+
+    def decide(self, base: Decision, facts: Facts, now: datetime, groups: Sequence[_Group] | None = None) -> Decision:
+        """Decide.
+
+        Args:
+            base: What holds where no rule has anything to say.
+            now: For rules that ask for the time.
+            groups: As `concerning` picks them.
+        """
+        if groups is None:
+            groups = self.concerning(facts.action, facts.channel, facts.method)
+        activations = _Activations(self._language, facts, now)
+        for group in groups:
+            if group.denying.each and _is_any(group.denying, activations.of(group.zone), when_failing=True):
+                return _first(group.denying, activations.of(group.zone), when_failing=True)
+        if base.allowed:
+            return base
+        for group in groups:
+            if not group.allowing.each or not group.may_allow(facts.channel):
+                continue
+            if _is_any(group.allowing, activations.of(group.zone), when_failing=False):
+                return _first(group.allowing, activations.of(group.zone), when_failing=False)
+        return base
+
+    def networks_of(self, address: str) -> tuple[str, ...]:
+        """Name the declared networks that an address lies in."""
+        if not self.networks:
+            return ()
+        found = self._networks_by_address.get(address)
+        if found is None:
+            parsed = _parse(address)
+            lies_in = [] if parsed is None else [name for name, some in self.networks.items() if _lies_in(parsed, some)]
+            found = self._networks_by_address[address] = tuple(lies_in)
+        return found
+
+
+class _Activations:
+    """What programs are handed, made when first asked for: one without the time, and one for each zone."""
+
+    def __init__(self, language: Language, facts: Facts, now: datetime) -> None:
+        self._language, self._facts, self._now = language, facts, now
+        self._made: dict[Any, Any] = {}
+
+    def of(self, zone: Any) -> Any:
+        """Give the one for a zone; None where a text of the facts is none, so that nothing can be asked."""
+        if zone not in self._made:
+            try:
+                self._made[zone] = self._language.activation(self._values(zone))
+            except (RuntimeError, UnicodeError):
+                self._made[zone] = None
+        return self._made[zone]
+
+    def _values(self, zone: Any) -> dict[str, Any]:
+        facts = self._facts
+        namespace, colon, _ = facts.channel.removeprefix(_PRIVATE).partition(":")
+        return {
+            "user": facts.user,
+            "roles": list(facts.roles),
+            "claims": facts.claims,
+            "key": facts.key,
+            "action": facts.action,
+            "channel": facts.channel,
+            "namespace": namespace if colon and "#" not in namespace else "",
+            "method": facts.method,
+            "connection.address": facts.address,
+            "connection.networks": list(facts.networks),
+            "connection.transport": facts.transport,
+            "connection.origin": facts.origin,
+            **(_NO_TIME if zone is None else _time(self._now.astimezone(zone))),
+        }
+
+
+def _time(moment: datetime) -> dict[str, Any]:
+    return {
+        "time.clock": f"{moment.hour:02}:{moment.minute:02}",
+        "time.weekday": _WEEKDAYS[moment.weekday()],
+        "time.date": moment.date().isoformat(),
+        "time.hour": moment.hour,
+    }
+
+
+def _is_any(bundle: _Bundle, activation: Any, *, when_failing: bool) -> bool:
+    """Ask rules together; `when_failing` is what counts where that cannot be said."""
+    return any(_is_so(program, activation, when_failing=when_failing) for program in bundle.together)
+
+
+def _first(bundle: _Bundle, activation: Any, *, when_failing: bool) -> Decision:
+    """Find the rule that made a decision, the first one by name; where together they failed and alone none did, the first."""
+    for decision, program in bundle.each:
+        if _is_so(program, activation, when_failing=when_failing):
+            return decision
+    return bundle.each[0][0]
+
+
+def _is_so(program: Any, activation: Any, *, when_failing: bool) -> bool:
+    if activation is None:
+        return when_failing
+    try:
+        value = program.eval(activation).value()
+    except RuntimeError:
+        return when_failing
+    return value if isinstance(value, bool) else when_failing
+
+
+def _group(rules: Sequence[ReadRule], action: str, language: Language) -> tuple[_Group, ...]:
+    sorted_out: dict[tuple[Any, ...], list[ReadRule]] = {}
+    for rule in rules:
+        if action in rule.actions:
+            sorted_out.setdefault((tuple(sorted(rule.channels)), tuple(sorted(rule.methods)), rule.zone), []).append(rule)
+    return tuple(
+        _Group(
+            wildcards_of(channels),
+            wildcards_of([pattern for pattern in channels if pattern.startswith(_PRIVATE)]),
+            wildcards_of(methods),
+            zone,
+            _bundle([rule for rule in members if rule.denies], language),
+            _bundle([rule for rule in members if not rule.denies], language),
+        )
+        for (channels, methods, zone), members in sorted_out.items()
+    )
+
+
+def _bundle(rules: Sequence[ReadRule], language: Language) -> _Bundle:
+    conditions: list[Condition] = [rule.condition for rule in rules]
+    each = tuple((Decision(not rule.denies, f"policy:{rule.name}"), rule.condition.program) for rule in rules)
+    return _Bundle(tuple(language.any_of(conditions)) if conditions else (), each)
+
+
+def _lies_in(address: Any, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address; one of IPv4 that is written in IPv6 is that of IPv4, and None what is no address."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
