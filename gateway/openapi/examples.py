@@ -28,6 +28,17 @@ class Example(msgspec.Struct, frozen=True):
 _PRESENT: Final = {"user": "alice", "client": _CLIENT}
 _MUTED: Final = {"category": "marketing", "route": "email", "enabled": False}
 _NOT_ISSUED: Final = {"code": 108, "message": "not available: client.token.issue is off"}
+_RULES: Final = {
+    "quiet_hours": {
+        "from": "22:00",
+        "to": "07:00",
+        "timezone": "Europe/Berlin",
+        "days": ["mon", "tue", "wed", "thu", "sun"],
+        "ignored_by": ["critical"],
+    },
+    "routing_by_category": {"orders": {"routes": [["live", "push"], "email"], "waits": {"push": 600}}},
+    "locale": "de-AT",
+}
 _NODE: Final = {
     "uid": "b1946ac9-2492-4d23-bb4c-1a03e5b1e6f0",
     "name": "gateway-1",
@@ -122,6 +133,10 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             "priority": "high",
             "ack_wait_s": 5,
             "link": "https://shop.example/orders/4711",
+            "collapse_key": "order-4711",
+            "supersede": True,
+            "digest": {"key": "orders", "at": ["09:00", "17:00"], "first_at_once": True},
+            "dedup_window_s": 3600,
             "idempotency_key": "order-4711-shipped",
         },
         {"notifications": [{"user": "alice", "id": _NOTIFICATION}]},
@@ -229,8 +244,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         },
     ),
     "device_remove": Example({"user": "alice", "id": _DEVICE}, {}),
-    "preferences_set": Example({"user": "alice", "preferences": [_MUTED]}, {"preferences": [_MUTED]}),
-    "preferences_get": Example({"user": "alice"}, {"preferences": [_MUTED]}),
+    "preferences_set": Example({"user": "alice", "preferences": [_MUTED], **_RULES}, {"preferences": [_MUTED], **_RULES}),
+    "preferences_get": Example({"user": "alice"}, {"preferences": [_MUTED], **_RULES}),
     "notification_statistics": Example(
         {"by": ["category"], "priority": "high"},
         {
