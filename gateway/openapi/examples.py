@@ -36,7 +36,7 @@ _RULES: Final = {
         "days": ["mon", "tue", "wed", "thu", "sun"],
         "ignored_by": ["critical"],
     },
-    "routing_by_category": {"orders": {"routes": [["live", "push"], "email"], "waits": {"push": 600}}},
+    "routing_by_category": {"orders": {"routes": [["live", "push"], "email"], "waits": {"push": 600.0}}},
     "locale": "de-AT",
 }
 _NODE: Final = {
@@ -135,7 +135,6 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             "link": "https://shop.example/orders/4711",
             "collapse_key": "order-4711",
             "supersede": True,
-            "digest": {"key": "orders", "at": ["09:00", "17:00"], "first_at_once": True},
             "dedup_window_s": 3600,
             "idempotency_key": "order-4711-shipped",
         },

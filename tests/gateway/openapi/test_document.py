@@ -99,7 +99,7 @@ def resolve(document: Any, reference: str) -> Any:
 
 def differences(example: Any, actual: Any, name: str = "$") -> list[str]:
     """Where an answer is not as the example says."""
-    if name in MOMENTS:
+    if name in MOMENTS and not isinstance(example, str):  # quiet hours have times of day under these names
         return [] if isinstance(actual, int | float) else [f"{name}: {actual!r}"]
     if type(example) is not type(actual):
         return [f"{name}: {actual!r} instead of {example!r}"]
