@@ -26,6 +26,7 @@ from gateway.auth.access import Access
 from gateway.auth.denials import Denials
 from gateway.auth.permissions import Permissions
 from gateway.auth.policy_desk import PolicyDesk
+from gateway.auth.roles import RoleBook
 from gateway.auth.settings_roles import roles_of_settings
 from gateway.auth.verifiers import Verifiers
 from gateway.command_audit import CommandAudit
@@ -102,8 +103,7 @@ class Node:
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
         self.audit = CommandAudit(witness, self.rules)
-        self.roles, self.denials = roles_of_settings(settings.roles), Denials(clock)
-        self.access = Access(self.permissions, self.rules, self.roles, self.denials)
+        self.access = Access(self.permissions, self.rules, roles_of_settings(settings.roles), Denials(clock))
         self.policies = PolicyDesk(self.roles, self.denials, clock, remember=settings.policy.decision_cache)
         # Told of rules that have changed; of use where somebody reads them (`gateway.rule_service`).
         self.on_rules_changed: Callable[[str, int], None] = lambda _subject, _version: None
@@ -138,23 +138,22 @@ class Node:
         self.expiry = Expiry(client, self.wheel, self.entrances, self.rules, self.proxies, self._withdrawal, self.tasks, clock)
         self.positions = Positions(client, self.hub, engine.history, self.rules, self.entrances, self.wheel, self.tasks, clock)
         self.entrances.heal_with(self.positions.heal)
-        self._arrival = Arrival(
-            client,
-            self.hub,
-            engine.users,
-            engine.control,
-            self.entrances,
-            self.expiry,
-            self._pings,
-            self.tasks,
-            clock,
-            None if self.door is None else self.door.users,
-        )
+        self._arrival = self._make_arrival()
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._terms = self._make_terms()
         engine.pubsub.on_message(self.deliver)
         engine.pubsub.on_resume(self.positions.check_now)
         engine.control.on_command(self._controlled())
+
+    @property
+    def roles(self) -> RoleBook:
+        """The roles in force."""
+        return self.access.roles
+
+    @property
+    def denials(self) -> Denials:
+        """What was refused, by rule."""
+        return self.access.denials
 
     def start(self) -> None:
         """Begin the node's duties; in the loop that its clients live in."""
@@ -312,6 +311,21 @@ class Node:
             engine.presence,
             self.rules,
             recovery_limit=self.settings.client.recovery_max_publication_limit,
+        )
+
+    def _make_arrival(self) -> Arrival:
+        engine = self.engine
+        return Arrival(
+            self.settings.client,
+            self.hub,
+            engine.users,
+            engine.control,
+            self.entrances,
+            self.expiry,
+            self._pings,
+            self.tasks,
+            self.clock,
+            None if self.door is None else self.door.users,
         )
 
     def _make_terms(self) -> Terms:

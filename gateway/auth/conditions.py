@@ -139,11 +139,11 @@ class Language:
                 raise BadCondition("is nested too deeply") from None
             line, column, reason = found.groups()
             raise BadCondition(reason.replace(" (in container '')", ""), max(1, int(line)), max(1, int(column))) from None
-        except UnicodeError:
+        except (TypeError, UnicodeError):  # half a surrogate pair cannot be handed over
             raise BadCondition("is no text") from None
 
     def _check(self, tree: Tree) -> None:
-        nodes = list(tree.walk())
+        nodes = sorted(tree.walk(), key=lambda node: node.place)
         if len(nodes) > _NODES_MAX:
             raise BadCondition(f"must be made of at most {_NODES_MAX} parts, and is of {len(nodes)}")
         claims = set()
