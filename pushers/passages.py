@@ -21,7 +21,7 @@ from pushers.leases import Held
 
 __all__ = ["LINGER_S", "Passages", "next_step"]
 
-LINGER_S: Final = 0.5
+LINGER_S: Final = 1.0
 
 
 class _Open:

@@ -57,7 +57,7 @@ _log = get_logger()
 _BATCH: Final = 500
 _POLL_S: Final = 1.0
 # So long at most, decisions wait for passages to be through; then what providers are slow to take is opened as steps.
-_HOLD_S: Final = 0.25
+_HOLD_S: Final = 0.3
 # A step that is due and yet was not claimed belongs to a provider that is left alone: looking again at once helps nobody.
 _LEAST_WAIT_S: Final = 0.05
 # However long the calls took, so long what came of them may take to be written at the end.
@@ -326,8 +326,8 @@ class Pipeline:
         began."""
         for plan in plans:
             self.metrics.planned(plan)
-        if arrived := [plan.step.notification.user for plan in plans if plan.arrives]:
-            self._inbox_changed(arrived)
+        if arrived := dict.fromkeys(plan.step.notification.user for plan in plans if plan.arrives):
+            self._inbox_changed(tuple(arrived))
         if (until := self._sleeps_until) is None:
             return
         if any(plan.next_plan_at is not None and plan.next_plan_at < until for plan in plans) or any(
