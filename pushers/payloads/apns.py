@@ -63,10 +63,14 @@ def compose_apns(
 
     limit_bytes = VOIP_LIMIT_BYTES if push_type is PushType.VOIP else LIMIT_BYTES
     shown = Shown(content.title, content.body, content.image, content.subtitle)
-    fitted = fit(shown, lambda parts: len(encode(parts)), limit_bytes)
-    if fitted is None:
-        return TooLarge(limit_bytes)
-    return ApnsMessage(_headers(notification, device, topic, now), encode(fitted.shown), fitted.cuts)
+    body = encode(shown)
+    cuts: tuple[str, ...] = ()
+    if len(body) > limit_bytes:
+        fitted = fit(shown, lambda parts: len(encode(parts)), limit_bytes)
+        if fitted is None:
+            return TooLarge(limit_bytes)
+        body, cuts = encode(fitted.shown), fitted.cuts
+    return ApnsMessage(_headers(notification, device, topic, now), body, cuts)
 
 
 def _own_members(notification: Notification, shown: Shown, activity: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,14 +36,21 @@ def compose_fcm(notification: Notification, device: Device, *, now: datetime) ->
     only where the application asks: FCM keeps four different ones per device.
     """
     content = notification.content
-    if content.effective_push_type is PushType.LIVE_ACTIVITY:
+    push_type = content.effective_push_type
+    if push_type is PushType.LIVE_ACTIVITY:
         return DropMessage("live activities are for apns alone")
+    outline = _Outline(notification, device, push_type, remaining_s(notification, now))
     shown = Shown(content.title, _body(content), content.image)
-    fitted = fit(shown, lambda parts: _counted(_message(notification, device, parts, now)), LIMIT_BYTES)
-    if fitted is None:
-        return TooLarge(LIMIT_BYTES)
-    message = _message(notification, device, fitted.shown, now)
-    return FcmMessage(msgspec.json.encode({"message": message}), _counted(message), fitted.cuts)
+    message = outline.message(shown)
+    counted_bytes = _counted(message)
+    cuts: tuple[str, ...] = ()
+    if counted_bytes > LIMIT_BYTES:
+        fitted = fit(shown, lambda parts: _counted(outline.message(parts)), LIMIT_BYTES)
+        if fitted is None:
+            return TooLarge(LIMIT_BYTES)
+        message, cuts = outline.message(fitted.shown), fitted.cuts
+        counted_bytes = _counted(message)
+    return FcmMessage(msgspec.json.encode({"message": message}), counted_bytes, cuts)
 
 
 def _body(content: Content) -> str:
@@ -55,21 +62,73 @@ def _counted(message: dict[str, Any]) -> int:
     return len(msgspec.json.encode({name: value for name, value in message.items() if name not in _UNCOUNTED}))
 
 
-def _message(notification: Notification, device: Device, shown: Shown, now: datetime) -> dict[str, Any]:
-    content = notification.content
-    message: dict[str, Any] = {"token": device.token, "data": _data(notification)}
-    texts = {name: text for name, text in (("title", shown.title), ("body", shown.body), ("image", shown.image)) if text}
-    is_shown = content.effective_push_type is PushType.ALERT
-    if is_shown:
-        message["notification"] = texts
-    elif content.effective_push_type is PushType.VOIP:
-        message["data"] |= texts  # the app rings by itself, and says who calls
-    message["android"] = _android(notification, now, is_shown=is_shown)
-    message["apns"] = _apns(notification, shown, now, is_shown=is_shown)
-    message["webpush"] = _webpush(notification, now)
-    if _LABEL.fullmatch(content.category):
-        message["fcm_options"] = {"analytics_label": content.category}
-    return message
+class _Outline(msgspec.Struct, frozen=True):
+    """All of a message but what is shown."""
+
+    notification: Notification
+    device: Device
+    push_type: PushType
+    ttl_s: int
+
+    @property
+    def is_shown(self) -> bool:
+        return self.push_type is PushType.ALERT
+
+    def message(self, shown: Shown) -> dict[str, Any]:
+        content = self.notification.content
+        message: dict[str, Any] = {"token": self.device.token, "data": _data(self.notification)}
+        texts = {name: text for name, text in (("title", shown.title), ("body", shown.body), ("image", shown.image)) if text}
+        if self.is_shown:
+            message["notification"] = texts
+        elif self.push_type is PushType.VOIP:
+            message["data"] |= texts  # the app rings by itself, and says who calls
+        message["android"] = self._android()
+        message["apns"] = self._apns(shown)
+        message["webpush"] = self._webpush()
+        if _LABEL.fullmatch(content.category):
+            message["fcm_options"] = {"analytics_label": content.category}
+        return message
+
+    def _android(self) -> dict[str, Any]:
+        content, lane = self.notification.content, self.notification.lane
+        is_awaited = self.is_shown or self.push_type is PushType.VOIP
+        is_urgent = lane < Lane.NORMAL or (lane is Lane.NORMAL and is_awaited)
+        android: dict[str, Any] = {"priority": "high" if is_urgent else "normal", "ttl": f"{self.ttl_s}s"}
+        if content.collapse_key:
+            android["collapse_key"] = content.collapse_key
+        if self.is_shown:
+            # No `click_action` is made of the category: where an app has no activity of that name, a tap would open nothing.
+            shown: dict[str, Any] = {"tag": content.collapse_key or self.notification.id}
+            if content.badge:
+                shown["notification_count"] = content.badge
+            if content.sound not in ("", "none"):
+                shown["sound"] = content.sound
+            android["notification"] = shown
+        return android
+
+    def _apns(self, shown: Shown) -> dict[str, Any]:
+        """For apps that reach their iOS installations through FCM."""
+        notification = self.notification
+        expires_at_s = int(notification.expires_at.timestamp()) if self.ttl_s else 0
+        apns: dict[str, Any] = {
+            "headers": {
+                "apns-priority": "10" if self.is_shown and notification.lane is not Lane.BULK else "5",
+                "apns-expiration": str(expires_at_s),
+                "apns-collapse-id": collapse_id(notification),
+            }
+        }
+        apns["payload"] = {"aps": _aps(notification, shown) if self.is_shown else {"content-available": 1}}
+        if self.is_shown and shown.image:
+            apns["fcm_options"] = {"image": shown.image}
+        return apns
+
+    def _webpush(self) -> dict[str, Any]:
+        notification = self.notification
+        headers = {"TTL": str(self.ttl_s), "Urgency": URGENCY[notification.lane], "Topic": topic(notification)}
+        webpush: dict[str, Any] = {"headers": headers}
+        if notification.content.link.startswith("https://"):  # FCM takes no other link
+            webpush["fcm_options"] = {"link": notification.content.link}
+        return webpush
 
 
 def _data(notification: Notification) -> dict[str, str]:
@@ -82,40 +141,6 @@ def _data(notification: Notification) -> dict[str, str]:
         ("push_type", content.push_type or ""),
     )
     return read_text_data(content) | {name: text for name, text in own if text}
-
-
-def _android(notification: Notification, now: datetime, *, is_shown: bool) -> dict[str, Any]:
-    content = notification.content
-    is_awaited = is_shown or content.effective_push_type is PushType.VOIP
-    is_urgent = notification.lane < Lane.NORMAL or (notification.lane is Lane.NORMAL and is_awaited)
-    android: dict[str, Any] = {"priority": "high" if is_urgent else "normal", "ttl": f"{remaining_s(notification, now)}s"}
-    if content.collapse_key:
-        android["collapse_key"] = content.collapse_key
-    if is_shown:
-        # No `click_action` is made of the category: where an app has no activity of that name, a tap would open nothing.
-        shown: dict[str, Any] = {"tag": content.collapse_key or notification.id}
-        if content.badge:
-            shown["notification_count"] = content.badge
-        if content.sound not in ("", "none"):
-            shown["sound"] = content.sound
-        android["notification"] = shown
-    return android
-
-
-def _apns(notification: Notification, shown: Shown, now: datetime, *, is_shown: bool) -> dict[str, Any]:
-    """For apps that reach their iOS installations through FCM."""
-    expires_at_s = int(notification.expires_at.timestamp()) if remaining_s(notification, now) else 0
-    apns: dict[str, Any] = {
-        "headers": {
-            "apns-priority": "10" if is_shown and notification.lane is not Lane.BULK else "5",
-            "apns-expiration": str(expires_at_s),
-            "apns-collapse-id": collapse_id(notification),
-        }
-    }
-    apns["payload"] = {"aps": _aps(notification, shown) if is_shown else {"content-available": 1}}
-    if is_shown and shown.image:
-        apns["fcm_options"] = {"image": shown.image}
-    return apns
 
 
 def _aps(notification: Notification, shown: Shown) -> dict[str, Any]:
@@ -133,16 +158,3 @@ def _aps(notification: Notification, shown: Shown) -> dict[str, Any]:
     if shown.image:
         aps["mutable-content"] = 1
     return aps
-
-
-def _webpush(notification: Notification, now: datetime) -> dict[str, Any]:
-    webpush: dict[str, Any] = {
-        "headers": {
-            "TTL": str(remaining_s(notification, now)),
-            "Urgency": URGENCY[notification.lane],
-            "Topic": topic(notification),
-        }
-    }
-    if notification.content.link.startswith("https://"):  # FCM takes no other link
-        webpush["fcm_options"] = {"link": notification.content.link}
-    return webpush

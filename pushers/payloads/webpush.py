@@ -46,10 +46,14 @@ def compose_webpush(notification: Notification, *, now: datetime) -> WebPushMess
 
     body = "\n".join(text for text in (content.subtitle, content.body) if text)
     shown = Shown(content.title, body, content.image)
-    fitted = fit(shown, lambda parts: len(encode(parts)), LIMIT_BYTES)
-    if fitted is None:
-        return TooLarge(LIMIT_BYTES)
-    return WebPushMessage(_headers(notification, now), encode(fitted.shown), fitted.cuts)
+    plaintext = encode(shown)
+    cuts: tuple[str, ...] = ()
+    if len(plaintext) > LIMIT_BYTES:
+        fitted = fit(shown, lambda parts: len(encode(parts)), LIMIT_BYTES)
+        if fitted is None:
+            return TooLarge(LIMIT_BYTES)
+        plaintext, cuts = encode(fitted.shown), fitted.cuts
+    return WebPushMessage(_headers(notification, now), plaintext, cuts)
 
 
 def _options(notification: Notification, shown: Shown, data: dict[str, Any]) -> dict[str, Any]:
