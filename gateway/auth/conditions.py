@@ -34,7 +34,6 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "key": "STRING",
     "action": "STRING",
     "channel": "STRING",
-    "namespace": "STRING",
     "method": "STRING",
     "connection.address": "STRING",
     "connection.networks": "STRINGS",

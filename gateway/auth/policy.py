@@ -143,7 +143,6 @@ class _Activations:
 
     def _values(self, zone: Any) -> dict[str, Any]:
         facts = self._facts
-        namespace, colon, _ = facts.channel.removeprefix(_PRIVATE).partition(":")
         return {
             "user": facts.user,
             "roles": list(facts.roles),
@@ -151,7 +150,6 @@ class _Activations:
             "key": facts.key,
             "action": facts.action,
             "channel": facts.channel,
-            "namespace": namespace if colon and "#" not in namespace else "",
             "method": facts.method,
             "connection.address": facts.address,
             "connection.networks": list(facts.networks),

@@ -203,7 +203,7 @@ def _networks(form: PolicyForm, problems: list[str]) -> dict[str, tuple[Network,
 def _zone(name: str, where: str, problems: list[str]) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         problems.append(f'{where}: must be a zone such as "Europe/Berlin" or "UTC"')
         return None
 
