@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import structlog
 
+from config.tracing import current
+
 __all__ = ["configure_logging", "get_logger", "mask_address", "mask_token"]
 
 _SECRET_KEYS = frozenset({"token", "key", "api_key", "secret", "password", "authorization", "private_key", "body", "data"})
@@ -33,6 +35,7 @@ def configure_logging(level: str = "info", style: Literal["auto", "console", "js
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _name_span,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask_secrets,
@@ -64,6 +67,14 @@ def mask_address(address: str) -> str:
     if at:
         return f"{mailbox[:1]}…@{domain}"
     return mask_token(address)
+
+
+def _name_span(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say in which trace a line was written, where there is one that is kept."""
+    span = current()
+    if span is not None and span.is_sampled:
+        event["trace_id"], event["span_id"] = span.ids
+    return event
 
 
 def _mask_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

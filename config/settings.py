@@ -35,6 +35,7 @@ from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettin
 from config.rule_settings import PolicySettings, RoleSettings
 from config.section import Section as _Section
 from config.token_settings import ConnectionTokenSettings, SubscriptionTokenSettings, TokenSettings
+from config.tracing_settings import TracingSettings
 
 __all__ = [
     "ApnsSettings",
@@ -453,6 +454,7 @@ class Settings(_Section):
     admission: AdmissionSettings = AdmissionSettings()
     pusher: PusherSettings = PusherSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     audit: AuditSettings = AuditSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()

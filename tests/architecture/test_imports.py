@@ -30,6 +30,7 @@ FENCES = (
     Fence(("redis", "valkey", "coredis"), ("broker/engines/redis/",)),
     Fence(("sqlalchemy", "alembic", "aiosqlite", "asyncpg", "sqlite3", "psycopg"), ("broker/store/",)),
     Fence(("pycurl", "aiosmtplib", "smtplib", "httpx", "requests"), ("pushers/providers/",)),
+    Fence(("opentelemetry",), ("config/tracing_sdk.py",)),
     Fence(("aiohttp",), ("gateway/proxy/http_client.py", "gateway/auth/jwks_client.py")),
     Fence(("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv"), ("config/",)),
     Fence(("time", "random"), ("config/clock.py", "loadtest/")),
