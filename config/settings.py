@@ -18,7 +18,7 @@ from config.click_settings import ClickSettings, OpenSettings
 from config.connect_codes import ConnectDisconnectSettings, ConnectResponseSettings
 from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
-from config.door_settings import TlsSettings
+from config.door_settings import LimitsSettings, NetworkTexts, TlsSettings
 from config.durations import Duration
 from config.operation_settings import DeletionGuardSettings, StatisticsSettings, StatusWebhookSettings
 from config.provider_settings import (
@@ -61,6 +61,12 @@ __all__ = [
 class HttpSettings(_Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    trusted_proxies: NetworkTexts = Field(
+        (), description="Networks of proxies whose word counts about where a request comes from."
+    )
+    forwarded_header: Literal["X-Forwarded-For", "Forwarded"] = Field(
+        "X-Forwarded-For", description="The header in which they say it; the other one is never read."
+    )
     tls: TlsSettings = TlsSettings()
 
 
@@ -437,6 +443,7 @@ class Settings(_Section):
     policy: PolicySettings = PolicySettings()
     http: HttpSettings = HttpSettings()
     http_api: HttpApiSettings = HttpApiSettings()
+    limits: LimitsSettings = LimitsSettings()
     broker: BrokerSettings = BrokerSettings()
     store: StoreSettings = StoreSettings()
     client: ClientSettings = ClientSettings()

@@ -17,11 +17,12 @@ __all__ = ["DRAINING", "FULL", "OVERLOADED", "TOO_FAST", "Admission", "Denial"]
 
 
 class Denial(msgspec.Struct, frozen=True):
-    """HTTP 503 with this Retry-After, in seconds; `reason` is the metric's label."""
+    """An HTTP status with this Retry-After, in seconds; `reason` is the metric's label."""
 
     reason: str
     retry_after_s: int
     text: str
+    status: int = 503
 
 
 FULL: Final = Denial("connections", 1, "connection limit reached, try again later\n")

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
 from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
+from gateway.door_http import GuardedApp
 from gateway.health import health_routes
 from gateway.metrics import metrics_route
 from gateway.node import Node
@@ -51,11 +52,11 @@ class GatewayServer(HttpServer):
 
     def __init__(self, app: GatewayApp, node: Node, tls: ServerTls | None = None) -> None:
         super().__init__(
-            app,
+            app if node.door is None else GuardedApp(app, node.door, node.settings.client.allowed_origins),
             goodbye_s=2,
             tls=tls,
             ws=functools.partial(WebSocketConnection.of_uvicorn, node),
-            http=functools.partial(BoundedHttp, node.wheel),
+            http=functools.partial(BoundedHttp, node.wheel, node.addresses),
         )
 
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from gateway.auth.key_metrics import key_metrics
 from gateway.call_metrics import call_metrics, command_metrics
+from gateway.door_metrics import door_metrics
 from gateway.node import Node
 from gateway.protocol.error_classes import class_of_disconnect
 from gateway.proxy.metrics import proxy_metrics
@@ -55,6 +56,7 @@ class NodeCollector(Collector):
         yield from call_metrics(self._calls)
         yield from proxy_metrics(self._node.proxies.backends)
         yield from key_metrics(self._node.tokens.key_states())
+        yield from door_metrics(self._node.door)
 
     def _collect_health(self) -> Iterable[Metric]:
         node = self._node

@@ -77,6 +77,7 @@ class Connect:
         self._check_trust(claims.user, token)
         expire_at = 0 if self._settings.insecure else claims.expire_at
         ttl = ttl_of(expire_at, self._clock)
+        self._arrival.count(claims.user)
         self._arrival.check_limits(claims.user)
         client.user, client.conn_info, client.expire_at = claims.user, claims.info, expire_at
         client.name, client.version = request.name[:_NAME_LENGTH], request.version[:_VERSION_LENGTH]

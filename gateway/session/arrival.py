@@ -5,14 +5,16 @@ from broker.presence import UserPresence
 from config.clock import Clock
 from config.settings import ClientSettings
 from gateway.hub import Hub
-from gateway.protocol import disconnects
+from gateway.protocol import disconnects, errors
 from gateway.protocol.disconnects import DisconnectClient
+from gateway.protocol.errors import ClientError
 from gateway.session.best_effort import BestEffort
 from gateway.session.client import Client
 from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.states import Event
 from gateway.session.subscription import Subscription
+from gateway.shared_rate import SharedRate
 from gateway.tasks import Tasks
 from gateway.wheel import PingRing
 
@@ -33,10 +35,11 @@ class Arrival:
         pings: PingRing | None,
         tasks: Tasks,
         clock: Clock,
+        rate: SharedRate | None = None,
     ) -> None:
         self._settings, self._hub, self._users, self._control = settings, hub, users, control
         self._entrances, self._expiry, self._pings = entrances, expiry, pings
-        self._tasks, self._clock = tasks, clock
+        self._tasks, self._clock, self._rate = tasks, clock, rate
         self._best_effort = BestEffort()
 
     def check_limits(self, user: str) -> None:
@@ -48,6 +51,15 @@ class Arrival:
         limit = self._settings.user_connection_limit
         if user and limit and self._hub.connections_of(user) >= limit:
             raise DisconnectClient(disconnects.CONNECTION_LIMIT)
+
+    def count(self, user: str) -> None:
+        """Count a connect of a user.
+
+        Raises:
+            ClientError: 111, they come too often.
+        """
+        if user and self._rate is not None and self._rate.spend(user):
+            raise ClientError(errors.TOO_MANY_REQUESTS)
 
     async def register(self, client: Client) -> None:
         """Tell the fleet that the user is connected; before the reply, so that whoever has it can be found.

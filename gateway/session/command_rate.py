@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from config.clock import Clock
 from config.settings import CommandRateSettings
 
-__all__ = ["CommandRate", "Hurried", "Pace", "command_rate"]
+__all__ = ["CommandRate", "Hurried", "Judge", "Pace", "command_rate"]
 
 _REFUSED_COST: Final = 0.25
 _BURSTS_TO_THE_END: Final = 2.0
@@ -30,8 +30,16 @@ class Pace(Enum):
 class Hurried(Protocol):
     """Whose commands are counted."""
 
+    user: str
     commands_until: float
     """The monotonic moment up to which what it sent has spent its allowance."""
+
+
+class Judge(Protocol):
+    """Says what becomes of a command that has just come."""
+
+    def judge(self, client: Hurried) -> Pace:
+        """Count it."""
 
 
 class CommandRate:

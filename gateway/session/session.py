@@ -22,7 +22,7 @@ from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError, Error
 from gateway.protocol.messages import Command, Reply
 from gateway.session.client import Client
-from gateway.session.command_rate import CommandRate, Pace
+from gateway.session.command_rate import Judge, Pace
 from gateway.session.eager import step
 from gateway.session.states import Event, State
 from gateway.session.unanswered import Unanswered
@@ -67,7 +67,7 @@ class Terms(msgspec.Struct, frozen=True):
     tasks: Tasks
     unanswered: Unanswered
     concurrency: int
-    rate: CommandRate | None
+    rate: Judge | None
     tally: CommandTally
     failed: Failed
 
@@ -119,7 +119,7 @@ class Session:
         else:
             self._start(command)
 
-    def _is_in_pace(self, command: Command, rate: CommandRate) -> bool:
+    def _is_in_pace(self, command: Command, rate: Judge) -> bool:
         """Count a command; refuse it where it comes too fast.
 
         While connect is under way nothing may be said before its reply, so what came with it is let through; only a flood

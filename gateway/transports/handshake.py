@@ -71,7 +71,7 @@ def judge(target: str, headers: Headers, settings: Settings, admit: Callable[[],
     if isinstance(first_frame, Refusal):
         return first_frame
     if (denial := admit()) is not None:
-        return Refusal(503, denial.text, denial.retry_after_s)
+        return Refusal(denial.status, denial.text, denial.retry_after_s)
     if is_unidirectional:
         return Welcome(_UNI_WIRE, first_frame)
     offered = [name.strip() for line in headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",")]

@@ -1,5 +1,6 @@
 """The HTTP server's connection, with the bounds that uvicorn's does not set: how large a head may be, and how long a peer may
-take to say what it wants. Whoever holds a connection open must have asked for something."""
+take to say what it wants. Whoever holds a connection open must have asked for something. It also says where requests come from.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.addresses import Addresses
 from gateway.wheel import Note, Wheel
 
 __all__ = ["CUT", "HEAD_LIMIT_BYTES", "PATIENCE_S", "BoundedHttp"]
@@ -21,9 +23,9 @@ class BoundedHttp(HttpToolsProtocol):
     """Answers 431 to a head over the limit and 408 to one that does not end; drops whoever leaves a body unfinished, or an
     answer unread."""
 
-    def __init__(self, wheel: Wheel, **given_by_uvicorn: Any) -> None:
+    def __init__(self, wheel: Wheel, addresses: Addresses, **given_by_uvicorn: Any) -> None:
         super().__init__(**given_by_uvicorn)
-        self._wheel = wheel
+        self._wheel, self._addresses = wheel, addresses
         self._note: Note | None = None
         self._is_in_head = True
         self._has_heard = False
@@ -32,6 +34,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's has it so
         super().connection_made(transport)
+        if self.client is not None:
+            self.client = (self._addresses.of(self.client[0], ()), self.client[1])
         self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,6 +83,8 @@ class BoundedHttp(HttpToolsProtocol):
             raise ValueError("the head is too large")  # ends the parsing, and comes back as `send_400_response`
         self._is_in_head = False
         self._progress()
+        if self.client is not None and self._addresses.trusts_anybody:
+            self.scope["client"] = (self._addresses.of(self.client[0], self.headers), self.client[1])
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

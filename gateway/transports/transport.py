@@ -62,7 +62,7 @@ class Transport(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the peer is, without its port; empty where that is not known any more."""
+        """Where the peer is (`gateway.addresses`), without its port; empty where that is not known."""
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -43,6 +43,7 @@ class WebSocketConnection(asyncio.Protocol):
     """One WebSocket; plays `gateway.transports.transport.Transport` for its session."""
 
     __slots__ = (
+        "_address",
         "_close_code",
         "_fragments",
         "_has_spoken",
@@ -62,6 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._headers: Mapping[str, str] = {}
+        self._address = ""
         self._fragments: list[bytes] | None = None
         self._is_closing = False
         self._has_spoken = False
@@ -143,8 +145,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     @property
     def address(self) -> str:
-        peer = None if self._transport is None else self._transport.get_extra_info("peername")
-        return str(peer[0]) if isinstance(peer, tuple) else ""
+        return self._address
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -154,7 +155,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _take_handshake(self, request: Request) -> None:
         settings = self._node.settings
-        judged = judge(request.path, request.headers, settings, self._node.admit)
+        self._address = self._read_address(request.headers)
+        judged = judge(request.path, request.headers, settings, lambda: self._node.admit(self._address))
         if isinstance(judged, Refusal):
             if judged.status == 403:
                 self._node.audit.origin_refused(self.address, "".join(request.headers.get_all("Origin")))
@@ -177,6 +179,12 @@ class WebSocketConnection(asyncio.Protocol):
         self._session = self._node.open_session(self)
         if judged.first_frame is not None:
             self._receive(judged.first_frame)
+
+    def _read_address(self, headers: Headers) -> str:
+        assert self._transport is not None
+        peer = self._transport.get_extra_info("peername")
+        lines = ((name.lower().encode(), value.encode(errors="replace")) for name, value in headers.raw_items())
+        return self._node.addresses.of(str(peer[0]), lines) if isinstance(peer, tuple) else ""
 
     def _wire_for(self, chosen: WebSocketWire) -> WebSocketWire:
         """Give the wire that was chosen, or its compressed twin where that was agreed on."""
