@@ -97,8 +97,6 @@ class SqlAudit:
     async def verify(self, anchor: Anchor | None = None) -> Verification:
         verification = await self._look(anchor)
         self._verified_at, self._verified_whole = self._clock.now().timestamp(), verification.is_whole
-        if not verification.is_whole:
-            _log.error("audit.broken", problems=list(verification.problems))
         return verification
 
     async def sweep(self, *, before: datetime, limit: int) -> int:

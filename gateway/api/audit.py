@@ -8,9 +8,12 @@ from msgspec import Meta
 
 from broker.audit import Anchor, Audit, AuditFilter, SealedRecord
 from broker.errors import BadInput, StoreUnavailable
+from config.logs import get_logger
 from gateway.api.method import Method
 
 __all__ = ["AuditItem", "AuditSearchRequest", "AuditVerifyRequest", "audit_item", "audit_methods"]
+
+_log = get_logger()
 
 _PAGE: Final = 100
 _MAX_PAGE: Final = 1000
@@ -150,6 +153,8 @@ class _Desk:
             found = await self._audit.verify(Anchor.parse(request.anchor) if request.anchor else None)
         finally:
             self._is_verifying = False
+        if not found.is_whole:
+            _log.error("audit.broken", problems=list(found.problems))
         return AuditVerifyResult(
             found.is_whole, str(found.head), found.first, found.records, found.unsigned, found.pending, list(found.problems)
         )

@@ -39,15 +39,13 @@ def audit() -> None:
 def verify(anchor: str, file: Path | None, dev: bool) -> None:
     """Tell whether the audit is whole: nothing changed, moved, put in or cut out.
 
-    Ends with code 1 where it is not. What was cut off at the end shows for certain against an anchor that was kept elsewhere.
+    Where it is not, each break is a line of its own. What was cut off at the end shows for certain against an anchor that was kept elsewhere.
     """
     settings = _settings(file, dev)
     place = _told(lambda: Anchor.parse(anchor)) if anchor else None
     found = _answer(settings, lambda log: log.verify(place))
-    for problem in found.problems:
-        click.echo(f"broken: {problem}")
     if not found.is_whole:
-        click.get_current_context().exit(1)
+        raise SettingsError([f"the audit is broken: {problem}" for problem in found.problems])
     if found.records:
         click.echo(f"The audit is whole: {found.records} records, {found.first} to {found.head.sequence}.")
     else:
