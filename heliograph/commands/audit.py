@@ -39,7 +39,8 @@ def audit() -> None:
 def verify(anchor: str, file: Path | None, dev: bool) -> None:
     """Tell whether the audit is whole: nothing changed, moved, put in or cut out.
 
-    Where it is not, each break is a line of its own. What was cut off at the end shows for certain against an anchor that was kept elsewhere.
+    Where it is not, each break is a line of its own. What was cut off at the end shows for certain against an anchor that was
+    kept elsewhere.
     """
     settings = _settings(file, dev)
     place = _told(lambda: Anchor.parse(anchor)) if anchor else None
