@@ -21,7 +21,7 @@ from gateway.session.command_rate import CommandRate, Hurried, Pace
 from gateway.shared_rate import SharedRate
 from gateway.tasks import Tasks
 
-__all__ = ["CommandPace", "Door", "Verdict", "door_of"]
+__all__ = ["CommandPace", "Door", "Verdict", "door_of", "rate_of"]
 
 _COMMANDS_INTERVAL_S: Final = 1.0
 _ENDLESS: Final = float("inf")
@@ -112,6 +112,11 @@ class CommandPace:
         return Pace.TOO_FAST if wait_s < _ENDLESS else Pace.RECKLESS
 
 
+def rate_of(settings: DoorRateSettings) -> Rate | None:
+    """Give the rate that settings ask for; None for none."""
+    return Rate(settings.per_s, settings.burst) if settings.per_s else None
+
+
 def door_of(
     settings: Settings, limits: Limits, tasks: Tasks, after: Callable[[float, Callable[[], None]], None], clock: Clock
 ) -> Door | None:
@@ -119,13 +124,13 @@ def door_of(
     # In memory there is nobody to share with, and what one process knows is all there is.
     shared = None if urlsplit(settings.broker.url).scheme == "memory" else limits
 
-    def make(name: str, rate: DoorRateSettings) -> SharedRate | None:
-        if not rate.per_s:
+    def make(name: str, settings: DoorRateSettings) -> SharedRate | None:
+        if (rate := rate_of(settings)) is None:
             return None
         is_commands = name == "commands_per_user"
         return SharedRate(
             f"door.{name}",
-            Rate(rate.per_s, rate.burst),
+            rate,
             clock,
             limits=shared,
             tasks=tasks,

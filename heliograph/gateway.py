@@ -25,6 +25,7 @@ from gateway.api.rpc import rpc_api_methods
 from gateway.api.trust import trust_methods
 from gateway.app import GatewayApp, GatewayServer
 from gateway.commands.rpc import RpcMethod
+from gateway.door import rate_of
 from gateway.metrics import NodeCollector
 from gateway.node import Node
 from gateway.notify.campaigns import CampaignService, campaign_methods
@@ -105,7 +106,14 @@ class GatewayPart:
         app = GatewayApp(
             ground.settings,
             self.node,
-            ApiEndpoint(ground.settings.http_api, calls, ground.store.audit, keys=rules.keys, limits=ground.engine.limits),
+            ApiEndpoint(
+                ground.settings.http_api,
+                calls,
+                ground.store.audit,
+                keys=rules.keys,
+                limits=ground.engine.limits,
+                key_rate=rate_of(ground.settings.limits.calls_per_key),
+            ),
             routes=[
                 *routes,
                 *issuing.routes,

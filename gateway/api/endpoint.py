@@ -4,6 +4,7 @@ Order of refusals: unknown method 404, not POST 405, key 401, body too large 413
 understood answers 200 also when it fails, unless transport error mode asks for statuses.
 """
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -67,12 +68,14 @@ class ApiEndpoint:
         *,
         keys: KeyBook | None = None,
         limits: Limits | None = None,
+        key_rate: Rate | None = None,
     ) -> None:
+        """Make it; `key_rate` is that of keys without one of their own. Rates need `limits`."""
         self._settings, self._calls, self._witness = settings, calls, witness or NoAudit()
         # Those of the settings may do everything.
         texts = [key.get_secret_value() for key in settings.keys]
-        self._permits = {key.encode(): _unbound(Actor(ActorKind.API_KEY, mask_token(key))) for key in texts}
-        self._keys, self._limits = keys, limits
+        self._permits = {key.encode(): _unbound(key) for key in texts}
+        self._keys, self._limits, self._key_rate = keys, limits, key_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -103,7 +106,8 @@ class ApiEndpoint:
         told: list[tuple[bytes, bytes]] = []
         try:
             body = await self._read(headers, receive)
-            if permit.rate is not None and not await self._is_in_pace(permit, permit.rate, name, body, told):
+            rate = permit.rate or (self._key_rate if permit.key_id else None)
+            if rate is not None and not await self._is_in_pace(permit, rate, name, body, told):
                 return 429, _encode(_Failure(TOO_MANY_REQUESTS)), [_JSON, *told]
             result = await self._calls.call(name, body, UNBOUND if permit.is_unbound else permit)
         except _TooLarge:
@@ -178,8 +182,10 @@ class ApiEndpoint:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _unbound(actor: Actor) -> Permit:
-    return Permit(actor, is_unbound=True)
+def _unbound(key: str) -> Permit:
+    # Nodes tell each other of its rate by what it is known by nowhere else.
+    key_id = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return Permit(Actor(ActorKind.API_KEY, mask_token(key)), key_id=key_id, is_unbound=True)
 
 
 def _correlation_id(headers: dict[bytes, bytes]) -> str:
