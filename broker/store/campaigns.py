@@ -9,12 +9,14 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
+from broker.audit import Act
 from broker.campaigns import Campaign, CampaignEvent, CampaignState, Due, Expansion, NewCampaign, following
 from broker.errors import BadInput, NotFound
 from broker.notification import Accepted, Lane, State
 from broker.store import campaign_pages
 from broker.store.accepting import due_of
 from broker.store.audiences import count_audience, numbers_of
+from broker.store.audit_trail import Trail
 from broker.store.bulk import Rows, execute_rows
 from broker.store.campaign_pages import CalledOff
 from broker.store.campaign_rows import Body, campaign_from, decode_body, encode_body
@@ -94,9 +96,17 @@ class SqlCampaigns:
     """Implements `broker.campaigns.Campaigns`."""
 
     def __init__(
-        self, database: Database, clock: Clock, outbox: StatusOutbox, ledger: SqlLedger, *, idempotency_ttl_s: float
+        self,
+        database: Database,
+        clock: Clock,
+        outbox: StatusOutbox,
+        ledger: SqlLedger,
+        trail: Trail,
+        *,
+        idempotency_ttl_s: float,
     ) -> None:
         self._database, self._clock, self._outbox, self._ledger = database, clock, outbox, ledger
+        self._trail = trail
         self._idempotency_ttl_us = int(idempotency_ttl_s * 1_000_000)
 
     async def create(self, new: NewCampaign, *, idempotency_key: str = "", fingerprint: bytes = b"") -> str:
@@ -119,7 +129,11 @@ class SqlCampaigns:
             "expanded": 0,
             "skipped": 0,
         }
-        return await self._database.write(partial(_create, new=new, row=row, key=key))
+        act = Act("campaign.created", f"campaign:{campaign_id}", details={"name": new.name})
+        return await self._trail.write(
+            partial(_create, new=new, row=row, key=key),
+            lambda made: [act] if made == campaign_id else [],  # a repeat made nothing
+        )
 
     async def status(self, campaign_id: str) -> Campaign:
         if not is_name(campaign_id):
@@ -134,15 +148,19 @@ class SqlCampaigns:
         return await self._database.read(lambda connection: _list(connection, query, asked))
 
     async def pause(self, campaign_id: str) -> CampaignState:
-        return await self._move(campaign_id, lambda _: CampaignEvent.PAUSE)
+        return await self._move(campaign_id, "paused", lambda _: CampaignEvent.PAUSE)
 
     async def resume(self, campaign_id: str) -> CampaignState:
-        return await self._move(campaign_id, lambda has_begun: CampaignEvent.RESUME if has_begun else CampaignEvent.RESCHEDULE)
+        return await self._move(
+            campaign_id, "resumed", lambda has_begun: CampaignEvent.RESUME if has_begun else CampaignEvent.RESCHEDULE
+        )
 
     async def cancel(self, campaign_id: str) -> CampaignState:
         if not is_name(campaign_id):
             raise NotFound("campaign")
-        return await self._database.write(lambda connection: _cancel(connection, campaign_id))
+        return await self._trail.write(
+            lambda connection: _cancel(connection, campaign_id), Act("campaign.cancelled", f"campaign:{campaign_id}")
+        )
 
     async def due(self) -> Sequence[Due]:
         found = await self._database.read(_due)
@@ -187,12 +205,15 @@ class SqlCampaigns:
             return 0
         return await self._database.write(lambda connection: _sweep(connection, asked, limit))
 
-    async def _move(self, campaign_id: str, event_of: Callable[[bool], CampaignEvent]) -> CampaignState:
+    async def _move(self, campaign_id: str, done: str, event_of: Callable[[bool], CampaignEvent]) -> CampaignState:
         """Let something happen to a campaign; `event_of` is asked with whether it had begun."""
         if not is_name(campaign_id):
             raise NotFound("campaign")
         now = self._now()
-        return await self._database.write(lambda connection: _stand(connection, campaign_id, event_of, now))
+        return await self._trail.write(
+            lambda connection: _stand(connection, campaign_id, event_of, now),
+            Act(f"campaign.{done}", f"campaign:{campaign_id}"),
+        )
 
     def _expanded(self, expansion: Expansion | None) -> None:
         if expansion is not None and expansion.expanded:

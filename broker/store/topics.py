@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
+from broker.audit import Act
 from broker.errors import BadInput, NotFound
+from broker.store.audit_trail import Trail
 from broker.store.bulk import Rows, execute_rows
 from broker.store.database import Database
 from broker.store.dialect import Among, TextList, upsert
@@ -68,13 +70,13 @@ _FORGET: Final = delete(TOPICS).where(_T.number == bindparam("of_topic"), _T.nam
 class SqlTopics:
     """Implements `broker.topics.Topics`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, trail: Trail) -> None:
+        self._database, self._clock, self._trail = database, clock, trail
 
     async def create(self, topic: str) -> None:
         check_name("topic", topic)
         now = to_micros(self._clock.now())
-        await self._database.write(lambda connection: _created(connection, topic, now))
+        await self._trail.write(lambda connection: _created(connection, topic, now), Act("topic.created", f"topic:{topic}"))
 
     async def subscribe(self, topic: str, users: Sequence[str], *, device_id: str = "", creates: bool = True) -> None:
         check_name("topic", topic)
@@ -84,11 +86,13 @@ class SqlTopics:
             raise _unknown_device()
         now = to_micros(self._clock.now())
         rows = [{"user": user, "device_id": device_id, "subscribed_at": now} for user in sorted(set(users))]
-        await self._database.write(partial(_subscribe, topic=topic, rows=rows, creates=creates))
+        act = _membership("topic.subscribed", topic, users, device_id)
+        await self._trail.write(partial(_subscribe, topic=topic, rows=rows, creates=creates), act)
 
     async def unsubscribe(self, topic: str, users: Sequence[str], *, device_id: str = "") -> None:
         named = sorted({user for user in users if is_name(user)})
-        await self._database.write(partial(_unsubscribe, topic=topic, users=named, device_id=device_id))
+        act = _membership("topic.unsubscribed", topic, named, device_id)
+        await self._trail.write(partial(_unsubscribe, topic=topic, users=named, device_id=device_id), act)
 
     async def find(self, *, user: str = "", after: str = "", limit: int) -> Sequence[Topic]:
         if not (is_name(user) and is_name(after)):
@@ -111,7 +115,10 @@ class SqlTopics:
     async def remove(self, topic: str) -> None:
         if not is_name(topic):
             raise NotFound("topic")
-        if not await self._database.write(lambda connection: connection.execute(_REMOVE, {"of_name": topic}).rowcount):
+        act = Act("topic.removed", f"topic:{topic}")
+        if not await self._trail.write(
+            lambda connection: connection.execute(_REMOVE, {"of_name": topic}).rowcount, lambda count: [act] if count else []
+        ):
             raise NotFound("topic")
 
     async def sweep(self, *, limit: int) -> int:
@@ -120,6 +127,14 @@ class SqlTopics:
         if number is None:
             return 0
         return await self._database.write(partial(_clear, number=number, limit=limit))
+
+
+def _membership(action: str, topic: str, users: Sequence[str], device_id: str) -> Act:
+    """Tell of one user by name, and of many by their number."""
+    details = {"device": device_id} if device_id else {}
+    if len(users) == 1:
+        return Act(action, f"topic:{topic}", users[0], details=details)
+    return Act(action, f"topic:{topic}", details={**details, "users": len(users)})
 
 
 def _known(connection: Connection, topic: str) -> int:

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from broker.audit import Act, Anchor, AuditFilter, Decision, SealedRecord
 from broker.caller import Actor, ActorKind, Caller, bind_caller, within
+from broker.campaigns import Audience, NewCampaign
 from broker.dead_letters import DeadLetterFilter
 from broker.devices import DeviceFilter, Registration
 from broker.errors import BadInput, StoreUnavailable
@@ -121,6 +123,32 @@ async def test_a_replay_is_written_down_and_a_dry_run_is_not(store: Store, pipel
     await store.dead_letters.replay([letter.id])
     assert await acts(store, action="dead_letters.replayed") == [
         Act("dead_letters.replayed", details={"count": 1, "ids": letter.id})
+    ]
+
+
+async def test_topics_and_campaigns_are_written_down(store: Store, make_draft: Any) -> None:
+    await store.topics.create("news")
+    await store.topics.subscribe("news", ["ann"])
+    await store.topics.subscribe("news", ["ben", "cem"])
+    await store.topics.unsubscribe("news", ["ann"])
+    draft = msgspec.structs.replace(make_draft(), users=())
+    new = NewCampaign(Audience(topics=("news",)), draft, 10.0, "spring")
+    campaign_id = await store.campaigns.create(new, idempotency_key="k", fingerprint=b"f")
+    assert await store.campaigns.create(new, idempotency_key="k", fingerprint=b"f") == campaign_id
+    await store.campaigns.pause(campaign_id)
+    await store.campaigns.resume(campaign_id)
+    await store.campaigns.cancel(campaign_id)
+    await store.topics.remove("news")
+    assert [(act.action, act.resource, act.user, dict(act.details)) for act in await acts(store)] == [
+        ("topic.created", "topic:news", "", {}),
+        ("topic.subscribed", "topic:news", "ann", {}),
+        ("topic.subscribed", "topic:news", "", {"users": 2}),
+        ("topic.unsubscribed", "topic:news", "ann", {}),
+        ("campaign.created", f"campaign:{campaign_id}", "", {"name": "spring"}),
+        ("campaign.paused", f"campaign:{campaign_id}", "", {}),
+        ("campaign.resumed", f"campaign:{campaign_id}", "", {}),
+        ("campaign.cancelled", f"campaign:{campaign_id}", "", {}),
+        ("topic.removed", "topic:news", "", {}),
     ]
 
 
