@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from broker.api_keys import ApiKey, ApiKeyGrant, ApiKeys, check_key_name, hash_of, make_key, renew_key, split_key
 from broker.channels import ChannelRules
@@ -79,7 +79,7 @@ class ApiKeyItem(msgspec.Struct, omit_defaults=True):
     role: str = ""
     channels: list[str] = []
     expire_at: int = 0
-    rate_per_s: float | int = 0
+    rate_per_s: float | UnsetType = UNSET
     burst: int = 0
     rotated_at: int = 0
     previous_until: int = 0
@@ -174,7 +174,7 @@ def _item(key: ApiKey) -> ApiKeyItem:
         grant.role,
         list(grant.channels),
         _seconds(grant.expires_at),
-        grant.rate_per_s or 0,
+        grant.rate_per_s or UNSET,
         grant.burst,
         _seconds(key.rotated_at),
         _seconds(key.previous_until),

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.openapi.rule_examples import RULE_EXAMPLES
+
 __all__ = ["EXAMPLES", "Example"]
 
 _NOTIFICATION: Final = "0191f3a8c1de7b05a4d2c9e86f13b720"
@@ -398,6 +400,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     ),
     "experiment_pick": Example({"experiment": "subject-line", "after": 1000, "confidence": 0.95}, {"picked": ""}),
     "experiment_results": Example({"key": "subject-line"}, {"code": 104, "message": "experiment not found"}, is_failure=True),
+    "role_unassign": Example({"user": "alice", "role": "editor"}, {"code": 104, "message": "role not found"}, is_failure=True),
+    **{name: Example(request, result) for name, (request, result) in RULE_EXAMPLES.items()},
     "batch": Example(
         {"commands": [{"publish": {"channel": "chat:lobby", "data": 1}}, {"presence_stats": {"channel": "unknown:lobby"}}]},
         {

@@ -24,6 +24,7 @@ from gateway.notify.service import NotificationService
 from gateway.notify.templates import TemplateService, template_methods
 from gateway.notify.topics import TopicService, topic_methods
 from gateway.openapi.routes import openapi_routes
+from gateway.rule_service import RuleService
 from pushers.templates.showing import show
 
 CHANNELS = {
@@ -77,5 +78,9 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
         *campaign_methods(CampaignService(store.campaigns, NotificationSettings())),
         *operation_methods(store, made.clock),
     ]
-    yield Described(made, api(made, methods))
+    names: set[str] = set()
+    methods += RuleService(made.node, store, made.engine.control, made.clock).methods(names)
+    opened = api(made, methods)
+    names.update(opened.calls.methods)
+    yield Described(made, opened)
     await store.close()

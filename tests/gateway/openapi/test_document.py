@@ -40,13 +40,22 @@ BEFORE = {
     "template_list": "template_put",
     "template_remove": "template_put",
     "template_rollback": "template_put",
+    "api_key_rotate": "api_key_create",
+    "api_key_revoke": "api_key_create",
+    "api_key_list": "api_key_create",
+    "role_remove": "role_set",
+    "role_list": "role_set",
+    "role_assign": "role_set",
+    "policy_get": "policy_set",
+    "policy_list": "policy_set",
+    "policy_rollback": "policy_set",
     "device_list": "device_register",
     "device_remove": "device_register",
     "preferences_get": "preferences_set",
 }
 # These differ from node to node; an example gives only their kind.
 VARYING = {"id", "epoch", "uid", "client", "version", "pid", "uptime", "token", "offset", "num_channels", "num_subs"}
-VARYING |= {"size_bytes"}
+VARYING |= {"size_bytes", "key"}
 VARYING |= {"hash", "address_digest", "correlation_id", "head", "time"}
 MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms", "starts_at", "subscribed_at"}
 MOMENTS |= {"from", "to", "counted_at"}
