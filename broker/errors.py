@@ -5,7 +5,8 @@ BrokerError
 ├── NotFound             the caller named something that does not exist
 ├── PositionLost         the asked epoch is not the stream's (history, error 112)
 └── Unavailable          the world; the same call may succeed after `retry_after_s`
-    └── EngineUnavailable / StoreUnavailable
+    ├── EngineUnavailable / StoreUnavailable
+    └── Withheld         an operator has it refused for now
 """
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "PositionLost",
     "StoreUnavailable",
     "Unavailable",
+    "Withheld",
 ]
 
 
@@ -58,3 +60,7 @@ class EngineUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The durable store did not answer."""
+
+
+class Withheld(Unavailable):
+    """An operator has such calls refused for now; nothing was changed. The text is for whoever asked."""

@@ -1,7 +1,7 @@
 """Port: which version the rules about who may do what have, so that every node notices when they change.
 
-Each change of API keys, roles or policies raises the number of its subject in the transaction that makes it. Nodes are told
-over control (`broker.control.RulesChanged`), and compare the numbers at times, for what was told may have been lost.
+Each change of API keys, roles, policies or overrides raises the number of its subject in the transaction that makes it. Nodes
+are told over control (`broker.control.RulesChanged`), and compare the numbers at times, for what was told may have been lost.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ class Subject(StrEnum):
     API_KEYS = "api_keys"
     ROLES = "roles"
     POLICY = "policy"
+    OVERRIDES = "overrides"
 
 
 class RuleVersions(Protocol):

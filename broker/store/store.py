@@ -21,6 +21,7 @@ from broker.experiments import Experiments
 from broker.frequency import Frequency
 from broker.inbox import Inbox
 from broker.ledger import Ledger
+from broker.overrides import Overrides
 from broker.policies import Policies
 from broker.preferences import Preferences
 from broker.removed_devices import RemovedDevices
@@ -47,6 +48,7 @@ from broker.store.inbox import SqlInbox
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
 from broker.store.moments import to_micros
+from broker.store.overrides import SqlOverrides
 from broker.store.policies import SqlPolicies
 from broker.store.postgresql import PostgresDatabase, connect_arguments
 from broker.store.postgresql_signals import PostgresSignals
@@ -112,6 +114,7 @@ class Store:
     api_keys: ApiKeys
     roles: Roles
     policies: Policies
+    overrides: Overrides
     rule_versions: RuleVersions
     token_families: TokenFamilies
     revocations: RevocationRecords
@@ -155,6 +158,7 @@ class Store:
         self.api_keys = SqlApiKeys(database, trail)
         self.roles = SqlRoles(database, trail)
         self.policies = SqlPolicies(database, clock, trail)
+        self.overrides = SqlOverrides(database, clock, trail)
         self.rule_versions = SqlRuleVersions(database)
         self.token_families = SqlTokenFamilies(database, trail)
         self.revocations = SqlRevocationRecords(database, clock)
