@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Column, Connection, Insert, Integer, Table, Text, bindparam, insert, literal_column, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.store.dialect import Elements, NumberAt, TextAt
 
-__all__ = ["Rows", "execute_rows", "insert_rows"]
+__all__ = ["Rows", "WideInsert", "execute_rows", "insert_rows"]
 
 _PARAMETER: Final = "rows"
 
@@ -49,3 +50,24 @@ def execute_rows(connection: Connection, statement: UpdateBase, rows: Sequence[S
     """Run a statement on rows, unless there are none; `more` has its other parameters."""
     if rows:
         connection.execute(statement, {_PARAMETER: msgspec.json.encode(rows).decode(), **more})
+
+
+class WideInsert:
+    """An insert of rows with many columns.
+
+    SQLite reads a row's JSON anew for each value that it takes out. With nine of them a parameter per value costs half as much.
+    """
+
+    def __init__(self, table: Table, *columns: "Column[Any]") -> None:
+        self._as_json = insert_rows(table, *columns)
+        quote = sqlite.dialect().identifier_preparer.quote
+        names = ", ".join(quote(column.name) for column in columns)
+        places = ", ".join("?" * len(columns))
+        self._by_value = f"INSERT INTO {quote(table.name)} ({names}) VALUES ({places})"  # noqa: S608 (names of ours, no values)
+
+    def execute(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run it on rows, each with a value for every column, unless there are none."""
+        if connection.dialect.name != "sqlite":
+            execute_rows(connection, self._as_json, rows)
+        elif rows:
+            connection.exec_driver_sql(self._by_value, list(rows))

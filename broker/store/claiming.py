@@ -12,10 +12,18 @@ from broker.preferences import UserRules
 from broker.store.bulk import Rows, execute_rows
 from broker.store.campaign_tables import TARGETS
 from broker.store.dialect import Among, TextList
-from broker.store.keys import StepKey
+from broker.store.keys import PLAN, StepKey
 from broker.store.preference_tables import USER_RULES
 from broker.store.preferences import rules_from
-from broker.store.rows import StoredDraft, decode_draft, device_from, entry_from, notification_from, preference_from
+from broker.store.rows import (
+    DEVICE_COLUMNS,
+    StoredDraft,
+    decode_draft,
+    device_of,
+    entry_from,
+    notification_from,
+    preference_from,
+)
 from broker.store.schema import DEVICES, DRAFTS, ENTRIES, NOTIFICATIONS, PREFERENCES, STEPS
 from broker.store.suppression import reasons_of
 from broker.suppression import SUPPRESSIBLE
@@ -36,7 +44,7 @@ _DUE: Final = (
         NOTIFICATIONS.c.state,
         NOTIFICATIONS.c.experiment,
         NOTIFICATIONS.c.variant,
-        DEVICES,
+        *DEVICE_COLUMNS,
     )
     .join_from(STEPS, NOTIFICATIONS, NOTIFICATIONS.c.id == _S.notification_id)
     .outerjoin(DEVICES, and_(DEVICES.c.id == _S.device_id, DEVICES.c.user == NOTIFICATIONS.c.user))
@@ -49,11 +57,12 @@ _DUE_UNPAUSED: Final = _DUE.where(
     or_(not_(Among(_S.provider, bindparam("paused", type_=TextList()))), _S.expires_at <= bindparam("now"))
 )
 _KEYS: Final = Rows(_S.notification_id, _S.device_id)
-_LEASE: Final = (
-    update(STEPS)
-    .where(_S.notification_id == _KEYS[_S.notification_id], _S.device_id == _KEYS[_S.device_id])
-    .values(lease=bindparam("new_lease"), worker=bindparam("new_worker"), due_at=bindparam("until"), attempt=_S.attempt + 1)
+_TAKE: Final = update(STEPS).values(
+    lease=bindparam("new_lease"), worker=bindparam("new_worker"), due_at=bindparam("until"), attempt=_S.attempt + 1
 )
+_LEASE: Final = _TAKE.where(_S.notification_id == _KEYS[_S.notification_id], _S.device_id == _KEYS[_S.device_id])
+# By half the work for each: most of what is claimed are plans.
+_LEASE_PLANS: Final = _TAKE.where(Among(_S.notification_id, bindparam("among", type_=TextList())), _S.device_id == PLAN)
 
 
 def _among(query: Select[Any], column: Any) -> Select[Any]:
@@ -61,7 +70,7 @@ def _among(query: Select[Any], column: Any) -> Select[Any]:
 
 
 _DRAFTS: Final = _among(select(DRAFTS), DRAFTS.c.id)
-_DEVICES: Final = _among(select(DEVICES), DEVICES.c.user).order_by(DEVICES.c.registered_at, DEVICES.c.id)
+_DEVICES: Final = _among(select(*DEVICE_COLUMNS), DEVICES.c.user).order_by(DEVICES.c.registered_at, DEVICES.c.id)
 _PREFERENCES: Final = _among(select(PREFERENCES), PREFERENCES.c.user).order_by(PREFERENCES.c.category, PREFERENCES.c.route)
 _RULES: Final = _among(select(USER_RULES), USER_RULES.c.user)
 _TARGETS: Final = _among(select(TARGETS), TARGETS.c.notification_id)
@@ -85,22 +94,28 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
     due = [row for lane in sorted(quotas) if quotas[lane] > 0 for row in _due(connection, lease, lane, quotas[lane], paused)]
     if not due:
         return ()
-    keys = [(row.notification_id, row.device_id) for row in due]
-    execute_rows(connection, _LEASE, keys, new_lease=lease.id, new_worker=lease.worker, until=lease.until)
+    plans = [row for row in due if not row.device_id]
+    _take(connection, lease, plans, [row for row in due if row.device_id])
     drafts = {
         row.id: decode_draft(row) for row in connection.execute(_DRAFTS, {"among": list({row.draft_id for row in due})}).all()
     }
-    plans = [row for row in due if not row.device_id]
     users = list({row.owner for row in plans})
     context = _Context(
         drafts,
-        _by_user(connection, _DEVICES, users, device_from),
+        _by_user(connection, _DEVICES, users, lambda row: device_of(*row)),
         _by_user(connection, _PREFERENCES, users, preference_from),
         _entries(connection, [row.notification_id for row in plans]),
         _rules(connection, list({row.owner for row in due})),
         _targets(connection, [row.notification_id for row in plans if drafts[row.draft_id].body.terms.is_aimed]),
     )
     return _telling_suppressed(connection, [_step(row, lease, context) for row in due])
+
+
+def _take(connection: Connection, lease: Lease, plans: Sequence[Row[Any]], sends: Sequence[Row[Any]]) -> None:
+    given = {"new_lease": lease.id, "new_worker": lease.worker, "until": lease.until}
+    if plans:
+        connection.execute(_LEASE_PLANS, {"among": [row.notification_id for row in plans], **given})
+    execute_rows(connection, _LEASE, [(row.notification_id, row.device_id) for row in sends], **given)
 
 
 def _telling_suppressed(connection: Connection, steps: list[Step]) -> list[Step]:
@@ -178,23 +193,23 @@ def _grouped(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, tuple[Any, ...]]:
     return {key: tuple(values) for key, values in groups.items()}
 
 
-def _step(row: Row[Any], lease: Lease, context: _Context) -> Step:
-    draft = context.drafts[row.draft_id]
-    notification = notification_from(row.notification_id, row.owner, row.state, draft, row.experiment, row.variant)
-    key, rules = StepKey(row.notification_id, row.device_id), context.rules.get(row.owner, _NO_RULES)
-    if not key.is_plan:
-        device = device_of_url(notification) if row.id is None else device_from(row)
-        return Step(str(key), StepKind.SEND, lease.id, row.attempt + 1, notification, device, rules=rules)
+def _step(row: Sequence[Any], lease: Lease, context: _Context) -> Step:
+    notification_id, device_id, attempt, draft_id, owner, state, experiment, variant, *values = row
+    notification = notification_from(notification_id, owner, state, context.drafts[draft_id], experiment, variant)
+    key, rules = StepKey(notification_id, device_id), context.rules.get(owner, _NO_RULES)
     own = device_of_url(notification)
+    if device_id:
+        device = own if values[0] is None else device_of(*values)
+        return Step(str(key), StepKind.SEND, lease.id, attempt + 1, notification, device, rules=rules)
     return Step(
-        str(key),
+        notification_id,
         StepKind.PLAN,
         lease.id,
-        row.attempt + 1,
+        attempt + 1,
         notification,
-        devices=context.devices_of(row.owner, notification) if own is None else (own,),
-        preferences=context.preferences.get(row.owner, ()),
-        entries=_since_replay(context.entries.get(row.notification_id, ())),
+        devices=context.devices_of(owner, notification) if own is None else (own,),
+        preferences=context.preferences.get(owner, ()),
+        entries=_since_replay(context.entries.get(notification_id, ())),
         rules=rules,
     )
 

@@ -1,6 +1,6 @@
 """What came of claimed steps, written in one transaction; and leases held longer or given back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -8,8 +8,8 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, 
 
 from broker.confirmations import Place
 from broker.ledger import Passage, PlanDone, SendDone, Step
-from broker.notification import Lane
-from broker.store.bulk import Rows, execute_rows, insert_rows
+from broker.notification import Lane, State
+from broker.store.bulk import Rows, WideInsert, execute_rows, insert_rows
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
 from broker.store.digests import close
@@ -56,10 +56,11 @@ _REMOVE: Final = delete(STEPS).where(
     )
 )
 _REMOVE_ALL: Final = delete(STEPS).where(Among(_S.notification_id, bindparam("among", type_=TextList())))
-_WRITE: Final = insert_rows(ENTRIES, *ENTRY_COLUMNS)
-_ENDED: Final = Rows(NOTIFICATIONS.c.id, NOTIFICATIONS.c.state)
+_WRITE: Final = WideInsert(ENTRIES, *ENTRY_COLUMNS)
 _END: Final = (
-    update(NOTIFICATIONS).where(NOTIFICATIONS.c.id == _ENDED[NOTIFICATIONS.c.id]).values(state=_ENDED[NOTIFICATIONS.c.state])
+    update(NOTIFICATIONS)
+    .where(Among(NOTIFICATIONS.c.id, bindparam("among", type_=TextList())))
+    .values(state=bindparam("new_state"))
 )
 _ARRIVE: Final = (
     update(NOTIFICATIONS)
@@ -140,12 +141,21 @@ def _write(connection: Connection, changes: Changes) -> None:
     execute_rows(connection, _PUT_BACK, changes.put_back)
     execute_rows(connection, _REMOVE, changes.gone)
     execute_rows(connection, _OPEN, changes.opened)
-    execute_rows(connection, _WRITE, changes.entries)
+    _WRITE.execute(connection, changes.entries)
     execute_rows(connection, _BURY, changes.dead)
     suppress(connection, changes.suppressed)
     if changes.ended:
-        execute_rows(connection, _END, list(changes.ended.items()))
+        for state, ids in _by_state(changes.ended).items():
+            connection.execute(_END, {"among": ids, "new_state": state.value})
         connection.execute(_REMOVE_ALL, {"among": list(changes.ended)})
+
+
+def _by_state(ended: Mapping[str, State]) -> Mapping[State, list[str]]:
+    """Gather them by their state: a statement for each, of which there are few."""
+    ids: dict[State, list[str]] = {}
+    for notification_id, state in ended.items():
+        ids.setdefault(state, []).append(notification_id)
+    return ids
 
 
 def _write_beside(connection: Connection, changes: Changes, told: Told) -> None:
@@ -155,7 +165,7 @@ def _write_beside(connection: Connection, changes: Changes, told: Told) -> None:
     count_told(connection, changes.told)
     if changes.elsewhere:
         known = set(connection.execute(_KNOWN, {"among": sorted(row[0] for row in changes.elsewhere)}).scalars())
-        execute_rows(connection, _WRITE, [row for row in changes.elsewhere if row[0] in known])
+        _WRITE.execute(connection, [row for row in changes.elsewhere if row[0] in known])
     for user, digest_id in changes.closing:
         close(connection, user, digest_id, told.now, told.outbox)
 

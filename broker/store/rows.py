@@ -22,15 +22,17 @@ from broker.notification import (
     Variant,
 )
 from broker.store.moments import from_micros, to_micros
-from broker.store.schema import ENTRIES
+from broker.store.schema import DEVICES, ENTRIES
 
 __all__ = [
+    "DEVICE_COLUMNS",
     "ENTRY_COLUMNS",
     "Body",
     "EntryRow",
     "StoredDraft",
     "decode_draft",
     "device_from",
+    "device_of",
     "encode_body",
     "encode_stored_body",
     "entry_from",
@@ -42,6 +44,9 @@ __all__ = [
 
 # The columns of a row of `entries`, in the order of `entry_row`.
 ENTRY_COLUMNS: Final = tuple(column for column in ENTRIES.c if column is not ENTRIES.c.number)
+DEVICE_COLUMNS: Final = tuple(
+    DEVICES.c[name] for name in ("id", "user", "provider", "token", "platform", "registered_at", "locale", "timezone", "app")
+)
 EntryRow = tuple[str, int, str, str, str, str, str, int, str]
 
 
@@ -128,17 +133,16 @@ def notification_from(
 
 def device_from(row: Row[Any]) -> Device:
     """Read a row of `devices`."""
-    return Device(
-        row.id,
-        row.user,
-        _PROVIDERS[row.provider],
-        row.token,
-        row.platform,
-        from_micros(row.registered_at),
-        row.locale,
-        row.timezone,
-        row.app,
+    return device_of(
+        row.id, row.user, row.provider, row.token, row.platform, row.registered_at, row.locale, row.timezone, row.app
     )
+
+
+def device_of(
+    id: str, user: str, provider: str, token: str, platform: str, registered_at: int, locale: str, timezone: str, app: str
+) -> Device:
+    """Put a device together from the values of `DEVICE_COLUMNS`."""
+    return Device(id, user, _PROVIDERS[provider], token, platform, from_micros(registered_at), locale, timezone, app)
 
 
 def preference_from(row: Row[Any]) -> Preference:
@@ -151,9 +155,10 @@ def entry_row(notification_id: str, entry: Entry) -> EntryRow:
     return (
         notification_id,
         to_micros(entry.at),
-        entry.route,
-        entry.outcome,
-        entry.provider,
+        # Plain text: drivers look at each value of another type for how it wants to be written.
+        str(entry.route),
+        str(entry.outcome),
+        str(entry.provider),
         entry.address.replace("\0", ""),
         entry.device_id,
         entry.attempt,
