@@ -20,6 +20,7 @@ from gateway.transports.handshake import PATH
 from gateway.transports.http_bounds import BoundedHttp
 from gateway.transports.routes import transport_routes
 from gateway.transports.websocket import WebSocketConnection
+from gateway.web_headers import SecuredApp
 
 __all__ = ["GatewayApp", "GatewayServer"]
 
@@ -38,7 +39,8 @@ class GatewayApp:
         self._page_paths = frozenset(
             route.path for route in routes if isinstance(route, Route) and route.path.startswith(PREFIX)
         )
-        self._pages = Starlette(routes=[*own, *routes])
+        self.routes = [*own, *routes]
+        self._pages = SecuredApp(Starlette(routes=self.routes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX) and scope["path"] not in self._page_paths:

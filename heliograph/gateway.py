@@ -103,7 +103,7 @@ class GatewayPart:
         own_methods += rules.methods(names)
         self.calls = calls = _calls(ground, self.node, own_methods)
         names.update(calls.methods)
-        app = GatewayApp(
+        self.app = app = GatewayApp(
             ground.settings,
             self.node,
             ApiEndpoint(

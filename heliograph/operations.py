@@ -8,6 +8,7 @@ from gateway.health import Readiness, health_routes
 from gateway.metrics import metrics_route
 from gateway.server import HttpServer
 from gateway.tls import ServerTls
+from gateway.web_headers import SecuredApp
 from heliograph.ending import Ending
 
 __all__ = ["OperationsPart"]
@@ -17,7 +18,7 @@ class OperationsPart:
     """Answers `/health`, `/health/ready` and `/metrics`. Stopped last, so that the end of the others can be watched."""
 
     def __init__(self, readiness: Readiness, listener: socket.socket, tls: ServerTls | None = None) -> None:
-        app = Starlette(routes=[*health_routes(readiness), metrics_route()])
+        app = SecuredApp(Starlette(routes=[*health_routes(readiness), metrics_route()]))
         self._listener = listener
         self._server = HttpServer(app, goodbye_s=1, tls=tls)
         self.started = self._server.listening

@@ -38,6 +38,8 @@ _log = get_logger()
 _encode = msgspec.json.encode
 _CORRELATION = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON: Final = (b"content-type", b"application/json")
+# What browsers must know of answers that no browser is meant to see; pages have more (`gateway.web_headers`).
+_SECURED: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 _ANYBODY: Final = Permit(_NOBODY, is_unbound=True)
 # What is refused before a method is called, and stands for nothing else.
@@ -86,7 +88,8 @@ class ApiEndpoint:
         status, body, extra = await self._answer(name, scope, headers, receive)
         if status in _REFUSALS:
             self._calls.tally.refuse(status)
-        sent = [extra[0], (b"content-length", b"%d" % len(body)), (b"x-request-id", correlation_id.encode()), *extra[1:]]
+        length, request_id = (b"content-length", b"%d" % len(body)), (b"x-request-id", correlation_id.encode())
+        sent = [extra[0], length, request_id, *_SECURED, *extra[1:]]
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 

@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["PageFile", "page_headers", "read_page_files"]
+from gateway.web_headers import page_headers
+
+__all__ = ["PageFile", "headers_at", "read_page_files"]
 
 _CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
@@ -35,19 +37,9 @@ def read_page_files() -> dict[str, PageFile]:
     }
 
 
-def page_headers(host: str) -> dict[str, str]:
+def headers_at(host: str) -> dict[str, str]:
     """Make the headers of a page file. `host` is the request's `Host`, already known to be loopback.
 
     The socket's address is spelt out because not every browser lets `'self'` cover ws: (CSP level 3, §6.7.2.8).
     """
-    policy = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src 'self' ws://{host} wss://{host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return {
-        "Cache-Control": "no-cache",
-        "Content-Security-Policy": policy,
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    return page_headers(script="'self'", style="'self'", img="'self'", connect=f"'self' ws://{host} wss://{host}")

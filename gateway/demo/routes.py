@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.demo.loopback import is_loopback_host
-from gateway.demo.page import page_headers, read_page_files
+from gateway.demo.page import headers_at, read_page_files
+from gateway.web_headers import page_headers
 
 __all__ = ["DemoContext", "demo_routes"]
 
@@ -54,7 +55,7 @@ def demo_routes(context: DemoContext) -> list[Route]:
         found = files.get(request.path_params.get("name", _INDEX))
         if found is None:
             return Response("not found", 404, media_type="text/plain")
-        return Response(found.body, headers=page_headers(request.headers["host"]) | {"Content-Type": found.content_type})
+        return Response(found.body, headers=headers_at(request.headers["host"]) | {"Content-Type": found.content_type})
 
     async def session(request: Request) -> Response:
         return _json(msgspec.json.encode({"api_key": context.api_key}))
@@ -111,9 +112,8 @@ async def _bounded_body(request: Request) -> bytes:
 
 
 def _json(body: bytes, status: int = 200) -> Response:
-    # Holds keys and tokens: nothing between us and the page may keep it, no other origin may embed it.
-    headers = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
-    return Response(body, status, headers=headers, media_type="application/json")
+    # Holds keys and tokens: nothing between us and the page may keep it, no other origin may embed it (`gateway.web_headers`).
+    return Response(body, status, headers=page_headers(cache="no-store"), media_type="application/json")
 
 
 def _bad_request(message: str) -> Response:

@@ -20,20 +20,14 @@ from broker.errors import Unavailable
 from config.logs import get_logger
 from gateway.issuing.service import Pair, RefreshRefused, TokenService
 from gateway.origins import is_origin_allowed
+from gateway.web_headers import page_headers
 
 __all__ = ["issuing_routes"]
 
 _log = get_logger()
 
 _BODY_MAX_BYTES: Final = 1024
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Pragma": "no-cache",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Vary": "Origin",
-}
+_HEADERS: Final = {**page_headers(cache="no-store"), "Pragma": "no-cache", "Vary": "Origin"}
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 

@@ -21,7 +21,7 @@ from gateway.notify.prefetching import looks_ahead
 
 __all__ = ["click_routes"]
 
-_HEADERS: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+_HEADERS: Final = {"X-Robots-Tag": "noindex"}
 # RFC 3986 §2: what may stand in an address as it is; everything else is written in hexadecimal, so that no header breaks.
 _AS_IT_IS: Final = ":/%#?=@[]!$&'()*+,;~"
 

@@ -28,8 +28,7 @@ __all__ = ["open_routes"]
 _PICTURE: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _HEADERS: Final = {
     "Cache-Control": "no-store, private",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "cross-origin",  # it stands in pages of mail programs
     "X-Robots-Tag": "noindex",
 }
 

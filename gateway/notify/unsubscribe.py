@@ -17,33 +17,29 @@ from broker.notification import Preference
 from broker.preferences import ANY, Preferences
 from broker.unsubscribe import PATH, OptOut, UnsubscribeLinks
 from config.logs import get_logger
+from gateway.web_headers import page_headers, style_hash
 
 __all__ = ["unsubscribe_routes"]
 
 _log = get_logger()
 
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
+_STYLE: Final = """
+:root { color-scheme: light dark; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 26rem; padding: 2rem; }
+h1 { font-size: 1.4rem; margin: 0 0 .75rem; }
+button { font: inherit; font-weight: 600; padding: .7rem 1.4rem; border: 0; border-radius: .5rem; }
+button { background: #1f5fd6; color: #fff; }
+button:focus-visible { outline: 3px solid #8db4ff; outline-offset: 2px; }
+"""
+_HEADERS: Final = {**page_headers(cache="no-store", forms=True, style=style_hash(_STYLE)), "X-Robots-Tag": "noindex"}
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; font: 16px/1.5 system-ui, sans-serif; }}
-main {{ max-width: 26rem; padding: 2rem; }}
-h1 {{ font-size: 1.4rem; margin: 0 0 .75rem; }}
-button {{ font: inherit; font-weight: 600; padding: .7rem 1.4rem; border: 0; border-radius: .5rem; }}
-button {{ background: #1f5fd6; color: #fff; }}
-button:focus-visible {{ outline: 3px solid #8db4ff; outline-offset: 2px; }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <main>
@@ -95,4 +91,4 @@ def _subject(opt_out: OptOut) -> str:
 
 
 def _page(status: int, title: str, text: str, form: str = "") -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(title=title, text=text, form=form), status_code=status, headers=_HEADERS)
+    return HTMLResponse(_PAGE.format(style=_STYLE, title=title, text=text, form=form), status_code=status, headers=_HEADERS)

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from gateway.api.endpoint import PREFIX
 from gateway.api.method import Methods
 from gateway.openapi.document import openapi_document
+from gateway.web_headers import page_headers
 
 __all__ = ["openapi_routes"]
 
@@ -21,22 +22,13 @@ _FILES: Final = {
     f"{_PAGE}/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
     f"{_PAGE}/schema.js": ("schema.js", "text/javascript; charset=utf-8"),
 }
-_HEADERS: Final = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_HEADERS: Final = page_headers(script="'self'", style="'self'", img="data:", connect="'self'")
 
 
 def openapi_routes(methods: Methods, *, version: str) -> list[Route]:
     """Make the routes. Reads the page's files, so it blocks: call it before serving."""
     # Anybody may read the document from anywhere, so that tools on other origins can.
-    document_headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
+    document_headers = page_headers() | {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
     document = openapi_document(methods, version=version)
     routes = [_route(f"{PREFIX}openapi.json", document, "application/json", document_headers)]
     folder = resources.files(__package__).joinpath("static")
