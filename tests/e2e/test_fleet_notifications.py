@@ -1,6 +1,7 @@
 """Notifications of a fleet: accepted by any node, sent by the pusher, seen and acknowledged wherever the user is."""
 
 import signal
+import time
 import uuid
 
 import pytest
@@ -101,3 +102,21 @@ async def test_a_rate_holds_for_all_pushers_together(fleet, user):
     finally:
         fleet.pusher.process.send_signal(signal.SIGCONT)
     assert fleet.outbox(late) == []
+
+
+async def test_the_bell_rings_when_something_arrives_at_last(fleet, wire, user):
+    client = await wire(fleet.two, token=fleet.token(user))
+    assert "rpc" in await client.ask(rpc={"method": "inbox.counts", "data": {}})
+    boss = await wire(fleet.one, token=fleet.token(f"boss-of-{user}"))
+    assert "rpc" in await boss.ask(rpc={"method": "inbox.counts", "data": {}})
+
+    async def unseen(client, user, number):
+        while (data := (await client.pushed(f"#{user}", "pub"))["data"]).get("inbox", {}).get("unseen") != number:
+            assert data.get("inbox", {}).get("unseen", 0) < number
+
+    fleet.one.notify(user, title="Later", send_at=time.time() + 2, routes=["live"])
+    await unseen(client, user, 1)
+    escalated = {"after_s": 1, "to_user": f"boss-of-{user}", "routes": ["live"]}
+    fleet.one.notify(user, title="Fire", priority="critical", routes=["live"], ack_wait_s=0, escalate=escalated)
+    await unseen(client, user, 2)
+    await unseen(boss, f"boss-of-{user}", 1)
