@@ -1,9 +1,11 @@
 """Tells of each attempt that ended: one line of the log, and the metrics.
 
 An accepted delivery is told at debug level: a line takes 12 µs, a fifth of all that the pipeline itself does for a
-notification, and the timeline and the metrics say the same.
+notification, and the timeline and the metrics say the same. Asking a logger that will not tell takes 4 µs, so that it is asked
+once.
 """
 
+import logging
 from datetime import datetime
 
 from broker.ledger import SendDone
@@ -21,6 +23,7 @@ class Report:
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self._tells_accepted = _log.is_enabled_for(logging.DEBUG)
 
     def ended(self, done: SendDone, *, now: datetime, took_s: float | None = None) -> None:
         """Tell of an attempt; `took_s` where a call was made. What was only put off is not told."""
@@ -28,7 +31,10 @@ class Report:
         if entry is None:
             return
         self.metrics.sent(done, took_s, now)
-        tell = _log.debug if entry.outcome is Outcome.ACCEPTED else _log.info
+        is_accepted = entry.outcome is Outcome.ACCEPTED
+        if is_accepted and not self._tells_accepted:
+            return
+        tell = _log.debug if is_accepted else _log.info
         notification = done.step.notification
         tell(
             "delivery.ended",
