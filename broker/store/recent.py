@@ -1,5 +1,6 @@
 """Which notifications ended lately, in memory and bounded."""
 
+from collections import OrderedDict
 from typing import Final
 
 __all__ = ["RecentlyEnded"]
@@ -12,13 +13,14 @@ class RecentlyEnded:
 
     def __init__(self, limit: int = _LIMIT) -> None:
         self._limit = limit
-        self._ids: dict[str, None] = {}  # in the order of adding
+        # In the order of adding. Not a plain dict: finding its oldest key passes over all that were removed before it.
+        self._ids: OrderedDict[str, None] = OrderedDict()
 
     def add(self, notification_id: str) -> None:
-        self._ids.pop(notification_id, None)
         self._ids[notification_id] = None
+        self._ids.move_to_end(notification_id)
         if len(self._ids) > self._limit:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
 
     def discard(self, notification_id: str) -> None:
         """Forget an id: it has begun anew."""
