@@ -8,13 +8,15 @@ variable that is set inside would be seen by what comes after it in the same tur
 `within` runs each step of a coroutine in a context of its own, whoever drives it.
 """
 
-from collections.abc import Coroutine, Generator
-from contextvars import Context, ContextVar, copy_context
+from collections.abc import Coroutine
+from contextvars import ContextVar, copy_context
 from enum import StrEnum
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
+
+from config.stepping import Scoped
 
 __all__ = ["SYSTEM", "Actor", "ActorKind", "Caller", "bind_caller", "caller", "within"]
 
@@ -74,30 +76,4 @@ async def within(who: Caller, work: Coroutine[Any, Any, T]) -> T:
     """Run `work` with a caller that nothing else sees, however this coroutine is driven. Log lines get its correlation id."""
     context = copy_context()
     context.run(bind_caller, who)
-    return await _Scoped(work, context)
-
-
-class _Scoped(Generic[T]):
-    """A coroutine whose every step runs in a context."""
-
-    def __init__(self, work: Coroutine[Any, Any, T], context: Context) -> None:
-        self._work, self._context = work, context
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        work, run = self._work, self._context.run
-        sent: Any = None
-        failure: BaseException | None = None
-        while True:
-            try:
-                waiting_for = run(work.send, sent) if failure is None else run(work.throw, failure)
-            except StopIteration as exc:
-                result: T = exc.value
-                return result
-            sent = failure = None
-            try:
-                sent = yield waiting_for
-            except GeneratorExit:
-                run(work.close)
-                raise
-            except BaseException as exc:  # the loop throws cancellation in here; it belongs to the coroutine
-                failure = exc
+    return await Scoped(work, context)

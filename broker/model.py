@@ -33,7 +33,8 @@ class Publication(msgspec.Struct, frozen=True):
     `data` is JSON text without raw newlines (on JSON channels) or any bytes; `offset` 0 means that it is in no stream;
     `info` is set where a client published it. `delta` lets it travel as a patch of the publication before it. `time_ms` is the
     Unix time at which the engine took it into a stream, by which a node tells how late it arrives; 0 means that it cannot be
-    late: it is delivered in the moment of its publishing, or in no stream. It never reaches a client.
+    late: it is delivered in the moment of its publishing, or in no stream. It never reaches a client. Neither does `trace`, the
+    `traceparent` of who published it, which is there only where that is written (`config.tracing`).
     """
 
     data: bytes
@@ -43,6 +44,7 @@ class Publication(msgspec.Struct, frozen=True):
     tags: Mapping[str, str] = NO_TAGS
     delta: bool = False
     time_ms: int = 0
+    trace: str = ""
 
 
 class Join(msgspec.Struct, frozen=True):

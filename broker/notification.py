@@ -287,6 +287,7 @@ class Draft(msgspec.Struct, frozen=True):
     Attributes:
         dedup_window_s: Above 0, whoever was told the same within so long is not told again.
         supersedes: What is still pending of a user's older ones with the same collapse key ends.
+        trace: The `traceparent` of the request, or a link to it (`config.tracing`); only where that is written.
     """
 
     users: tuple[str, ...]
@@ -305,6 +306,7 @@ class Draft(msgspec.Struct, frozen=True):
     escalation: Escalation | None = None
     dedup_window_s: float = 0.0
     supersedes: bool = False
+    trace: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -331,6 +333,7 @@ class Notification(msgspec.Struct, frozen=True):
     experiment: str = ""
     variant: str = ""
     terms: Terms = Terms()
+    trace: str = ""
 
     def remaining(self, now: datetime) -> timedelta:
         """How long it is still worth telling; negative once it has expired."""

@@ -42,6 +42,7 @@ Attribute = str | int | float | bool
 # So long after a request, what it causes still belongs to its trace.
 _TOGETHER: Final = timedelta(hours=1)
 _LINK: Final = "link "
+_MOST_LINKS: Final = 32
 # https://www.w3.org/TR/trace-context/#traceparent-header: a later version may add fields, and ff is none.
 _TRACEPARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _LONGEST: Final = 512
@@ -190,15 +191,16 @@ def stored() -> str:
     return span.traceparent if span is not None and span.is_sampled else ""
 
 
-def linked(trace: str) -> str:
-    """Make of a stored text one whose followers begin traces of their own; empty stays empty."""
-    return trace if not trace or trace.startswith(_LINK) else _LINK + trace
+def linked(*traces: str) -> str:
+    """Make of stored texts one whose followers begin traces of their own, linked to all of them; empty where all are."""
+    origins = dict.fromkeys(origin for trace in traces for origin in trace.removeprefix(_LINK).split())
+    return _LINK + " ".join(list(origins)[-_MOST_LINKS:]) if origins else ""
 
 
 def follow(trace: str, *, since: datetime, now: datetime) -> Origin:
     """Tell how a span begins that is caused by what was stored with `trace` at the moment `since`."""
     if trace.startswith(_LINK):
-        return Origin(links=(trace.removeprefix(_LINK),))
+        return Origin(links=tuple(trace.removeprefix(_LINK).split()))
     return Origin(parent=trace) if now - since <= _TOGETHER else Origin(links=(trace,))
 
 

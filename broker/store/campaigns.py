@@ -30,6 +30,7 @@ from broker.store.schema import STEPS
 from broker.store.status_outbox import StatusOutbox
 from broker.store.texts import check_name, is_name
 from config.clock import Clock
+from config.tracing import linked
 
 __all__ = ["SqlCampaigns"]
 
@@ -235,7 +236,7 @@ def _create(connection: Connection, new: NewCampaign, row: Mapping[str, Any], ke
         raise BadInput("send_at", "must not be over")
     numbers = numbers_of(connection, new.audience.topics)
     terms = msgspec.structs.replace(new.draft.terms, send_at=None)
-    draft = msgspec.structs.replace(new.draft, users=(), terms=terms)
+    draft = msgspec.structs.replace(new.draft, users=(), terms=terms, trace=linked(new.draft.trace))
     body = Body(draft, tuple(zip(numbers, new.audience.topics, strict=True)))
     connection.execute(insert(CAMPAIGNS), {**row, "body": encode_body(body)})
     return str(row["id"])

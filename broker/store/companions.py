@@ -20,6 +20,7 @@ from broker.store.rows import ENTRY_COLUMNS, encode_body, entry_row
 from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 from broker.store.status_outbox import StatusOutbox
 from config.clock import Clock
+from config.tracing import linked
 
 __all__ = ["LONGEST_DAY", "Companion", "call_off", "digests_for", "escalations_for", "store_companions"]
 
@@ -70,7 +71,8 @@ def digests_for(draft: Draft, told: Sequence[Accepted], now: datetime, clock: Cl
     send_at = None if digest.at else closes_at
     terms = Terms(routing=draft.terms.routing, send_at=send_at, collects=digest.title, collects_until=digest.at)
     content = Content(category=draft.content.category, collapse_key=draft.content.collapse_key, template=digest.template)
-    shared = msgspec.structs.replace(draft, content=content, terms=terms, variants=(), experiment="")
+    trace = linked(draft.trace)
+    shared = msgspec.structs.replace(draft, content=content, terms=terms, variants=(), experiment="", trace=trace)
     lives_from = now + max(LONGEST_DAY if digest.at else closes_at - now, timedelta(seconds=digest.longest_s))
     closes_by = to_micros(now + timedelta(seconds=digest.longest_s)) if digest.longest_s else None
     due_at = to_micros(now if digest.at else closes_at)
@@ -96,7 +98,7 @@ def _escalation(
     to_url = escalation.to_url
     arrives = draft.inbox and not to_url
     terms = Terms(routing=escalation.routing, send_at=send_at, arrives=arrives, escalates=escalates.id, to_url=to_url)
-    own = msgspec.structs.replace(draft, terms=terms, variants=(), experiment="")
+    own = msgspec.structs.replace(draft, terms=terms, variants=(), experiment="", trace=linked(draft.trace))
     user = escalation.to_user or escalates.user
     return Companion(str(clock.new_id()), user, _draft_row(own, send_at, now, clock), to_micros(send_at))
 

@@ -31,6 +31,7 @@ from broker.store.rows import (
 )
 from broker.store.schema import DRAFTS, ENTRIES, NOTIFICATIONS, STEPS
 from broker.store.status_outbox import StatusOutbox
+from config.tracing import linked
 
 __all__ = ["call_members_off", "close", "join", "members_of"]
 
@@ -139,8 +140,10 @@ def _make_texts(connection: Connection, digest_id: str, told: Sequence[str]) -> 
     rows = {row.notification_id: row for row in connection.execute(_TEXTS, {"among": newest}).all()}
     body = decode_draft(digest).body
     terms = msgspec.structs.replace(body.terms, collects="", collects_until=())
-    content = msgspec.structs.replace(body.content, **_told(body, len(told), [_member(rows[one]) for one in newest]))
-    made = msgspec.structs.replace(body, content=content, terms=terms)
+    members = [_member(rows[one]) for one in newest]
+    content = msgspec.structs.replace(body.content, **_told(body, len(told), members))
+    trace = linked(*(member.trace for member in reversed(members)))
+    made = msgspec.structs.replace(body, content=content, terms=terms, trace=trace)
     connection.execute(_MAKE, {"of_draft": digest.id, "new_body": encode_stored_body(made)})
 
 

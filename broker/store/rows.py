@@ -60,6 +60,7 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     correlation_id: str = ""
     variants: tuple[Variant, ...] = ()
     terms: Terms = Terms()
+    trace: str = ""
 
 
 class StoredDraft(msgspec.Struct, frozen=True):
@@ -91,6 +92,7 @@ def encode_body(draft: Draft) -> bytes:
             draft.correlation_id,
             draft.variants,
             draft.terms,
+            draft.trace,
         )
     )
 
@@ -128,6 +130,7 @@ def notification_from(
         experiment,
         variant,
         body.terms,
+        body.trace,
     )
 
 

@@ -9,6 +9,7 @@ import structlog
 from broker.errors import BadInput
 from broker.notification import Draft
 from config.settings import NotificationSettings
+from config.tracing import stored
 from gateway.notify.draft import draft_of
 from gateway.notify.messages import NotifyRequest
 from gateway.notify.wording import Wording, names_templates
@@ -35,6 +36,8 @@ class Drafting:
         """
         correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", "")
         draft = draft_of(request, self._settings, correlation_id, for_audience=for_audience)
+        if trace := stored():
+            draft = msgspec.structs.replace(draft, trace=trace)
         if names_templates(request):
             if self._wording is None:
                 raise BadInput("template", "templates are not available here")

@@ -110,6 +110,13 @@ def test_what_follows_within_the_hour_is_of_the_trace_and_later_is_linked():
     assert linked("") == ""
 
 
+def test_what_is_made_of_many_is_linked_to_each_once_and_to_no_end():
+    other = SAMPLED.replace("a", "c")
+    assert follow(linked(SAMPLED, "", other, linked(SAMPLED)), since=NOW, now=NOW).links == (SAMPLED, other)
+    many = [SAMPLED.replace("a" * 32, f"{number:032x}") for number in range(1, 100)]
+    assert follow(linked(*many), since=NOW, now=NOW).links == tuple(many[-32:])
+
+
 def test_only_what_is_sampled_is_stored(always, never):
     assert stored() == ""
     with active(never.tracing.begin("unsampled")):

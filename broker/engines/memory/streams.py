@@ -196,7 +196,13 @@ class Streams:
         stream.version = options.version
         stream.version_epoch = options.version_epoch
         kept = Publication(
-            publication.data, stream.top, stream.epoch, publication.info, publication.tags, delta=publication.delta
+            publication.data,
+            stream.top,
+            stream.epoch,
+            publication.info,
+            publication.tags,
+            delta=publication.delta,
+            trace=publication.trace,
         )
         publications = stream.publications
         if publications is None:

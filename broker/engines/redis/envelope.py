@@ -1,7 +1,8 @@
 """How publications, joins and leaves travel through Redis: the layout in bytes, with little around the payload.
 
 A publication's *body* is what a stream keeps: one byte of flags; where a publisher's info or tags are there, their length (4
-bytes) and they themselves as a MessagePack array; then the payload to the end. What a topic carries begins with its kind:
+bytes) and they themselves as a MessagePack array; then the payload to the end. A publication that is traced has its
+`traceparent` behind them in that array, where nodes that know of none read over it. What a topic carries begins with its kind:
 
     P  offset (8 bytes), epoch (8 letters), time in ms (8), body    a publication in a stream, as `lua/publish.lua` writes it
     p  body                                                         a publication in no stream
@@ -39,18 +40,25 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     tags: dict[str, str]
 
 
+class _TracedHead(_Head, frozen=True, array_like=True):
+    trace: str = ""
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode_head = msgspec.msgpack.Decoder(_Head).decode
+_decode_head = msgspec.msgpack.Decoder(_TracedHead).decode
 _decode_info = msgspec.msgpack.Decoder(_Info).decode
 
 
 def encode_body(publication: Publication) -> bytes:
     """Write what a stream keeps of a publication: all but its position and time."""
     flags = _IS_DELTA if publication.delta else 0
-    if publication.info is None and not publication.tags:
+    if publication.info is None and not publication.tags and not publication.trace:
         return bytes((flags,)) + publication.data
     info = publication.info
-    head = _encode(_Head(None if info is None else _info_of(info), dict(publication.tags)))
+    told = None if info is None else _info_of(info)
+    tags = dict(publication.tags)
+    # An untraced publication has the same bytes whether or not tracing is on.
+    head = _encode(_TracedHead(told, tags, publication.trace) if publication.trace else _Head(told, tags))
     return b"".join((bytes((flags | _HAS_HEAD,)), _LENGTH.pack(len(head)), head, publication.data))
 
 
@@ -110,7 +118,8 @@ def _decode_body(message: bytes, at: int, offset: int, epoch: str, time_ms: int)
         raise ValueError("is cut short")
     head = _decode_head(memoryview(message)[begin:end])
     info = None if head.info is None else ClientInfo(*head.info)
-    return Publication(message[end:], offset, epoch, info, head.tags or NO_TAGS, bool(flags & _IS_DELTA), time_ms)
+    tags = head.tags or NO_TAGS
+    return Publication(message[end:], offset, epoch, info, tags, bool(flags & _IS_DELTA), time_ms, head.trace)
 
 
 def _info_of(info: ClientInfo) -> _Info:

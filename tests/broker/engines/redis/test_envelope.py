@@ -2,6 +2,7 @@
 
 import struct
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ PUBLICATIONS = st.builds(
     info=st.none() | INFOS,
     tags=st.dictionaries(TEXTS, TEXTS, max_size=3),
     delta=st.booleans(),
+    trace=st.just("") | st.text(max_size=60),
 )
 
 
@@ -33,7 +35,9 @@ def in_stream(publication, offset, epoch, time_ms):
 
 
 def placed(publication, offset=0, epoch="", time_ms=0):
-    return Publication(publication.data, offset, epoch, publication.info, publication.tags, publication.delta, time_ms)
+    return Publication(
+        publication.data, offset, epoch, publication.info, publication.tags, publication.delta, time_ms, publication.trace
+    )
 
 
 @given(PUBLICATIONS)
@@ -82,3 +86,26 @@ def test_any_bytes_are_a_message_or_garbled(message):
 def test_a_kept_body_that_cannot_be_read_is_told(body):
     with pytest.raises(Garbled):
         decode_kept([encode_body(Publication(b"1")), body], 1, "epochabc")
+
+
+class HeadOfOlderNodes(msgspec.Struct, array_like=True):
+    info: tuple[str, str, bytes, bytes] | None
+    tags: dict[str, str]
+
+
+@given(PUBLICATIONS)
+def test_nodes_that_know_of_no_traces_read_over_them(publication):
+    traced = msgspec.structs.replace(publication, trace="00-traced")
+    body = encode_body(traced)
+    length = int.from_bytes(body[1:5], "big")
+    head = msgspec.msgpack.decode(body[5 : 5 + length], type=HeadOfOlderNodes)
+    assert head.tags == publication.tags
+    assert (head.info is None) == (publication.info is None)
+    assert body[5 + length :] == publication.data
+
+
+def test_what_is_not_traced_has_the_bytes_that_it_always_had():
+    info = ClientInfo("u", "c")
+    head = msgspec.msgpack.encode([["u", "c", b"", b""], {"a": "b"}])
+    assert encode_body(Publication(b"{}", info=info, tags={"a": "b"})) == b"\x01" + struct.pack(">I", len(head)) + head + b"{}"
+    assert encode_body(Publication(b"{}")) == b"\x00{}"
