@@ -20,6 +20,7 @@ from broker.model import Join, Leave, Publication
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import Settings
+from config.tracing import NO_TRACING, Tracing
 from gateway.addresses import Addresses
 from gateway.admission import DRAINING, Admission, Denial
 from gateway.auth.access import Access
@@ -60,6 +61,8 @@ from gateway.session.unanswered import Unanswered
 from gateway.session.withdrawal import Withdrawal
 from gateway.tallies import CommandTally
 from gateway.tasks import Tasks
+from gateway.tracing.commands import traced_commands
+from gateway.tracing.fanout import TracedDelivery
 from gateway.transports.transport import Kind, Transport
 from gateway.upstream import Upstream
 from gateway.wheel import PingRing, Wheel
@@ -94,7 +97,9 @@ class Node:
         rpc_methods: Mapping[str, RpcMethod],
         revocation: Revocation | None = None,
         witness: Witness | None = None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self.settings, self.engine, self.clock, self.version = settings, engine, clock, version
         self.uid = str(uuid.uuid4())
         self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
@@ -141,7 +146,8 @@ class Node:
         self._arrival = self._make_arrival()
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._terms = self._make_terms()
-        engine.pubsub.on_message(self.deliver)
+        traced = TracedDelivery(self.deliver, self.hub, self.turn, tracing, node=self.uid) if tracing.is_on else None
+        engine.pubsub.on_message(traced or self.deliver)
         engine.pubsub.on_resume(self.positions.check_now)
         engine.control.on_command(self._controlled())
 
@@ -332,8 +338,9 @@ class Node:
         client = self.settings.client
         rate = command_rate(client.command_rate, self.clock)
         per_user = None if self.door is None else self.door.commands
+        handlers = self.audit.watch(self._make_handlers(), self.settings.audit.grants)
         return Terms(
-            handlers=self.audit.watch(self._make_handlers(), self.settings.audit.grants),
+            handlers=traced_commands(handlers, self._tracing) if self._tracing.is_on else handlers,
             tasks=self.tasks,
             unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
             concurrency=client.concurrency,

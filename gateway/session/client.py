@@ -55,6 +55,7 @@ class Client:
         "subscriptions",
         "token",
         "token_channels",
+        "trace",
         "transport",
         "turn",
         "user",
@@ -86,6 +87,8 @@ class Client:
         self.capabilities: Capabilities | None = None
         # What these were made of; None where it brought nothing but rights, or nothing.
         self.standing: Standing | None = None
+        # The `traceparent` of its connecting, where that is written.
+        self.trace = ""
         self.connected_at = 0.0
         self.expire_at = 0
         self.expiry_note: Note | None = None

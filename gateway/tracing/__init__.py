@@ -1,0 +1,1 @@
+"""What of a gateway is traced; made only where tracing is on."""
