@@ -1,5 +1,6 @@
 """Settings of what keeps the notification pipeline in order: guards, statistics, status webhooks."""
 
+from collections.abc import Mapping
 from typing import Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from config.durations import Duration
 from config.section import Section
 
-__all__ = ["STATUS_EVENTS", "DeletionGuardSettings", "StatisticsSettings", "StatusWebhookSettings"]
+__all__ = ["STATUS_EVENTS", "DeletionGuardSettings", "OverloadSettings", "StatisticsSettings", "StatusWebhookSettings"]
 
 # What a status webhook can tell: how a delivery ended, or where a notification came to.
 STATUS_EVENTS: Final = (
@@ -62,6 +63,27 @@ class StatisticsSettings(Section):
 
     enabled: bool = Field(True, description="Count hours that are over; else every question counts anew what is still there.")
     retention: Duration = Field(34_560_000.0, description="How long counted hours are kept; 0 keeps them for ever.")
+
+
+class OverloadSettings(Section):
+    """When new notifications are refused because those before them wait too long, by priority; 0 never refuses."""
+
+    critical: Duration = Field(0.0, ge=0, description="Refuse critical ones while one has been due for so long.")
+    high: Duration = Field(0.0, ge=0, description="Refuse high ones while one of theirs or a critical one has.")
+    normal: Duration = Field(0.0, ge=0, description="Refuse normal ones while one of theirs or a more important one has.")
+    bulk: Duration = Field(0.0, ge=0, description="Refuse bulk and campaigns while any has.")
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Seconds by priority, the most important first."""
+        return {name: getattr(self, name) for name in ("critical", "high", "normal", "bulk")}
+
+    @model_validator(mode="after")
+    def _bulk_first(self) -> Self:
+        limits = [limit_s for limit_s in self.limits.values() if limit_s]
+        if limits != sorted(limits, reverse=True):
+            raise ValueError("what is more important must not have a shorter limit: bulk is refused first, critical last")
+        return self
 
 
 class StatusWebhookSettings(Section):

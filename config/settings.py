@@ -20,7 +20,7 @@ from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.door_settings import LimitsSettings, NetworkTexts, TlsSettings
 from config.durations import Duration
-from config.operation_settings import DeletionGuardSettings, StatisticsSettings, StatusWebhookSettings
+from config.operation_settings import DeletionGuardSettings, OverloadSettings, StatisticsSettings, StatusWebhookSettings
 from config.provider_settings import (
     ApnsSettings,
     EmailSettings,
@@ -413,6 +413,7 @@ class NotificationSettings(_Section):
         2_592_000.0, description="How long finished notifications are kept with their timelines; 0 keeps them for ever."
     )
     deletion_guard: DeletionGuardSettings = DeletionGuardSettings()
+    overload: OverloadSettings = OverloadSettings()
     status_webhook: StatusWebhookSettings = StatusWebhookSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     topics: TopicSettings = TopicSettings()

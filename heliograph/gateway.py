@@ -19,6 +19,7 @@ from gateway.api.channels import channel_methods
 from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
 from gateway.api.guard import Guard
+from gateway.api.keys import KeyBook
 from gateway.api.method import Method, table_of
 from gateway.api.publishing import publishing_methods
 from gateway.api.rpc import rpc_api_methods
@@ -106,14 +107,7 @@ class GatewayPart:
         self.app = app = GatewayApp(
             ground.settings,
             self.node,
-            ApiEndpoint(
-                ground.settings.http_api,
-                calls,
-                ground.store.audit,
-                keys=rules.keys,
-                limits=ground.engine.limits,
-                key_rate=rate_of(ground.settings.limits.calls_per_key),
-            ),
+            _endpoint(ground, calls, rules.keys),
             routes=[
                 *routes,
                 *issuing.routes,
@@ -188,6 +182,17 @@ def _link_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
         *([] if clicks is None else click_routes(clicks, tracking, ground.clock, changed)),
         *([] if opens is None else open_routes(opens, tracking, settings.opens, ground.clock, changed)),
     ]
+
+
+def _endpoint(ground: Ground, calls: Calls, keys: KeyBook) -> ApiEndpoint:
+    return ApiEndpoint(
+        ground.settings.http_api,
+        calls,
+        ground.store.audit,
+        keys=keys,
+        limits=ground.engine.limits,
+        key_rate=rate_of(ground.settings.limits.calls_per_key),
+    )
 
 
 def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:

@@ -1,0 +1,90 @@
+"""Whether the pipeline has room for more (N-33): a lane whose oldest step waits too long takes nothing new for a while.
+
+What is more important goes first, so a lane is as late as the latest of those before it. Limits rise with importance: bulk is
+refused first, critical ones last. Nobody's call asks the store: a task looks every two seconds, where there is a limit.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from broker.backlog import Backlog, LaneBacklog
+from broker.errors import Unavailable, Withheld
+from broker.notification import Lane
+from broker.outage import Outage
+from config.clock import Clock
+from config.operation_settings import OverloadSettings
+
+__all__ = ["Overload"]
+
+_INTERVAL_S: Final = 2.0
+# What was seen longer ago says nothing any more; while the store is away, it refuses by itself.
+_STALE_S: Final = 15.0
+_LONGEST_S: Final = 60.0
+
+
+class Overload:
+    """Looks at the queue, and turns away what would wait too long; `take_in` is a `gateway.notify.intake.Intake`."""
+
+    def __init__(self, backlog: Backlog, settings: OverloadSettings, clock: Clock) -> None:
+        self._backlog, self._clock = backlog, clock
+        named = {Lane[name.upper()]: limit_s for name, limit_s in settings.limits.items()}
+        self._limits: Mapping[Lane, float] = {lane: limit_s for lane, limit_s in named.items() if limit_s}
+        self._age_by_lane: Mapping[Lane, float] = {}
+        self._looked_at = -math.inf
+        self._outage = Outage("overload", clock)
+        self.refused_by_lane = dict.fromkeys(self._limits, 0)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any lane has a limit."""
+        return bool(self._limits)
+
+    def take_in(self, lane: Lane) -> None:
+        """Let a notification of a lane in.
+
+        Raises:
+            Withheld: It would wait too long; `retry_after_s` says when to ask again.
+        """
+        limit_s = self._limits.get(lane)
+        if limit_s is None or self._clock.monotonic() - self._looked_at > _STALE_S:
+            return
+        late_s = self._age_by_lane.get(lane, 0.0) - limit_s
+        if late_s > 0:
+            self.refused_by_lane[lane] += 1
+            told = f"the pipeline is behind, {lane.name.lower()} notifications are not taken now, try again later"
+            raise Withheld(told, retry_after_s=min(_LONGEST_S, max(1.0, late_s)))
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while self.is_on:
+            await self._clock.sleep(await self.look())
+
+    async def look(self) -> float:
+        """Look once; tells in how many seconds to look again."""
+        try:
+            lanes = await self._backlog.lanes(limit=1)
+        except Unavailable as exc:
+            return self._outage.failed(exc)
+        self._outage.ended()
+        self._age_by_lane, self._looked_at = self._ages(lanes), self._clock.monotonic()
+        return _INTERVAL_S
+
+    def _ages(self, lanes: Sequence[LaneBacklog]) -> Mapping[Lane, float]:
+        now, latest_s, ages = self._clock.now(), 0.0, {}
+        for found in sorted(lanes, key=lambda one: one.lane):
+            if found.oldest_due_at is not None:
+                latest_s = max(latest_s, (now - found.oldest_due_at).total_seconds())
+            ages[found.lane] = latest_s
+        return ages
+
+    def metrics(self) -> Sequence[Metric]:
+        """What was refused, for Prometheus; nothing without limits."""
+        if not self.is_on:
+            return []
+        refused = CounterMetricFamily("heliograph_notifications_refused", "Notifications that came too late", labels=["lane"])
+        for lane, count in self.refused_by_lane.items():
+            refused.add_metric([lane.name.lower()], count)
+        return [refused]

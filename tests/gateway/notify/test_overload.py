@@ -1,0 +1,129 @@
+"""N-33: what would wait too long is refused with a word when to ask again; bulk first, critical ones last."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from broker.backlog import LaneBacklog
+from broker.errors import StoreUnavailable, Withheld
+from broker.notification import Lane
+from config.clock import ManualClock
+from config.operation_settings import OverloadSettings
+from gateway.notify.overload import Overload
+
+LIMITS = {"bulk": 60.0, "normal": 120.0, "high": 300.0, "critical": 600.0}
+
+
+class Queue:
+    """Tells how late each lane is; a backlog that can go away."""
+
+    def __init__(self, clock):
+        self.clock, self.late_s, self.is_away, self.asked = clock, {}, False, 0
+
+    async def lanes(self, *, limit):
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailable("away")
+        now = self.clock.now()
+        return [
+            LaneBacklog(
+                lane, int(lane in self.late_s), now - timedelta(seconds=self.late_s[lane]) if lane in self.late_s else None
+            )
+            for lane in reversed(Lane)
+        ]
+
+
+class Scene:
+    def __init__(self, limits=LIMITS):
+        self.clock = ManualClock()
+        self.queue = Queue(self.clock)
+        self.overload = Overload(self.queue, OverloadSettings(**limits), self.clock)
+
+    async def refused(self, **late_s):
+        """Which lanes are refused when the oldest steps are so late."""
+        self.queue.late_s = {Lane[name.upper()]: seconds for name, seconds in late_s.items()}
+        await self.overload.look()
+        return {lane.name.lower() for lane in Lane if self.wait_of(lane) is not None}
+
+    def wait_of(self, lane):
+        try:
+            self.overload.take_in(lane)
+        except Withheld as exc:
+            return exc.retry_after_s
+        return None
+
+
+@pytest.mark.parametrize(
+    ("late_s", "refused"),
+    [
+        ({}, set()),
+        ({"bulk": 60}, set()),
+        ({"bulk": 61}, {"bulk"}),
+        ({"bulk": 90_000}, {"bulk"}),  # nothing else waits behind it
+        ({"normal": 61}, {"bulk"}),  # what goes first makes it wait
+        ({"normal": 121}, {"bulk", "normal"}),
+        ({"critical": 61}, {"bulk"}),
+        ({"critical": 301}, {"bulk", "normal", "high"}),
+        ({"critical": 601}, {"bulk", "normal", "high", "critical"}),
+        ({"high": 9_000}, {"bulk", "normal", "high"}),
+    ],
+)
+async def test_bulk_is_refused_first_and_critical_last(late_s, refused):
+    assert await Scene().refused(**late_s) == refused
+
+
+@given(st.dictionaries(st.sampled_from(["critical", "high", "normal", "bulk"]), st.floats(0, 1000)))
+async def test_whoever_is_refused_everybody_less_important_is_too(late_s):
+    refused = await Scene().refused(**late_s)
+    order = ["bulk", "normal", "high", "critical"]
+    assert refused == set(order[: len(refused)])
+
+
+async def test_it_says_when_to_ask_again():
+    scene = Scene()
+    await scene.refused(bulk=70)
+    assert scene.wait_of(Lane.BULK) == pytest.approx(10)
+    await scene.refused(bulk=9_000)
+    assert scene.wait_of(Lane.BULK) == 60
+    await scene.refused(bulk=60.2)
+    assert scene.wait_of(Lane.BULK) == 1
+    assert scene.overload.refused_by_lane[Lane.BULK] == 6
+
+
+async def test_all_is_taken_again_once_the_queue_has_come_down():
+    scene = Scene()
+    assert await scene.refused(normal=121) == {"bulk", "normal"}
+    assert await scene.refused(normal=2) == set()
+
+
+async def test_without_limits_nobody_looks_and_nobody_is_refused():
+    scene = Scene({})
+    assert not scene.overload.is_on
+    await scene.overload.run()  # ends by itself
+    assert scene.queue.asked == 0
+    assert await scene.refused(bulk=9_000, critical=9_000) == set()
+
+
+async def test_lanes_without_a_limit_are_never_refused():
+    assert await Scene({"bulk": 60}).refused(critical=9_000) == {"bulk"}
+
+
+async def test_what_was_seen_long_ago_counts_no_more():
+    scene = Scene()
+    assert await scene.refused(bulk=90) == {"bulk"}
+    scene.queue.is_away = True
+    assert 0 < await scene.overload.look() < 6
+    assert scene.wait_of(Lane.BULK) is not None
+    scene.clock.move(16)
+    assert scene.wait_of(Lane.BULK) is None
+
+
+@pytest.mark.parametrize(
+    "limits", [{"bulk": "5m", "normal": "1m"}, {"bulk": "5m", "critical": "1m"}, {"high": "2m", "critical": "1m"}]
+)
+def test_a_shorter_limit_for_what_is_more_important_is_refused(limits):
+    with pytest.raises(ValidationError, match="bulk is refused first, critical last"):
+        OverloadSettings(**limits)
