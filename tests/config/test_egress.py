@@ -1,8 +1,10 @@
 """Hostile spellings of endpoints, and names that lead inside: none of them may be called."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,109 +13,8 @@ from config.egress import Forbidden, Pins, Unresolved, check_endpoint, is_global
 
 ALLOWED = ("fcm.googleapis.com", "push.apple.com", "notify.windows.com")
 
-HOSTILE = [
-    # loopback and private networks as literals, in every spelling that some parser takes
-    "https://127.0.0.1/x",
-    "https://127.1/x",
-    "https://127.0.1/x",
-    "https://2130706433/x",
-    "https://0x7f000001/x",
-    "https://0x7f.0.0.1/x",
-    "https://0x7f.1/x",
-    "https://0177.0.0.1/x",
-    "https://017700000001/x",
-    "https://127.0.0.0x1/x",
-    "https://0/x",
-    "https://0.0.0.0/x",
-    "https://10.0.0.1/x",
-    "https://192.168.0.1/x",
-    "https://172.16.0.1/x",
-    "https://169.254.169.254/latest/meta-data",
-    "https://100.64.0.1/x",
-    "https://255.255.255.255/x",
-    "https://8.8.8.8/x",
-    "https://127.0.0.1./x",
-    "https://a.127/x",
-    "https://fcm.googleapis.com.0x7f/x",
-    "https://[::1]/x",
-    "https://[::]/x",
-    "https://[::ffff:127.0.0.1]/x",
-    "https://[::ffff:7f00:1]/x",
-    "https://[fe80::1%25eth0]/x",
-    "https://[fd00::1]/x",
-    "https://[64:ff9b::7f00:1]/x",
-    "https://[2002:7f00:1::]/x",
-    "https://[2606:4700::1111]/x",
-    "https://[v1.x]/x",
-    # names of the local network
-    "https://localhost/x",
-    "https://localhost./x",
-    "https://LOCALHOST/x",
-    "https://a.localhost/x",
-    "https://localhost.localdomain/x",
-    "https://metadata.google.internal/x",
-    "https://printer.local/x",
-    "https://router.lan/x",
-    "https://1.0.0.127.in-addr.arpa/x",
-    "https://metadata/x",
-    "https://com/x",
-    # other ways of writing characters
-    "https://①②⑦.0.0.1/x",
-    "https://１２７.0.0.1/x",
-    "https://127。0。0。1/x",
-    "https://fcm。googleapis。com/x",
-    "https://ⓕcm.googleapis.com/x",
-    "https://fcm.googleapis.com%2e/x",
-    "https://%6c%6f%63alhost/x",
-    "https://fcm.googleapis.com%00.evil.example/x",
-    "https://ﬀcm.googleapis.com/x",
-    # user names, ports, fragments
-    "https://fcm.googleapis.com@127.0.0.1/x",
-    "https://user:pw@fcm.googleapis.com/x",
-    "https://fcm.googleapis.com:443@127.0.0.1/x",
-    "https://@fcm.googleapis.com/x",
-    "https://fcm.googleapis.com:80/x",
-    "https://fcm.googleapis.com:8443/x",
-    "https://fcm.googleapis.com:0443/x",
-    "https://fcm.googleapis.com:/x",
-    "https://fcm.googleapis.com:443:22/x",
-    "https://fcm.googleapis.com#@127.0.0.1/x",
-    "https://fcm.googleapis.com/x#f",
-    # backslashes, blanks and control characters, on which parsers disagree
-    "https://127.0.0.1\\@fcm.googleapis.com/x",
-    "https://fcm.googleapis.com\\@127.0.0.1/x",
-    "https:\\\\127.0.0.1/x",
-    "https://fcm.googleapis.com /x",
-    " https://fcm.googleapis.com/x",
-    "https://fcm.googleapis.com/x\n",
-    "https://fcm.goo\tgleapis.com/x",
-    "https://fcm.googleapis.com\r\nHost: evil/x",
-    "https://fcm.googleapis.com\x00/x",
-    "https://fcm.googleapis.com/\r\nx-evil: 1",
-    "https://fcm.googleapis.com/{a}",
-    # other schemes
-    "http://fcm.googleapis.com/x",
-    "HTTPS://fcm.googleapis.com/x",
-    "https:fcm.googleapis.com/x",
-    "https:/fcm.googleapis.com/x",
-    "https:///fcm.googleapis.com/x",
-    "//fcm.googleapis.com/x",
-    "file:///etc/passwd",
-    "gopher://127.0.0.1:6379/_x",
-    "ftp://fcm.googleapis.com/x",
-    "",
-    "https://",
-    # labels that are none
-    "https://.fcm.googleapis.com/x",
-    "https://fcm..googleapis.com/x",
-    "https://fcm.googleapis.com./x",
-    "https://-.fcm.googleapis.com/x",
-    "https://a_b.push.apple.com/x",
-    "https://" + "a" * 64 + ".push.apple.com/x",
-    "https://" + "a." * 125 + "push.apple.com/x",
-    "https://*.push.apple.com/x",
-    "https://fcm.googleapis.com/" + "x" * 2048,
-]
+# By what they try; other tests hand them to those who would call them.
+HOSTILE = [url for urls in json.loads((Path(__file__).parent / "hostile_endpoints.json").read_text()).values() for url in urls]
 
 # Hosts that only look like an allowed one.
 LOOKALIKES = [
