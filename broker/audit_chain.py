@@ -52,12 +52,12 @@ class Signer:
     """Makes hashes with the key in use, and checks those of all keys that are known.
 
     Args:
-        keys: The one in use first; none for plain hashes.
+        keys: The one in use, empty for plain hashes, then previous ones.
     """
 
-    def __init__(self, keys: Sequence[bytes] = ()) -> None:
-        self._keys = {_key_id(key): key for key in reversed(keys)}
-        self.key_id = _key_id(keys[0]) if keys else ""
+    def __init__(self, keys: Sequence[bytes] = (b"",)) -> None:
+        self._keys = {_key_id(key): key for key in keys if key}
+        self.key_id = _key_id(keys[0]) if keys[0] else ""
         """Names the key in use in each record; empty for none."""
 
     def knows(self, key_id: str) -> bool:

@@ -6,18 +6,25 @@ all is counted too, and told by a record of its own.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from broker.audit import Act, AuditRecord, Decision
-from broker.caller import SYSTEM
+from broker.caller import SYSTEM, Caller
 
-__all__ = ["AuditQueue"]
+__all__ = ["AuditQueue", "Taken"]
 
 _GAP: Final = "audit.gap"
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What was taken out to be written; handed back where that fails."""
+
+    records: Sequence[AuditRecord]
+    keys: Sequence[object]
 
 
 class AuditQueue:
@@ -39,47 +46,50 @@ class AuditQueue:
     def is_empty(self) -> bool:
         return not self._waiting and not self._gap
 
-    def add(self, record: AuditRecord) -> bool:
-        """Take a record; False where there was no room, so that it was only counted."""
-        key = _key(record)
+    def add(self, act: Act, who: Caller, make: Callable[[], AuditRecord]) -> bool:
+        """Take an act; False where there was no room, so that it was only counted.
+
+        Args:
+            make: Makes its record; called only where none like it waits.
+        """
+        key = _key(act, who)
         known = self._waiting.get(key)
         if known is not None:
             self._waiting[key] = known[0], known[1] + 1
         elif len(self._waiting) < self._size:
-            self._waiting[key] = record, 1
+            self._waiting[key] = make(), 1
         else:
-            self._drop(record, 1)
+            self._drop(make(), 1)
             return False
         return True
 
-    def take(self, limit: int, now: datetime) -> list[AuditRecord]:
+    def take(self, limit: int, now: datetime) -> Taken:
         """Take out what came first, at most `limit`, and what tells of a gap."""
         keys = list(self._waiting)[:limit]
-        taken = [_counted(*self._waiting.pop(key)) for key in keys]
+        records = [_counted(*self._waiting.pop(key)) for key in keys]
         if self._gap:
-            taken.append(self._gap_record(now))
-        return taken
+            records.append(self._gap_record(now))
+        return Taken(records, keys)
 
-    def give_back(self, records: Sequence[AuditRecord]) -> None:
+    def give_back(self, taken: Taken) -> None:
         """Take what could not be written again, before all that came meanwhile."""
         later, self._waiting = self._waiting, {}
-        for record in records:
-            if record.act.action == _GAP:
-                self._gap.update(record.act.details["dropped"])
-                self._gap_since = datetime.fromisoformat(record.act.details["since"])
-                continue
-            count = int(record.act.details.get("count", 1))
-            if len(self._waiting) < self._size:
-                self._waiting[_key(record)] = record, count
-            else:
-                self._drop(record, count)
+        for key, record in zip(taken.keys, taken.records, strict=False):
+            self._put(key, record, int(record.act.details.get("count", 1)))
         for key, (record, count) in later.items():
-            if key in self._waiting:
-                self._waiting[key] = self._waiting[key][0], self._waiting[key][1] + count
-            elif len(self._waiting) < self._size:
-                self._waiting[key] = record, count
-            else:
-                self._drop(record, count)
+            self._put(key, record, count)
+        for record in taken.records[len(taken.keys) :]:
+            self._gap.update(record.act.details["dropped"])
+            self._gap_since = datetime.fromisoformat(record.act.details["since"])
+
+    def _put(self, key: object, record: AuditRecord, count: int) -> None:
+        known = self._waiting.get(key)
+        if known is not None:
+            self._waiting[key] = known[0], known[1] + count
+        elif len(self._waiting) < self._size:
+            self._waiting[key] = record, count
+        else:
+            self._drop(record, count)
 
     def _drop(self, record: AuditRecord, count: int) -> None:
         self.dropped += count
@@ -94,12 +104,10 @@ class AuditQueue:
         return AuditRecord(now, Act(_GAP, decision=Decision.NOTED, details=details), SYSTEM, self.node)
 
 
-def _key(record: AuditRecord) -> object:
-    """Tell what a repeat has in common with the first: all but the moment, the correlation id and the count."""
-    act, who = record.act, record.caller
-    details = {name: value for name, value in act.details.items() if name != "count"} if act.details else ()
-    rest: Any = msgspec.json.encode(details) if details else b""
-    return (act.action, act.resource, act.user, act.decision, act.rule, rest, who.actor, who.address, who.transport)
+def _key(act: Act, who: Caller) -> object:
+    """Tell what a repeat has in common with the first: all but the moment and the correlation id."""
+    details = str(act.details) if act.details else ""
+    return (act.action, act.resource, act.user, act.decision, act.rule, details, who.actor, who.address, who.transport)
 
 
 def _counted(record: AuditRecord, count: int) -> AuditRecord:

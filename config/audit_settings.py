@@ -51,7 +51,5 @@ class AuditSettings(Section):
 
     @property
     def keys(self) -> tuple[bytes, ...]:
-        """The keys that records may be signed with, the one in use first; empty where none is set."""
-        current = self.hmac_key.get_secret_value().encode()
-        previous = [key.get_secret_value().encode() for key in self.previous_hmac_keys]
-        return tuple(key for key in (current, *previous) if key)
+        """The keys that records may be signed with: the one in use, empty for none, then the previous ones."""
+        return tuple(key.get_secret_value().encode() for key in (self.hmac_key, *self.previous_hmac_keys))

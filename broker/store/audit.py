@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from broker.audit import Act, Anchor, AuditFilter, AuditRecord, AuditStatistics, Decision, SealedRecord, Verification
 from broker.audit_chain import Signer
 from broker.audit_queue import AuditQueue
-from broker.caller import SYSTEM, Caller
+from broker.caller import SYSTEM, Caller, caller
 from broker.errors import StoreUnavailable
 from broker.outage import Outage
 from broker.store.audit_sealing import has_pending, lock_chain, read_head, seal
@@ -64,7 +64,8 @@ class SqlAudit:
     def record(self, act: Act, *, by: Caller | None = None) -> None:
         if not self._settings.enabled or self._is_closed:
             return
-        if self._queue.add(self._trail.record_of(act, by=by)):
+        who = caller() if by is None else by
+        if self._queue.add(act, who, lambda: self._trail.record_of(act, by=who)):
             self._wake()
 
     async def change(self, act: Act, *, by: Caller | None = None) -> None:
@@ -170,13 +171,13 @@ class SqlAudit:
         self._outage.ended()
 
     async def _write_queue(self) -> None:
-        records = self._queue.take(_PIECE, self._clock.now())
+        taken = self._queue.take(_PIECE, self._clock.now())
         try:
-            await self._database.write(lambda connection: self._trail.append(connection, records))
+            await self._database.write(lambda connection: self._trail.append(connection, taken.records))
         except BaseException:
-            self._queue.give_back(records)
+            self._queue.give_back(taken)
             raise
-        for record in records:
+        for record in taken.records:
             self._recorded[record.act.decision] += int(record.act.details.get("count", 1))
 
     def _seal(self, connection: Connection) -> int:

@@ -1,6 +1,6 @@
 """How the store's parts tell the audit: in the transaction that does what they tell of, so that both hold or neither does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -93,11 +93,15 @@ def _acts(told: Told[T], answer: T) -> Sequence[Act]:
     return (told,) if isinstance(told, Act) else told(answer)
 
 
-def _details(act: Act) -> dict[str, Any]:
+def _details(act: Act) -> Mapping[str, Any]:
+    if not act.details:
+        return act.details
     details = {_fit(str(name), 64): _fit(value) if isinstance(value, str) else value for name, value in act.details.items()}
     return details if len(_encode(details)) <= _LONGEST_DETAILS else {"cut": True}
 
 
 def _fit(text: str, longest: int = _LONGEST) -> str:
     """Make a text that every database keeps as it is, of at most so many characters."""
+    if len(text) <= longest and text.isascii() and "\0" not in text:
+        return text  # nearly all
     return text[:longest].replace("\0", "").encode(errors="replace").decode()

@@ -146,8 +146,8 @@ class Look:
         self._compare_anchor(self._previous)
 
     def _hash(self, row: Row[Any]) -> str:
-        values = row._mapping
-        return self._signer.record_hash(self._previous.hash, [values[name] for name in FIELDS], row.key_id)
+        # The table has them first, in this order.
+        return self._signer.record_hash(self._previous.hash, row[: len(FIELDS)], row.key_id)
 
     def _check_key(self, row: Row[Any]) -> None:
         if not row.key_id:

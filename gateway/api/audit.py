@@ -144,7 +144,7 @@ class _Desk:
         return AuditSearchResult([audit_item(sealed) for sealed in found], cursor)
 
     async def verify(self, request: AuditVerifyRequest) -> AuditVerifyResult:
-        """Look the whole chain over; takes a second for some 50,000 records, and one call at a time."""
+        """Look the whole chain over; takes about a second for 30,000 records, one call at a time."""
         if self._is_verifying:
             raise StoreUnavailable("the audit is being looked over already", retry_after_s=10.0)
         self._is_verifying = True

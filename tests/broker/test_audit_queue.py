@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import hypothesis.strategies as st
@@ -15,15 +16,23 @@ def denial(number: int = 0, *, correlation_id: str = "", at: datetime = NOW) -> 
     return AuditRecord(at, act, Caller(Actor(ActorKind.USER), "192.0.2.7", "websocket", correlation_id))
 
 
-def counts(records: list[AuditRecord]) -> dict[str, int]:
+def add(queue: AuditQueue, record: AuditRecord) -> bool:
+    return queue.add(record.act, record.caller, lambda: record)
+
+
+def counts(records: Sequence[AuditRecord]) -> dict[str, int]:
     return {record.act.resource: record.act.details.get("count", 1) for record in records if record.act.resource}
+
+
+def dropped(records: Sequence[AuditRecord]) -> int:
+    return sum(sum(record.act.details["dropped"].values()) for record in records if not record.act.resource)
 
 
 def test_a_repeat_raises_the_count_of_the_first() -> None:
     queue = AuditQueue(10)
     for second in range(3):
-        queue.add(denial(correlation_id=f"c{second}", at=NOW + timedelta(seconds=second)))
-    (record,) = queue.take(10, NOW)
+        add(queue, denial(correlation_id=f"c{second}", at=NOW + timedelta(seconds=second)))
+    (record,) = queue.take(10, NOW).records
     assert record.act.details == {"count": 3}
     assert (record.at, record.caller.correlation_id) == (NOW, "c0")
     assert queue.is_empty
@@ -31,10 +40,10 @@ def test_a_repeat_raises_the_count_of_the_first() -> None:
 
 def test_what_finds_no_room_is_counted_and_told() -> None:
     queue = AuditQueue(2, node="n1")
-    assert [queue.add(denial(number)) for number in range(5)] == [True, True, False, False, False]
-    assert queue.add(denial(1))  # what waits already has its room
+    assert [add(queue, denial(number)) for number in range(5)] == [True, True, False, False, False]
+    assert add(queue, denial(1))  # what waits already has its room
     assert queue.dropped == 3
-    first, second, gap = queue.take(10, NOW + timedelta(seconds=9))
+    first, second, gap = queue.take(10, NOW + timedelta(seconds=9)).records
     assert counts([first, second]) == {"channel:0": 1, "channel:1": 2}
     assert gap.act == Act("audit.gap", decision=Decision.NOTED, details={"dropped": {"denied": 3}, "since": NOW.isoformat()})
     assert (gap.node, gap.caller.actor.kind) == ("n1", ActorKind.SYSTEM)
@@ -44,12 +53,12 @@ def test_what_finds_no_room_is_counted_and_told() -> None:
 def test_what_could_not_be_written_comes_again_before_the_rest() -> None:
     queue = AuditQueue(3)
     for number in (0, 0, 1, 2, 3):
-        queue.add(denial(number))
+        add(queue, denial(number))
     taken = queue.take(2, NOW)
-    queue.add(denial(0))
-    queue.add(denial(4))
+    add(queue, denial(0))
+    add(queue, denial(4))
     queue.give_back(taken)
-    again = queue.take(10, NOW)
+    again = queue.take(10, NOW).records
     assert [record.act.resource for record in again[:3]] == ["channel:0", "channel:1", "channel:2"]
     assert counts(again[:3]) == {"channel:0": 3, "channel:1": 1, "channel:2": 1}
     assert again[3].act.details["dropped"] == {"denied": 2}  # 3 at first, 4 for want of room
@@ -64,19 +73,19 @@ def test_nothing_is_ever_lost_without_being_counted(steps: list[object], size: i
     queue, asked, written, told = AuditQueue(size), 0, 0, 0
     for step in [*steps, "take", "take", "take", "take"]:
         if isinstance(step, int):
-            queue.add(denial(step))
+            add(queue, denial(step))
             asked += 1
         else:
             taken = queue.take(2, NOW)
             if step == "fail":
                 queue.give_back(taken)
                 continue
-            written += sum(counts(taken).values())
-            told += sum(sum(record.act.details["dropped"].values()) for record in taken if not record.act.resource)
+            written += sum(counts(taken.records).values())
+            told += dropped(taken.records)
     assert len(queue) <= size
     while not queue.is_empty:
         taken = queue.take(2, NOW)
-        written += sum(counts(taken).values())
-        told += sum(sum(record.act.details["dropped"].values()) for record in taken if not record.act.resource)
+        written += sum(counts(taken.records).values())
+        told += dropped(taken.records)
     assert written + told == asked
     assert told == queue.dropped

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, StaticPool, create_engine
 from broker.audit import Act, Anchor, AuditRecord, Decision, Verification
 from broker.audit_chain import FIELDS, GENESIS, Signer
 from broker.caller import SYSTEM, Actor, ActorKind, Caller
-from broker.store.audit_sealing import note, read_head
+from broker.store.audit_sealing import Unsigned, note, read_head
 from broker.store.audit_shortening import forget_subject, sweep
 from broker.store.audit_tables import AUDIT_HEAD, AUDIT_PENDING, AUDIT_RECORDS, AUDIT_SUBJECTS
 from broker.store.audit_verifying import Look, read_piece, read_start
@@ -94,7 +94,7 @@ def head_of(raw: sqlite3.Connection) -> Anchor:
         return read_head(connection)[0]
 
 
-@pytest.fixture(scope="module", params=[(), (KEY,)], ids=["unsigned", "signed"])
+@pytest.fixture(scope="module", params=[(b"",), (KEY,)], ids=["unsigned", "signed"])
 def signer(request: pytest.FixtureRequest) -> Signer:
     return Signer(request.param)
 
@@ -281,6 +281,14 @@ def test_records_of_an_older_key_count_while_it_is_named() -> None:
     assert look_over(raw, newer).is_whole
     (problem,) = look_over(raw, Signer((b"another-key-0123",))).problems
     assert problem.startswith("record 3 is signed with a key that the settings do not name")
+
+
+def test_a_previous_key_alone_checks_and_signs_nothing() -> None:
+    raw = make_chain(Signer((KEY,)))
+    reader = Signer((b"", KEY))
+    assert (look_over(raw, reader).problems, reader.key_id) == ((), "")
+    with connected(raw) as (_, connection), pytest.raises(Unsigned):
+        note(connection, reader, record(9))
 
 
 def test_records_from_before_there_was_a_key_count_as_such() -> None:
