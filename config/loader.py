@@ -24,6 +24,7 @@ from config.keys import key_problems
 from config.problems import describe, unknown_variable
 from config.proxies import proxy_problems
 from config.schema import ENVIRONMENT_PREFIX, list_settings, setting_at
+from config.secret_files import DIRECTORY, FILE_SUFFIX, path_of, read_secret_files
 from config.settings import Settings
 
 __all__ = ["COMMAND_VARIABLES", "LoadedSettings", "load_settings", "load_with_origins"]
@@ -32,6 +33,7 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 # Read by commands, not by the settings.
 COMMAND_VARIABLES: Final = frozenset({"HELIOGRAPH_API_KEY", "HELIOGRAPH_CONFIG"})
+_READ_BY_HAND: Final = COMMAND_VARIABLES | {DIRECTORY}
 
 # What Kubernetes puts into every container beside a service that is called heliograph.
 _SERVICE_LINK = re.compile(r"HELIOGRAPH_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
@@ -117,8 +119,9 @@ def _read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[
     variables: dict[str, str] = {}
     problems: list[str] = []
     known = {setting.variable: setting.path for setting in list_settings() if setting.variable}
+    problems += _read_files(environ, known, values, variables)
     for variable in sorted(environ):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or _belongs_elsewhere(variable):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or _belongs_elsewhere(variable) or path_of(variable, known) is not None:
             continue
         path = known.get(variable.upper())
         if path is None:
@@ -129,13 +132,34 @@ def _read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[
         except ValueError as exc:
             problems.append(f"{path}: {exc} (from {variable})")
             continue
+        if (file_variable := f"{variable.upper()}{FILE_SUFFIX}") == variables.get(path, "").upper():
+            problems.append(f"{path}: is set by {variable} and by {file_variable}: which of both holds could not be told")
         variables[path] = variable
         _merge(values, _nested(path.split("."), value))
     return values, variables, problems
 
 
+def _read_files(
+    environ: Mapping[str, str], known: Mapping[str, str], values: dict[str, Any], variables: dict[str, str]
+) -> list[str]:
+    """Read what stands in files of its own into the tree; what is wrong comes back as lines."""
+    problems: list[str] = []
+    for told in read_secret_files(environ, known):
+        if told.problem:
+            problems.append(told.problem)
+            continue
+        try:
+            value = _parse(told.text, told.path)
+        except ValueError as exc:
+            problems.append(f"{told.path}: {exc} (from {told.origin})")
+            continue
+        variables[told.path] = told.origin
+        _merge(values, _nested(told.path.split("."), value))
+    return problems
+
+
 def _belongs_elsewhere(variable: str) -> bool:
-    return variable in COMMAND_VARIABLES or _SERVICE_LINK.fullmatch(variable) is not None
+    return variable in _READ_BY_HAND or _SERVICE_LINK.fullmatch(variable) is not None
 
 
 def _parse(text: str, path: str) -> Any:
