@@ -35,6 +35,7 @@ _COMMANDS: Final = {
         "heliograph.commands.template:template", "Look templates over, try them out, and put them into a server."
     ),
     "key": LateCommand("heliograph.commands.key:key", "Make keys of the HTTP API, and take them back."),
+    "policy": LateCommand("heliograph.commands.policy:policy", "Look policies over, and try them on cases."),
     "init": LateCommand("heliograph.commands.init:init", "Write a settings file with fresh secrets."),
     "config": LateCommand("heliograph.commands.config:config", "Check, show and describe settings."),
     "db": LateCommand("heliograph.commands.db:db", "Bring the store's tables up to date, or look how they stand."),

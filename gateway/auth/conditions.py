@@ -23,7 +23,7 @@ __all__ = ["ATTRIBUTES", "TEXT_MAX", "TIME", "BadCondition", "Condition", "Langu
 TEXT_MAX: Final = 2048
 _NODES_MAX: Final = 400
 # Conditions that are asked together, as one expression: longer ones cost more to compile than they save.
-_TOGETHER_MAX: Final = 32
+_TOGETHER_MAX: Final = 64
 
 TIME: Final = ("time.clock", "time.weekday", "time.date", "time.hour")
 # What a condition may ask for, and its type. The names are whole: `connection` alone is none.
@@ -62,11 +62,16 @@ class BadCondition(ValueError):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """One that passed. `asks_time` tells that its value changes without anybody doing anything."""
+    """One that passed, with the attributes that it asks for."""
 
     text: str
     program: Any
-    asks_time: bool
+    attributes: frozenset[str]
+
+    @property
+    def asks_time(self) -> bool:
+        """Whether its value changes without anybody doing anything."""
+        return not self.attributes.isdisjoint(TIME)
 
 
 class Language:
@@ -94,8 +99,8 @@ class Language:
             raise BadCondition(f"must be true or false, and is {kind.lower()}: compare it with something")
         tree = read_tree(program.serialize(), text)
         self._check(tree)
-        asks_time = any(node.kind == "ident" and node.name in TIME for node in tree.walk())
-        return Condition(text, program, asks_time)
+        asked = frozenset(node.name for node in tree.walk() if node.kind == "ident") & ATTRIBUTES.keys()
+        return Condition(text, program, asked)
 
     def any_of(self, conditions: Sequence[Condition]) -> list[Any]:
         """Make programs that together are true where one of the conditions is.

@@ -48,6 +48,11 @@ class Wildcard:
         filled._lay([part.replace(place, value) for part in pattern.split("*")])
         return filled
 
+    @property
+    def begin(self) -> str:
+        """What every name that fits begins with."""
+        return self._begin
+
     def _lay(self, parts: list[str]) -> None:
         self._begin, *middle = parts
         self._is_literal = not middle

@@ -26,7 +26,12 @@ __all__ = ["Facts", "Policy"]
 _PRIVATE: Final = "$"
 _ADDRESSES_MAX: Final = 4096
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NO_TIME: Final[Mapping[str, Any]] = {"time.clock": "", "time.weekday": "", "time.date": "", "time.hour": 0}
+# Where the facts hold what conditions ask for.
+_FIELDS: Final[Mapping[str, str]] = {
+    **{name: name for name in ("user", "roles", "claims", "key", "action", "channel", "method")},
+    **{f"connection.{name}": name for name in ("address", "networks", "transport", "origin")},
+}
+_LISTS: Final = frozenset({"roles", "connection.networks"})
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -53,13 +58,17 @@ class _Bundle(msgspec.Struct, frozen=True):
 
 
 class _Group(msgspec.Struct, frozen=True):
-    """Rules of one action that share patterns and zone; `zone` is None where none of them asks for the time."""
+    """Rules of one action that share patterns and zone; `zone` is None where none of them asks for the time.
+
+    `attributes` are those that some of them ask for: no others are handed over.
+    """
 
     channels: tuple[Wildcard, ...]
     # Which of these an allowing rule means where a channel is private: those that say so.
     private: tuple[Wildcard, ...]
     methods: tuple[Wildcard, ...]
     zone: Any
+    attributes: frozenset[str]
     denying: _Bundle
     allowing: _Bundle
 
@@ -74,6 +83,13 @@ class _Group(msgspec.Struct, frozen=True):
         return not channel.startswith(_PRIVATE) or any(pattern.matches(channel) for pattern in self.private)
 
 
+class _Shelf(msgspec.Struct, frozen=True):
+    """The groups of one action: those for whatever channel, and those whose patterns begin with a namespace (`docs:`)."""
+
+    groups: tuple[_Group, ...]
+    by_namespace: Mapping[str, tuple[_Group, ...]]
+
+
 class Policy:
     """Made once from a document that was checked; decides without waiting and never raises."""
 
@@ -81,14 +97,18 @@ class Policy:
         self.version, self.rules, self.networks = version, read.rules, read.networks
         self._language = read.language
         self._networks_by_address: LRUCache[str, tuple[str, ...]] = LRUCache(_ADDRESSES_MAX)
-        self._groups = {action: _group(read.rules, action, read.language) for action in ACTIONS}
+        self._shelves = {action: _shelve(_group(read.rules, action, read.language)) for action in ACTIONS}
 
     def __len__(self) -> int:
         return len(self.rules)
 
     def concerning(self, action: str, channel: str, method: str) -> Sequence[_Group]:
         """Pick the groups of rules that an action is a matter of."""
-        return [group for group in self._groups[action] if group.fits(channel, method)]
+        shelf = self._shelves[action]
+        found = shelf.groups
+        if shelf.by_namespace:
+            found = (*found, *shelf.by_namespace.get(channel[: channel.find(":") + 1], ()))
+        return [group for group in found if group.fits(channel, method)] if found else ()
 
     def decide(self, base: Decision, facts: Facts, now: datetime, groups: Sequence[_Group] | None = None) -> Decision:
         """Decide.
@@ -102,15 +122,15 @@ class Policy:
             groups = self.concerning(facts.action, facts.channel, facts.method)
         activations = _Activations(self._language, facts, now)
         for group in groups:
-            if group.denying.each and _is_any(group.denying, activations.of(group.zone), when_failing=True):
-                return _first(group.denying, activations.of(group.zone), when_failing=True)
+            if group.denying.each and _is_any(group.denying, activations.of(group), when_failing=True):
+                return _first(group.denying, activations.of(group), when_failing=True)
         if base.allowed:
             return base
         for group in groups:
             if not group.allowing.each or not group.may_allow(facts.channel):
                 continue
-            if _is_any(group.allowing, activations.of(group.zone), when_failing=False):
-                return _first(group.allowing, activations.of(group.zone), when_failing=False)
+            if _is_any(group.allowing, activations.of(group), when_failing=False):
+                return _first(group.allowing, activations.of(group), when_failing=False)
         return base
 
     def networks_of(self, address: str) -> tuple[str, ...]:
@@ -126,37 +146,30 @@ class Policy:
 
 
 class _Activations:
-    """What programs are handed, made when first asked for: one without the time, and one for each zone."""
+    """What programs are handed, made when first asked for: groups that ask for the same things share one."""
 
     def __init__(self, language: Language, facts: Facts, now: datetime) -> None:
         self._language, self._facts, self._now = language, facts, now
         self._made: dict[Any, Any] = {}
 
-    def of(self, zone: Any) -> Any:
-        """Give the one for a zone; None where a text of the facts is none, so that nothing can be asked."""
-        if zone not in self._made:
+    def of(self, group: _Group) -> Any:
+        """Give the one for a group; None where a text of the facts is none, so that nothing can be asked."""
+        key = (group.attributes, group.zone)
+        if key not in self._made:
             try:
-                self._made[zone] = self._language.activation(self._values(zone))
-            except (RuntimeError, UnicodeError):
-                self._made[zone] = None
-        return self._made[zone]
+                self._made[key] = self._language.activation(self._values(group))
+            except (RuntimeError, TypeError, UnicodeError):
+                self._made[key] = None
+        return self._made[key]
 
-    def _values(self, zone: Any) -> dict[str, Any]:
+    def _values(self, group: _Group) -> dict[str, Any]:
         facts = self._facts
-        return {
-            "user": facts.user,
-            "roles": list(facts.roles),
-            "claims": facts.claims,
-            "key": facts.key,
-            "action": facts.action,
-            "channel": facts.channel,
-            "method": facts.method,
-            "connection.address": facts.address,
-            "connection.networks": list(facts.networks),
-            "connection.transport": facts.transport,
-            "connection.origin": facts.origin,
-            **(_NO_TIME if zone is None else _time(self._now.astimezone(zone))),
-        }
+        values = {name: getattr(facts, field) for name, field in _FIELDS.items() if name in group.attributes}
+        for name in _LISTS & group.attributes:
+            values[name] = list(values[name])  # CEL knows no tuples
+        if group.zone is not None:
+            values.update(_time(self._now.astimezone(group.zone)))
+        return values
 
 
 def _time(moment: datetime) -> dict[str, Any]:
@@ -202,11 +215,26 @@ def _group(rules: Sequence[ReadRule], action: str, language: Language) -> tuple[
             wildcards_of([pattern for pattern in channels if pattern.startswith(_PRIVATE)]),
             wildcards_of(methods),
             zone,
+            frozenset().union(*(rule.condition.attributes for rule in members)),
             _bundle([rule for rule in members if rule.denies], language),
             _bundle([rule for rule in members if not rule.denies], language),
         )
         for (channels, methods, zone), members in sorted_out.items()
     )
+
+
+def _shelve(groups: Sequence[_Group]) -> _Shelf:
+    """Lay groups that are about channels of some namespaces apart, so that others need not be held against them."""
+    shared: list[_Group] = []
+    apart: dict[str, list[_Group]] = {}
+    for group in groups:
+        beginnings = {pattern.begin.partition(":")[:2] for pattern in group.channels}
+        if group.channels and all(colon for _, colon in beginnings):
+            for name, colon in beginnings:
+                apart.setdefault(name + colon, []).append(group)
+        else:
+            shared.append(group)
+    return _Shelf(tuple(shared), {name: tuple(some) for name, some in apart.items()})
 
 
 def _bundle(rules: Sequence[ReadRule], language: Language) -> _Bundle:
