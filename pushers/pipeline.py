@@ -29,6 +29,7 @@ from broker.suppression import SUPPRESSIBLE
 from config.clock import Clock
 from config.logs import get_logger
 from config.settings import NotificationSettings, ProviderLimits
+from config.tracing import NO_TRACING, Tracing
 from pushers import verdict
 from pushers.completion import to_completion, within
 from pushers.deletion_guard import DeletionGuard
@@ -36,10 +37,8 @@ from pushers.follow_ups import FollowUps
 from pushers.gate import Gate
 from pushers.lanes import hungry_lanes, quotas
 from pushers.leases import Held, renew_forever
-from pushers.live import LiveRoute
 from pushers.metrics import Metrics
 from pushers.passages import Passages
-from pushers.planner import Planner
 from pushers.policies import Policies
 from pushers.provider import Provider
 from pushers.rates import Rates
@@ -48,6 +47,7 @@ from pushers.report import Report
 from pushers.retry import RetryPolicy
 from pushers.retry_budget import RetryBudget
 from pushers.templates.telling import Telling
+from pushers.tracing.parts import parts_of
 from pushers.worker import Worker
 
 __all__ = ["Pipeline", "PipelineStatistics"]
@@ -101,7 +101,9 @@ class Pipeline:
         stop_timeout_s: float = 3.0,
         telling: Telling | None = None,
         inbox_changed: InboxChanged = nobody_asks,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._make = parts_of(tracing, clock)
         self._telling, self._inbox_changed = telling, inbox_changed
         self.started = asyncio.Event()
         self._ledger, self._settings, self._clock, self._id = ledger, settings, clock, worker_id
@@ -120,8 +122,8 @@ class Pipeline:
         self.guards: list[DeletionGuard] = []
         self._policies = Policies(settings)
         self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
-        self._planner = Planner(
-            LiveRoute(pubsub, rules),
+        self._planner = self._make.planner(
+            self._make.live(pubsub, rules),
             user_presence,
             frequency,
             policies=self._policies,
@@ -364,7 +366,7 @@ class Pipeline:
         gate = Gate(provider.name, self._clock)
         guard = DeletionGuard(provider.name, self._settings.deletion_guard, self._clock)
         self.guards.append(guard)
-        worker = Worker(
+        worker = self._make.worker(
             provider,
             gate,
             guard=guard,

@@ -1,0 +1,1 @@
+"""What of the pipeline is traced; made only where tracing is on."""
