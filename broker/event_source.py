@@ -26,6 +26,7 @@ class Item(msgspec.Struct, frozen=True):
         attempt: Which try this is, from 1, as far as tries were counted.
         token: No other item ever has it, and this one has it each time.
         fault: Why the source could not read it; then all else but the id may be empty.
+        trace: The `traceparent` of whoever wrote it, where they said one; it is checked where it is used.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Item(msgspec.Struct, frozen=True):
     attempt: int = 1
     token: str = ""
     fault: str = ""
+    trace: str = ""
 
 
 class Done(msgspec.Struct, frozen=True):

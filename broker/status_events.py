@@ -16,8 +16,9 @@ __all__ = ["PendingEvent", "StatusEvent", "StatusEvents"]
 class StatusEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event as the application gets it. `id` stays the same over repeats; `time` in Unix seconds; `address` is masked.
 
-    The type is `delivery.<outcome>`, with the fields of a timeline's line, or `notification.<state>`. Category and correlation
-    id are left out where a user or an operator ended the notification.
+    The type is `delivery.<outcome>`, with the fields of a timeline's line, or `notification.<state>`. `traceparent` is that of
+    the request, where it was traced. It, category and correlation id are left out where a user or an operator ended the
+    notification.
     """
 
     id: str
@@ -33,6 +34,7 @@ class StatusEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     device_id: str = ""
     attempt: int = 0
     detail: str = ""
+    traceparent: str = ""
 
 
 class PendingEvent(msgspec.Struct, frozen=True):

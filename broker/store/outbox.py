@@ -46,6 +46,8 @@ _SESSION: Final = {
 }
 
 _LOOK: Final = "SELECT id, method, payload, key, created_at, attempts, retry_at, partition FROM {table} LIMIT 0"
+# A table may have a column for W3C's `traceparent`, or not.
+_LOOK_FOR_TRACE: Final = "SELECT traceparent FROM {table} LIMIT 0"
 _LOOK_AT_DEAD: Final = "SELECT id, method, payload, key, created_at, attempts, reason, died_at FROM {table}_dead LIMIT 0"
 # Materialized, so that locks are tried for one partition after the other, and no more of them than are wanted.
 _LOCK: Final = f"""
@@ -60,7 +62,7 @@ WITH filled AS MATERIALIZED (
 SELECT number FROM filled WHERE pg_try_advisory_xact_lock(hashtext($1), number) LIMIT {_HELD_AT_ONCE}
 """  # noqa: S608 (the name of the table is checked)
 _READ: Final = f"""
-SELECT first.id, first.method, first.payload::text AS payload, first.key, first.created_at, first.attempts
+SELECT first.id, first.method, first.payload::text AS payload, first.key, first.created_at, first.attempts, {{trace}} AS trace
 FROM unnest($1::integer[]) AS mine (number)
 CROSS JOIN LATERAL (SELECT * FROM {{table}} WHERE partition = mine.number ORDER BY id LIMIT {_WINDOW}) AS first
 WHERE NOT EXISTS (SELECT FROM {{table}} AS held WHERE held.key = first.key AND held.retry_at > $2)
@@ -106,6 +108,7 @@ class OutboxTable:
         self._clock = clock
         self._bell = Bell(clock)
         self._connection: Any = None
+        self._trace = "''"  # what tells a row's trace
 
     async def open(self) -> None:
         try:
@@ -113,6 +116,9 @@ class OutboxTable:
                 connection = await self._connected()
                 await connection.execute(self._sql(_LOOK))
                 await connection.execute(self._sql(_LOOK_AT_DEAD))
+                with suppress(asyncpg.UndefinedColumnError):
+                    await connection.execute(self._sql(_LOOK_FOR_TRACE))
+                    self._trace = "coalesce(first.traceparent, '')"
         except BadInput as exc:
             raise BadInput("dsn", exc.rule) from exc
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError) as exc:
@@ -199,10 +205,11 @@ class OutboxTable:
         return self._connection
 
     def _sql(self, text: str) -> str:
-        return text.format(table=self._table)
+        return text.format(table=self._table, trace=self._trace)
 
 
 def _item(row: Any) -> Item:
     # A sequence may be set back, so the id alone does not name a row for ever.
     token = f"{row['id']}:{row['created_at'].timestamp():.6f}"
-    return Item(str(row["id"]), row["method"], row["payload"].encode(), row["key"], row["attempts"] + 1, token)
+    payload, trace = row["payload"].encode(), row["trace"]
+    return Item(str(row["id"]), row["method"], payload, row["key"], row["attempts"] + 1, token, trace=trace)

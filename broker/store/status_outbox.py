@@ -76,6 +76,7 @@ class StatusOutbox:
             device_id,
             attempt,
             detail,
+            notification.trace.rpartition(" ")[2],  # of a link, what it leads to
         )
 
     def _id(self) -> str:

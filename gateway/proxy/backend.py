@@ -15,12 +15,13 @@ from config.clock import Clock
 from config.errors import SettingsError
 from config.logs import get_logger
 from config.proxy_settings import EndpointSettings
+from config.tracing import Kind, below, carried
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.messages import NO_DATA
 from gateway.proxy.errors import BackendFailed, NotAsked
 from gateway.proxy.headers import HeaderRules
-from gateway.proxy.http_client import HttpAnswer, HttpClient
+from gateway.proxy.http_client import HttpAnswer, HttpClient, traced_call
 from gateway.proxy.messages import Response, decoder_of, encode_call
 from gateway.proxy.payloads import Outbound, pack
 from gateway.proxy.statistics import CallOutcome, CallStatistics
@@ -131,8 +132,9 @@ class Backend(Generic[R]):
             raise NotAsked("not asked: it failed too often just now")
         http, emulated = (client.transport.headers, client.emulated_headers) if client else ({}, {})
         headers = self._headers.build(http, emulated)
+        span = below("backend call", Kind.CLIENT, {"heliograph.event": self.event, "heliograph.proxy": self.name})
         try:
-            answer = await self._http.post(body, headers)
+            answer = await traced_call(span, self._http.post(body, {**headers, **carried(span)} if span else headers))
         except BackendFailed:
             self._end(permit, began, failed=True)
             raise

@@ -5,16 +5,17 @@ environment; certificates are verified. An answer is never decompressed, so that
 """
 
 import ssl
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
 from config.proxy_settings import EndpointSettings
+from config.tracing import Span
 from gateway.proxy.errors import BackendFailed
 
-__all__ = ["ANSWER_LIMIT", "HttpAnswer", "HttpClient"]
+__all__ = ["ANSWER_LIMIT", "HttpAnswer", "HttpClient", "traced_call"]
 
 ANSWER_LIMIT: Final = 256 * 1024
 _CONNECTIONS: Final = 256
@@ -74,6 +75,21 @@ class HttpClient:
                 auto_decompress=False,
             )
         return self._session
+
+
+async def traced_call(span: Span | None, call: Coroutine[Any, Any, HttpAnswer]) -> HttpAnswer:
+    """Wait for an answer, and end the span of the call, where there is one, as it ended."""
+    if span is None:
+        return await call
+    try:
+        answer = await call
+        span.note({"http.response.status_code": answer.status})
+        return answer
+    except BaseException as exc:
+        span.fail(type(exc).__name__)
+        raise
+    finally:
+        span.end()
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from config.tracing import carried, current
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
 from pushers.providers.http_message import HttpRequest, HttpResponse
 from pushers.providers.retry_after import parse_retry_after, server_error
@@ -30,6 +31,7 @@ def build_signed(
         "content-type": "application/json",
         "heliograph-timestamp": str(timestamp),
         "heliograph-signature": sign(secrets, timestamp, body),
+        **carried(current()),
     }
     return HttpRequest(url, headers, body, timeout_s, pinned)
 

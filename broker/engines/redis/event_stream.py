@@ -238,7 +238,8 @@ def _item(id_: str, fields: Sequence[bytes]) -> Item:
         if name not in told:
             return Item(id_, "", b"", fault=f"has no field {name.decode()}")
     try:
-        return Item(id_, told[b"method"].decode(), told[b"payload"], told.get(b"key", b"").decode(), token=id_)
+        key, trace = told.get(b"key", b"").decode(), told.get(b"traceparent", b"").decode("latin-1")
+        return Item(id_, told[b"method"].decode(), told[b"payload"], key, token=id_, trace=trace)
     except UnicodeDecodeError:
         return Item(id_, "", b"", fault="method and key must be UTF-8")
 
