@@ -36,7 +36,7 @@ from broker.notification import (
 )
 from broker.preferences import UserRules
 
-__all__ = ["PLANS", "Ledger", "NewSend", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
+__all__ = ["PLANS", "Ledger", "NewSend", "Notifications", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
 
 # Among paused carriers it stands for decisions.
 PLANS: Final = ""
@@ -144,11 +144,8 @@ def send_of(plan: Step, device: Device) -> Step:
     return Step(step_id, StepKind.SEND, plan.lease, plan.attempt, notification, device, rules=plan.rules)
 
 
-class Ledger(Protocol):
-    """The durable half of the pipeline. Every method is one transaction, or joins one with its neighbours: all or nothing.
-
-    All raise `StoreUnavailable` when the store does not answer; then whether anything was stored is unknown.
-    """
+class Notifications(Protocol):
+    """The half of the ledger that gateways ask. Its rules are those of `Ledger`."""
 
     async def accept(self, draft: Draft, *, idempotency_key: str = "", fingerprint: bytes = b"") -> Sequence[Accepted]:
         """Store a draft for each of its users, in their order, each with a plan step due now.
@@ -188,6 +185,13 @@ class Ledger(Protocol):
         Raises:
             NotFound: No such notification.
         """
+
+
+class Ledger(Notifications, Protocol):
+    """The durable half of the pipeline. Every method is one transaction, or joins one with its neighbours: all or nothing.
+
+    All raise `StoreUnavailable` when the store does not answer; then whether anything was stored is unknown.
+    """
 
     async def claim(
         self,

@@ -99,11 +99,10 @@ class Node:
         witness: Witness | None = None,
         tracing: Tracing = NO_TRACING,
     ) -> None:
-        self._tracing = tracing
         self.settings, self.engine, self.clock, self.version = settings, engine, clock, version
         self.uid = str(uuid.uuid4())
         self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
-        self.revocation = revocation or engine.revocation
+        self.revocation, self._tracing = revocation or engine.revocation, tracing
         self.tokens = Verifiers(settings.client, self.revocation, clock, kept_claims=settings.policy.claims)
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
@@ -146,10 +145,7 @@ class Node:
         self._arrival = self._make_arrival()
         self._watches_lag = client.channel_position_max_time_lag > 0
         self._terms = self._make_terms()
-        traced = TracedDelivery(self.deliver, self.hub, self.turn, tracing, node=self.uid) if tracing.is_on else None
-        engine.pubsub.on_message(traced or self.deliver)
-        engine.pubsub.on_resume(self.positions.check_now)
-        engine.control.on_command(self._controlled())
+        self._listen()
 
     @property
     def roles(self) -> RoleBook:
@@ -306,6 +302,14 @@ class Node:
             channel_limit=limit,
             rules_changed=lambda subject, version: self.on_rules_changed(subject, version),
         )
+
+    def _listen(self) -> None:
+        """Say who takes what the engine brings."""
+        tracing, pubsub = self._tracing, self.engine.pubsub
+        traced = TracedDelivery(self.deliver, self.hub, self.turn, tracing, node=self.uid) if tracing.is_on else None
+        pubsub.on_message(traced or self.deliver)
+        pubsub.on_resume(self.positions.check_now)
+        self.engine.control.on_command(self._controlled())
 
     def _make_entrances(self) -> Entrances:
         engine = self.engine

@@ -22,6 +22,7 @@ from gateway.consumers.metrics import Metrics
 from gateway.consumers.verdict import RetryRule
 from heliograph.ending import Ending
 from heliograph.ground import Ground
+from heliograph.tracing import consumer_of
 
 __all__ = ["ConsumersPart", "make_source"]
 
@@ -42,7 +43,7 @@ class ConsumersPart:
                     source = make_source(entry, ground.settings, ground.clock, ground.process_id)
                 ground.resources.push_async_callback(source.close)
                 self._sources.append((path, section, source))
-                self._consumers.append(self._make(entry, source, calls, ground.clock))
+                self._consumers.append(self._make(entry, source, calls, ground))
 
     async def open(self) -> None:
         """Look whether every source is what it should be.
@@ -73,9 +74,10 @@ class ConsumersPart:
             await consumer.ended.wait()
         self._ended.set()
 
-    def _make(self, entry: ConsumerSettings, source: EventSource, calls: Calls, clock: Clock) -> Consumer:
+    def _make(self, entry: ConsumerSettings, source: EventSource, calls: Calls, ground: Ground) -> Consumer:
         rule = RetryRule(entry.retry_base, entry.retry_cap, entry.max_attempts)
-        return Consumer(entry.name, source, calls, self._metrics, clock, batch=entry.batch_size, rule=rule)
+        make = consumer_of(ground)
+        return make(entry.name, source, calls, self._metrics, ground.clock, batch=entry.batch_size, rule=rule)
 
 
 def make_source(entry: ConsumerSettings, settings: Settings, clock: Clock, process_id: str) -> EventSource:

@@ -49,6 +49,7 @@ from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
 from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
+from heliograph.tracing import endpoint_of, make_notifications
 from pushers.templates.showing import show
 
 __all__ = ["GatewayPart"]
@@ -69,7 +70,7 @@ class GatewayPart:
         campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording)
         topics = TopicService(store.topics)
         service = NotificationService(
-            store.ledger,
+            make_notifications(ground),
             store.devices,
             store.preferences,
             ground.settings.notifications,
@@ -77,7 +78,7 @@ class GatewayPart:
             wording=wording,
             campaigns=campaigns,
         )
-        confirmations = ConfirmationService(store.ledger, changed)
+        confirmations = ConfirmationService(make_notifications(ground), changed)
         inbox = InboxService(store.inbox, changed, wording)
         rpc: dict[str, RpcMethod] = {
             **rpc_methods(service),
@@ -170,6 +171,7 @@ def _make_node(ground: Ground, rpc: Mapping[str, RpcMethod]) -> Node:
         rpc_methods=rpc,
         revocation=ground.revocation,
         witness=ground.store.audit,
+        tracing=ground.tracing,
     )
 
 
@@ -185,7 +187,7 @@ def _link_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
 
 
 def _endpoint(ground: Ground, calls: Calls, keys: KeyBook) -> ApiEndpoint:
-    return ApiEndpoint(
+    return endpoint_of(ground, calls)(
         ground.settings.http_api,
         calls,
         ground.store.audit,

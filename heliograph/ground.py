@@ -13,6 +13,7 @@ from broker.rendering.renderer import Renderer
 from broker.store.store import Store
 from config.clock import Clock
 from config.settings import Settings
+from config.tracing import NO_TRACING, Tracing
 from gateway.health import Probe
 from gateway.tls import ServerTls
 from heliograph.ending import Ending
@@ -38,6 +39,7 @@ class Ground(msgspec.Struct, frozen=True):
     process_id: str
     resources: AsyncExitStack
     tls: ServerTls | None = None
+    tracing: Tracing = NO_TRACING
 
     @property
     def revocation(self) -> DurableRevocation:

@@ -26,6 +26,7 @@ from heliograph.operations import OperationsPart
 from heliograph.parts import make_engine, open_durable_store, restore_revocations, start_engine
 from heliograph.pusher import PusherPart
 from heliograph.roles import Role
+from heliograph.tracing import with_tracing
 
 __all__ = ["Process", "Sockets"]
 
@@ -88,11 +89,12 @@ class Process:
             resources.callback(REGISTRY.unregister, collector)
             tls = ServerTls(settings.http.tls, self._clock) if settings.http.tls.is_on else None
             ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources, tls)
+            ground = with_tracing(ground)
             readiness, parts = self._make_parts(ground)
             expiries = ExpiryCollector(lambda: _certificates(ground, parts))
             REGISTRY.register(expiries)
             resources.callback(REGISTRY.unregister, expiries)
-            await start_engine(engine)
+            await start_engine(ground.engine)
             if self._role.has_clients:
                 await restore_revocations(ground.revocation)
             for part in parts:

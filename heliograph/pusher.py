@@ -56,6 +56,7 @@ class PusherPart:
             stop_timeout_s=settings.node.shutdown_timeout,
             telling=_telling(ground),
             inbox_changed=inbox_changed,
+            tracing=ground.tracing,
         )
         self._webhooks = webhooks = make_status_webhooks(ground, pipeline.metrics)
         self._duties = Duties(

@@ -1,13 +1,26 @@
-"""Whether a process writes traces, and with what."""
+"""Whether a process writes traces, and which of its parts are then others."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
+import msgspec
+
+from broker.ledger import Notifications
+from broker.tracing import TracedEngine
 from config.errors import SettingsError
 from config.settings import Settings
 from config.tracing import NO_TRACING, Tracing
+from gateway.api.call import Calls
+from gateway.api.endpoint import ApiEndpoint
+from gateway.consumers.consumer import Consumer
+from gateway.tracing.api import TracedApiEndpoint
+from gateway.tracing.consumer import TracedConsumer
+from gateway.tracing.notifications import TracedNotifications
+from heliograph.ground import Ground
 
-__all__ = ["open_tracing"]
+__all__ = ["consumer_of", "endpoint_of", "make_notifications", "open_tracing", "with_tracing"]
 
 
 def open_tracing(settings: Settings, *, instance: str) -> Tracing:
@@ -28,3 +41,32 @@ def open_tracing(settings: Settings, *, instance: str) -> Tracing:
         rule = f"needs the extra `tracing`: {sys.executable} -m pip install 'heliograph[tracing]'"
         raise SettingsError([f"tracing.enabled: {rule}"]) from None
     return SdkTracing(settings.tracing, sending_processor(settings.tracing), instance=instance, version=version("heliograph"))
+
+
+def with_tracing(ground: Ground) -> Ground:
+    """Give a process's ground its tracing, which ends, and sends what waits, when all parts have ended.
+
+    Raises:
+        SettingsError: As `open_tracing`.
+    """
+    tracing = open_tracing(ground.settings, instance=ground.process_id)
+    if not tracing.is_on:
+        return ground
+    ground.resources.push_async_callback(tracing.close)
+    return msgspec.structs.replace(ground, engine=TracedEngine(ground.engine), tracing=tracing)
+
+
+def make_notifications(ground: Ground) -> Notifications:
+    """Make the half of the ledger that a gateway asks."""
+    ledger = ground.store.ledger
+    return TracedNotifications(ledger, ground.tracing, ground.clock) if ground.tracing.is_on else ledger
+
+
+def endpoint_of(ground: Ground, calls: Calls) -> Callable[..., ApiEndpoint]:
+    """Tell what makes the endpoint of the API, with the arguments of the plain one."""
+    return partial(TracedApiEndpoint, ground.tracing, calls) if ground.tracing.is_on else ApiEndpoint
+
+
+def consumer_of(ground: Ground) -> Callable[..., Consumer]:
+    """Tell what makes a consumer, with the arguments of the plain one."""
+    return partial(TracedConsumer, ground.tracing) if ground.tracing.is_on else Consumer

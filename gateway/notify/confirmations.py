@@ -9,7 +9,7 @@ from msgspec import Meta
 from broker.confirmations import Mark
 from broker.errors import BadInput
 from broker.inbox_news import InboxChanged, nobody_asks
-from broker.ledger import Ledger
+from broker.ledger import Notifications
 from gateway.api.method import Method
 from gateway.commands.rpc import RpcMethod
 from gateway.notify.messages import Done
@@ -30,7 +30,7 @@ class MarkRequest(msgspec.Struct, forbid_unknown_fields=True):
 class ConfirmationService:
     """One method per mark; each may be repeated, and only the first moment counts."""
 
-    def __init__(self, ledger: Ledger, changed: InboxChanged = nobody_asks) -> None:
+    def __init__(self, ledger: Notifications, changed: InboxChanged = nobody_asks) -> None:
         self._ledger, self._changed = ledger, changed
 
     async def seen(self, request: MarkRequest) -> Done:

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from broker.devices import DeviceFilter, Devices, check_registration
 from broker.errors import BadInput, NotFound
 from broker.inbox_news import InboxChanged, nobody_asks
-from broker.ledger import Ledger
+from broker.ledger import Notifications
 from broker.notification import Entry, NotificationStatus, State
 from broker.preferences import Preferences
 from config.settings import NotificationSettings
@@ -50,7 +50,7 @@ class NotificationService:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Notifications,
         devices: Devices,
         preferences: Preferences,
         settings: NotificationSettings,
