@@ -15,7 +15,7 @@ durable by it: until then the plan is leased, and whoever takes it over decides 
 takes longer than a moment is opened after all, as steps that are leased already.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -221,8 +221,8 @@ class Ledger(Notifications, Protocol):
     async def release(self, worker: str) -> None:
         """Give all steps of a worker back, due now and without counting their attempts: for a clean end."""
 
-    async def next_due(self, *, paused: frozenset[str] = frozenset()) -> datetime | None:
-        """Tell when the next step is due or its lease runs out; None when there is none.
+    async def next_due(self, *, paused: frozenset[str] = frozenset(), lanes: Collection[Lane] = tuple(Lane)) -> datetime | None:
+        """Tell when the next step of some lanes is due or its lease runs out; None when there is none.
 
         Sends of `paused` carriers are left out, so that a worker which must leave them alone does not wake for them.
         """

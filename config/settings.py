@@ -21,6 +21,7 @@ from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.door_settings import LimitsSettings, NetworkTexts, TlsSettings
 from config.durations import Duration
 from config.operation_settings import DeletionGuardSettings, OverloadSettings, StatisticsSettings, StatusWebhookSettings
+from config.override_settings import OverrideSettings
 from config.provider_settings import (
     ApnsSettings,
     EmailSettings,
@@ -464,6 +465,7 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     audit: AuditSettings = AuditSettings()
+    overrides: OverrideSettings = OverrideSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()
 

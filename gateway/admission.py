@@ -9,11 +9,12 @@ from typing import Final
 
 import msgspec
 
+from broker.overrides import InForce, Kind
 from config.clock import Clock
 from config.settings import ClientSettings
 from gateway.lag import LoopLag
 
-__all__ = ["DRAINING", "FULL", "OVERLOADED", "TOO_FAST", "Admission", "Denial"]
+__all__ = ["DRAINING", "FULL", "OVERLOADED", "REFUSED", "TOO_FAST", "Admission", "Denial"]
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -29,20 +30,34 @@ FULL: Final = Denial("connections", 1, "connection limit reached, try again late
 TOO_FAST: Final = Denial("rate", 1, "too many new connections, try again later\n")
 OVERLOADED: Final = Denial("lag", 5, "overloaded, try again later\n")
 DRAINING: Final = Denial("draining", 1, "shutting down, try again\n")
+REFUSED: Final = Denial("override", 1, "no new connections for now, try again later\n")
 
 
 class Admission:
     """The node's door."""
 
     def __init__(self, settings: ClientSettings, lag: LoopLag, count_open: Callable[[], int], clock: Clock) -> None:
-        self.denied_by_reason = {denial.reason: 0 for denial in (FULL, TOO_FAST, OVERLOADED, DRAINING)}
-        self._limit, self._rate_per_s = settings.connection_limit, settings.connection_rate_limit
+        self.denied_by_reason = {denial.reason: 0 for denial in (FULL, TOO_FAST, OVERLOADED, DRAINING, REFUSED)}
+        self._settings, self._limit, self._rate_per_s = settings, settings.connection_limit, settings.connection_rate_limit
         self._lag, self._count_open, self._clock = lag, count_open, clock
         # When an empty allowance will be full again: one second's worth may come at once (GCRA).
         self._full_at = clock.monotonic()
+        self._refusal: Denial | None = None
+        self._maintenance = ""
+
+    def obey(self, overrides: InForce, *names: str) -> None:
+        """Hold to what operators say of this node, by any of its names, until told otherwise."""
+        limit = overrides.at_node(Kind.CONNECTION_LIMIT, *names)
+        self._limit = self._settings.connection_limit if limit is None else int(limit.value or 0)
+        is_refusing = overrides.at_node(Kind.REFUSE_CONNECTIONS, *names) is not None
+        retry_after_s = overrides.retry_after_s(Kind.REFUSE_CONNECTIONS, self._clock.now())
+        self._refusal = msgspec.structs.replace(REFUSED, retry_after_s=retry_after_s) if is_refusing else None
+        self._maintenance = f"{overrides.maintenance}\n" if overrides.maintenance else ""
 
     def ask(self) -> Denial | None:
         """Let one more connection in, or say why not. What is let in is spent from the rate."""
+        if self._refusal is not None:
+            return self.deny(self._refusal)
         if self._lag.is_overloaded:
             return self.deny(OVERLOADED)
         if self._limit and self._count_open() >= self._limit:
@@ -52,9 +67,9 @@ class Admission:
         return None
 
     def deny(self, denial: Denial) -> Denial:
-        """Count one who is turned away."""
+        """Count one who is turned away, and tell what the operators have for them to read."""
         self.denied_by_reason[denial.reason] += 1
-        return denial
+        return msgspec.structs.replace(denial, text=self._maintenance) if self._maintenance else denial
 
     def _spend(self) -> bool:
         now = self._clock.monotonic()

@@ -12,6 +12,7 @@ from config.settings import Settings
 from gateway.api.endpoint import PREFIX, ApiEndpoint, Receive, Scope, Send
 from gateway.door_http import GuardedApp
 from gateway.health import health_routes
+from gateway.health_detail import HealthDetail, health_detail_route
 from gateway.metrics import metrics_route
 from gateway.node import Node
 from gateway.server import HttpServer
@@ -28,11 +29,21 @@ __all__ = ["GatewayApp", "GatewayServer"]
 class GatewayApp:
     """Routes `/api/` to the API without further ado, everything else through Starlette."""
 
-    def __init__(self, settings: Settings, node: Node, api: ApiEndpoint, *, routes: Sequence[BaseRoute] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        node: Node,
+        api: ApiEndpoint,
+        *,
+        routes: Sequence[BaseRoute] = (),
+        detail: HealthDetail | None = None,
+    ) -> None:
         self._api = api
         own: list[BaseRoute] = [Route(PATH, _upgrade_required), *transport_routes(settings, node)]
         if settings.health.enabled:
             own += health_routes(node.readiness)
+            if detail is not None:
+                own.append(health_detail_route(detail, lambda request: api.may_ask(request.scope, "info")))
         if settings.prometheus.enabled:
             own.append(metrics_route())
         # A few things below the API's prefix are pages as well; whatever else is there is a method, or nothing.

@@ -7,6 +7,7 @@ connected stay so in the last two cases, and nobody is well served by a restart.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from config.clock import Clock
 from config.logs import get_logger
 from gateway.lag import LoopLag
 
-__all__ = ["Probe", "Readiness", "health_routes"]
+__all__ = ["DependencyHealth", "Probe", "Readiness", "health_routes"]
 
 _log = get_logger()
 
@@ -35,23 +36,48 @@ class Probe(msgspec.Struct, frozen=True):
     ask: Callable[[], Awaitable[Any]]
 
 
+class DependencyHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of looking at a dependency; moments in Unix seconds.
+
+    Attributes:
+        state: `well` or `away`, by the last look; `unknown` before the first.
+        latency_ms: How long the last look took.
+        away_since: Only while it is away.
+        last_error: What was wrong the last time that something was, also when it is well again.
+    """
+
+    name: str
+    state: str
+    latency_ms: float | None = None
+    checked_at: float | None = None
+    away_since: float | None = None
+    last_error: str = ""
+    last_error_at: float | None = None
+
+
 class Readiness:
     """Keeps asking the probes while `watch` runs."""
 
     def __init__(self, lag: LoopLag, clock: Clock, *, grace_s: float) -> None:
         self.is_ending = False
+        self.is_refusing = False
+        """Whether an operator has new connections refused here, and not on all nodes alike."""
         self.concerns: Callable[[], list[str]] = list
         """What an operator should know of though clients are welcome, such as a provider that refuses our credentials."""
         self._lag, self._clock, self._grace_s = lag, clock, grace_s
         self._away_since: dict[str, float] = {}
+        self._seen: dict[str, DependencyHealth] = {}
 
     @property
     def is_ready(self) -> bool:
         return not self.reasons()
 
     def reasons(self) -> list[str]:
-        """Tell what speaks against sending clients here: `draining`, `overloaded`, or what is away (`engine`, `store`)."""
+        """Tell what speaks against sending clients here: `draining`, `refusing` where an operator wants them elsewhere,
+        `overloaded`, or what is away (`engine`, `store`)."""
         reasons = ["draining"] if self.is_ending else []
+        if self.is_refusing:
+            reasons.append("refusing")
         if self._lag.is_overloaded:
             reasons.append("overloaded")
         since = self._clock.monotonic() - self._grace_s
@@ -61,20 +87,41 @@ class Readiness:
         """Tell what did not answer when it was asked last, grace or not."""
         return list(self._away_since)
 
+    def dependencies(self) -> list[DependencyHealth]:
+        """Tell what came of the last look at each."""
+        return list(self._seen.values())
+
     async def watch(self, probes: Sequence[Probe]) -> None:
         """Ask every probe again and again, until cancelled."""
+        for probe in probes:
+            self._seen.setdefault(probe.name, DependencyHealth(probe.name, "unknown"))
         while True:
             for probe in probes:
-                self._note(probe.name, is_well=await _is_well(probe))
+                began_at = self._clock.monotonic()
+                error = await _error_of(probe)
+                self._note(probe.name, error, self._clock.monotonic() - began_at)
             await self._clock.sleep(_INTERVAL_S)
 
-    def _note(self, name: str, *, is_well: bool) -> None:
-        if is_well:
+    def _note(self, name: str, error: str, took_s: float) -> None:
+        self._see(name, error, took_s, self._clock.now())
+        if not error:
             if self._away_since.pop(name, None) is not None:
                 _log.info("dependency.back", dependency=name)
         elif name not in self._away_since:
             self._away_since[name] = self._clock.monotonic()
             _log.warning("dependency.away", dependency=name)
+
+    def _see(self, name: str, error: str, took_s: float, now: datetime) -> None:
+        before, at = self._seen[name], round(now.timestamp(), 3)
+        self._seen[name] = DependencyHealth(
+            name,
+            "away" if error else "well",
+            latency_ms=round(took_s * 1000, 3),
+            checked_at=at,
+            away_since=(before.away_since or at) if error else None,
+            last_error=error or before.last_error,
+            last_error_at=at if error else before.last_error_at,
+        )
 
 
 def health_routes(readiness: Readiness) -> list[Route]:
@@ -91,12 +138,15 @@ def health_routes(readiness: Readiness) -> list[Route]:
     return [Route("/health", health, methods=_ANY_METHOD), Route("/health/ready", ready, methods=_ANY_METHOD)]
 
 
-async def _is_well(probe: Probe) -> bool:
+async def _error_of(probe: Probe) -> str:
+    """Ask a probe; tells what is wrong, empty for nothing."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await probe.ask()
-    except (Unavailable, TimeoutError):
-        return False
+    except Unavailable as exc:
+        return str(exc)
+    except TimeoutError:
+        return f"no answer within {_TIMEOUT_S:g} s"
     except Exception:  # the edge of a probe: what it could not say decides nothing
         _log.exception("probe.failed", dependency=probe.name)
-    return True
+    return ""

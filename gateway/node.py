@@ -17,6 +17,8 @@ from broker.channels import ChannelRules
 from broker.control import NodeInfo
 from broker.engines.engine import Engine
 from broker.model import Join, Leave, Publication
+from broker.overrides import InForce
+from broker.overrides import Kind as OverrideKind
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import Settings
@@ -53,7 +55,7 @@ from gateway.proxy.proxies import Proxies
 from gateway.room import Taken
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
-from gateway.session.command_rate import command_rate
+from gateway.session.command_rate import CommandRate, Judge, command_rate
 from gateway.session.entrance import Entrances
 from gateway.session.expiry import Expiry
 from gateway.session.session import Handler, Session, Terms
@@ -144,6 +146,7 @@ class Node:
         self.entrances.heal_with(self.positions.heal)
         self._arrival = self._make_arrival()
         self._watches_lag = client.channel_position_max_time_lag > 0
+        self._overriding_rate_per_s = 0.0
         self._terms = self._make_terms()
         self._listen()
 
@@ -192,6 +195,21 @@ class Node:
         if self.door is not None and (verdict := self.door.knock(address)).is_refused:
             return Denial("address", verdict.retry_after_s, "too many connections from this address\n", status=429)
         return self.admission.ask()
+
+    def obey(self, overrides: InForce) -> None:
+        """Hold to what operators say otherwise of this node, until told again; those who are here stay."""
+        names = (self.uid, self.name)
+        self.admission.obey(overrides, *names)
+        refusal = overrides.at_node(OverrideKind.REFUSE_CONNECTIONS, *names)
+        # What all nodes refuse is refused wherever a balancer looks, and calls of the API shall still find one.
+        self.readiness.is_refusing = refusal is not None and refusal.target != ""
+        rate = overrides.at_node(OverrideKind.COMMAND_RATE, *names)
+        per_s = 0.0 if rate is None else float(rate.value or 0.0)
+        if per_s != self._overriding_rate_per_s:
+            self._overriding_rate_per_s = per_s
+            self._terms = msgspec.structs.replace(self._terms, rate=self._make_judge(per_s))
+            for session in self.sessions:
+                session.change_terms(self._terms)
 
     def open_session(self, transport: Transport) -> Session:
         """Take a new connection whose transport is open."""
@@ -340,18 +358,25 @@ class Node:
 
     def _make_terms(self) -> Terms:
         client = self.settings.client
-        rate = command_rate(client.command_rate, self.clock)
-        per_user = None if self.door is None else self.door.commands
         handlers = self.audit.watch(self._make_handlers(), self.settings.audit.grants)
         return Terms(
             handlers=traced_commands(handlers, self._tracing) if self._tracing.is_on else handlers,
             tasks=self.tasks,
             unanswered=Unanswered(client.connect_code_to_unidirectional_disconnect),
             concurrency=client.concurrency,
-            rate=rate if per_user is None else CommandPace(per_user, rate),
+            rate=self._make_judge(),
             tally=self.commands,
             failed=self.audit.failed,
         )
+
+    def _make_judge(self, overriding_per_s: float = 0.0) -> Judge | None:
+        """Make what counts commands: by a rate instead of that of the settings, of which a second's worth may come at once."""
+        if overriding_per_s:
+            rate: CommandRate | None = CommandRate(overriding_per_s, math.ceil(overriding_per_s), self.clock)
+        else:
+            rate = command_rate(self.settings.client.command_rate, self.clock)
+        per_user = None if self.door is None else self.door.commands
+        return rate if per_user is None else CommandPace(per_user, rate)
 
     def _make_handlers(self) -> Mapping[str, Handler]:
         client, engine, clock = self.settings.client, self.engine, self.clock

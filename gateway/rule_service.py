@@ -6,7 +6,9 @@ from typing import Protocol
 
 from broker.api_keys import ApiKeys
 from broker.control import Control
+from broker.overrides import Overrides
 from broker.policies import Mode, Policies, PolicyVersion
+from broker.present_overrides import PresentOverrides
 from broker.roles import Roles
 from broker.rules import RuleVersions, Subject
 from config.clock import Clock
@@ -15,6 +17,7 @@ from config.logs import get_logger
 from gateway.api.key_methods import api_key_methods
 from gateway.api.keys import KeyBook
 from gateway.api.method import Method
+from gateway.api.override_methods import override_methods
 from gateway.api.policy_methods import policy_methods
 from gateway.api.role_methods import role_methods
 from gateway.auth.policy import Policy
@@ -42,20 +45,32 @@ class RuleStore(Protocol):
     def policies(self) -> Policies: ...
 
     @property
+    def overrides(self) -> Overrides: ...
+
+    @property
     def rule_versions(self) -> RuleVersions: ...
 
 
 class RuleService:
     """What a process with a node has of rules."""
 
-    def __init__(self, node: Node, store: RuleStore, control: Control, clock: Clock) -> None:
+    def __init__(
+        self, node: Node, store: RuleStore, control: Control, clock: Clock, present: PresentOverrides | None = None
+    ) -> None:
         self._node, self._store, self._clock = node, store, clock
         self._is_loaded = False
         self.keys = KeyBook(store.api_keys, clock)
         settings = node.settings.policy
         self._claims = settings.claims
         self._file = PolicyFile(settings.file, settings.claims) if settings.file else None
-        readers = {Subject.API_KEYS: self.keys.load, Subject.ROLES: self._load_roles}
+        self.overrides = present or PresentOverrides(store.overrides, clock)
+        self.overrides.on_change(node.obey)
+        # What an operator says at once is read first.
+        readers = {
+            Subject.OVERRIDES: self.overrides.load,
+            Subject.API_KEYS: self.keys.load,
+            Subject.ROLES: self._load_roles,
+        }
         if self._file is None:
             readers[Subject.POLICY] = self._load_policies
         self.watch = RuleWatch(store.rule_versions, readers, clock, duties=self._do_duties)
@@ -73,6 +88,7 @@ class RuleService:
             *api_key_methods(store.api_keys, news, node.roles, node.rules, names, self._clock),
             *role_methods(store.roles, news, node.roles, node.rules),
             *policy_methods(store.policies, news, self._claims, names, is_file=self._file is not None),
+            *override_methods(store.overrides, news, self._clock, longest_s=node.settings.overrides.longest),
         ]
 
     async def load(self) -> None:

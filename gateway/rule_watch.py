@@ -28,6 +28,7 @@ class RuleWatch:
     Args:
         readers: Read what the store has of each subject, and put it in force; raise `StoreUnavailable`.
         duties: What else is to be done at every turn.
+        poll_s: How long it waits to be told before it looks.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class RuleWatch:
         clock: Clock,
         *,
         duties: Callable[[], Awaitable[None]] | None = None,
+        poll_s: float = POLL_S,
     ) -> None:
         self._versions, self._readers, self._clock, self._duties = versions, readers, clock, duties
+        self._poll_s = poll_s
         self._known: dict[Subject, int] = {}
         self._reading = asyncio.Lock()  # so that what was read earlier never takes the place of what was read later
         self._bell = Bell(clock)
@@ -94,7 +97,7 @@ class RuleWatch:
 
     async def run(self) -> None:
         """Keep watching, until cancelled."""
-        wait_s = POLL_S
+        wait_s = self._poll_s
         while True:
             try:
                 await self.turn(wait_s)
@@ -102,7 +105,7 @@ class RuleWatch:
                 wait_s = self._outage.failed(exc)
             except Exception:  # the edge of a background duty: rules must go on being read
                 _log.exception("rules.failed")
-                wait_s = POLL_S
+                wait_s = self._poll_s
             else:
                 self._outage.ended()
-                wait_s = POLL_S
+                wait_s = self._poll_s

@@ -34,6 +34,7 @@ from gateway.notify.clicks import click_routes
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
 from gateway.notify.experiments import experiment_methods
 from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
+from gateway.notify.intake import intake_of
 from gateway.notify.methods import notification_methods
 from gateway.notify.opens import open_routes
 from gateway.notify.operations import operation_methods
@@ -47,6 +48,7 @@ from gateway.openapi.routes import openapi_routes
 from gateway.rule_service import RuleService
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from heliograph.health import make_health_detail
 from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
 from heliograph.tracing import endpoint_of, make_notifications
@@ -67,7 +69,8 @@ class GatewayPart:
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
-        campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording)
+        intake = intake_of(lambda: ground.overrides.now, ground.clock)
+        campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording, intake)
         topics = TopicService(store.topics)
         service = NotificationService(
             make_notifications(ground),
@@ -77,6 +80,7 @@ class GatewayPart:
             inbox_changed=changed,
             wording=wording,
             campaigns=campaigns,
+            intake=intake,
         )
         confirmations = ConfirmationService(make_notifications(ground), changed)
         inbox = InboxService(store.inbox, changed, wording)
@@ -88,6 +92,7 @@ class GatewayPart:
         }
         self.node = _make_node(ground, rpc)
         ground.resources.push_async_callback(self.node.proxies.close)
+        self.detail = make_health_detail(ground, self.node.readiness)
         issuing = Issuing(ground, self.node.tokens.connections)
         own_methods = [
             *issuing.methods,
@@ -101,7 +106,7 @@ class GatewayPart:
         ]
         # Filled below: keys are held against the names of all methods, those that make keys included.
         names: set[str] = set()
-        self._rules = rules = RuleService(self.node, store, ground.engine.control, ground.clock)
+        self._rules = rules = RuleService(self.node, store, ground.engine.control, ground.clock, ground.overrides)
         own_methods += rules.methods(names)
         self.calls = calls = _calls(ground, self.node, own_methods)
         names.update(calls.methods)
@@ -109,6 +114,7 @@ class GatewayPart:
             ground.settings,
             self.node,
             _endpoint(ground, calls, rules.keys),
+            detail=self.detail,
             routes=[
                 *routes,
                 *issuing.routes,

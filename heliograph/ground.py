@@ -9,6 +9,7 @@ import msgspec
 from broker.durable_revocation import DurableRevocation
 from broker.engines.engine import Engine
 from broker.limits import Rate
+from broker.present_overrides import PresentOverrides
 from broker.rendering.renderer import Renderer
 from broker.store.store import Store
 from config.clock import Clock
@@ -29,6 +30,7 @@ class Ground(msgspec.Struct, frozen=True):
     Attributes:
         process_id: Names this process towards the others, unlike any before it.
         resources: What is opened here is closed, in reverse, when every part has ended.
+        overrides: What operators say otherwise for now.
         tls: What the ports of this process show; None without TLS.
     """
 
@@ -38,6 +40,7 @@ class Ground(msgspec.Struct, frozen=True):
     store: Store
     process_id: str
     resources: AsyncExitStack
+    overrides: PresentOverrides
     tls: ServerTls | None = None
     tracing: Tracing = NO_TRACING
 

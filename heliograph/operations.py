@@ -5,6 +5,7 @@ import socket
 from starlette.applications import Starlette
 
 from gateway.health import Readiness, health_routes
+from gateway.health_detail import HealthDetail, health_detail_route
 from gateway.metrics import metrics_route
 from gateway.server import HttpServer
 from gateway.tls import ServerTls
@@ -15,10 +16,10 @@ __all__ = ["OperationsPart"]
 
 
 class OperationsPart:
-    """Answers `/health`, `/health/ready` and `/metrics`. Stopped last, so that the end of the others can be watched."""
+    """Answers `/health`, `/health/ready`, `/health/detail` and `/metrics`. Stopped last: the end of others is watched here."""
 
-    def __init__(self, readiness: Readiness, listener: socket.socket, tls: ServerTls | None = None) -> None:
-        app = SecuredApp(Starlette(routes=[*health_routes(readiness), metrics_route()]))
+    def __init__(self, readiness: Readiness, listener: socket.socket, tls: ServerTls | None, detail: HealthDetail) -> None:
+        app = SecuredApp(Starlette(routes=[*health_routes(readiness), health_detail_route(detail), metrics_route()]))
         self._listener = listener
         self._server = HttpServer(app, goodbye_s=1, tls=tls)
         self.started = self._server.listening

@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import REGISTRY
 from starlette.routing import BaseRoute
 
+from broker.present_overrides import PresentOverrides
 from config.clock import Clock, SystemClock
 from config.settings import Settings
 from gateway.audit_metrics import AuditCollector
@@ -21,8 +22,10 @@ from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
 from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground, Part, probes_of
+from heliograph.health import make_health_detail, tell_of_carriers
 from heliograph.loop import quieten_collector
 from heliograph.operations import OperationsPart
+from heliograph.overrides import OverridesPart
 from heliograph.parts import make_engine, open_durable_store, restore_revocations, start_engine
 from heliograph.pusher import PusherPart
 from heliograph.roles import Role
@@ -88,7 +91,8 @@ class Process:
             REGISTRY.register(collector)
             resources.callback(REGISTRY.unregister, collector)
             tls = ServerTls(settings.http.tls, self._clock) if settings.http.tls.is_on else None
-            ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources, tls)
+            overrides = PresentOverrides(store.overrides, self._clock)
+            ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources, overrides, tls)
             ground = with_tracing(ground)
             readiness, parts = self._make_parts(ground)
             expiries = ExpiryCollector(lambda: _certificates(ground, parts))
@@ -98,27 +102,30 @@ class Process:
             if self._role.has_clients:
                 await restore_revocations(ground.revocation)
             for part in parts:
-                if isinstance(part, ConsumersPart | GatewayPart):
+                if isinstance(part, ConsumersPart | GatewayPart | OverridesPart):
                     await part.open()
             await opened()
             await self._work(ground, readiness, parts, ending, ready)
 
     def _make_parts(self, ground: Ground) -> tuple[Readiness, list[Part]]:
-        """Make the parts of the role in the order in which they are stopped, but for the operators' port, which is last."""
+        """Make the parts of the role in the order in which they are stopped; overrides and the operators' port are last."""
         parts: list[Part] = []
         lag = LoopLag(0.0)  # nobody is let into a process without clients
         readiness = Readiness(lag, self._clock, grace_s=self._settings.health.grace)
+        detail = make_health_detail(ground, readiness)
         if self._sockets.clients is not None:
             gateway = GatewayPart(ground, self._sockets.clients, self._routes)
-            readiness = gateway.node.readiness
+            readiness, detail = gateway.node.readiness, gateway.detail
             parts.append(gateway)
             parts.append(ConsumersPart(ground, gateway.calls))
         if self._role.has_pipeline:
             pusher = PusherPart(ground)
             readiness.concerns = _both(readiness.concerns, pusher.concerns)
+            tell_of_carriers(detail, pusher)
             parts.append(pusher)
+        parts.append(OverridesPart(ground, is_told=self._sockets.clients is not None))
         if self._sockets.operations is not None:
-            parts.append(OperationsPart(readiness, self._sockets.operations, ground.tls))
+            parts.append(OperationsPart(readiness, self._sockets.operations, ground.tls, detail))
         if ground.tls is not None:
             readiness.concerns = _both(readiness.concerns, ground.tls.concerns)
         return readiness, parts
@@ -141,7 +148,7 @@ class Process:
             watch.cancel()
             following.cancel()
             readiness.is_ending = True  # before anything else, so that nobody is sent here any more
-            workers = [part for part in parts if not isinstance(part, OperationsPart)]
+            workers = [part for part in parts if not isinstance(part, OperationsPart | OverridesPart)]
             await asyncio.gather(*(part.stop(ending) for part in workers))
             for part in parts[len(workers) :]:
                 await part.stop(ending)

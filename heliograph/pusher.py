@@ -22,7 +22,7 @@ from pushers.duties import Duties, Duty
 from pushers.experiment_picks import experiment_picks
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
-from pushers.pipeline import Pipeline
+from pushers.pipeline import CarrierState, Pipeline
 from pushers.providers.configured import build_providers, limits_of
 from pushers.providers.renewal import credential_watch
 from pushers.statistics import statistics_duties
@@ -77,8 +77,13 @@ class PusherPart:
             ],
             ground.clock,
         )
+        ground.overrides.on_change(pipeline.obey)
         self._carriers = providers
         self.started = pipeline.started
+
+    def carriers(self) -> list[CarrierState]:
+        """Tell how each carrier is."""
+        return self._pipeline.carriers()
 
     def concerns(self) -> list[str]:
         """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""

@@ -1,5 +1,7 @@
 """Whether a provider may be called now: its breaker, and the times in which it is to be left alone.
 
+An operator may have it left alone too. What comes back to the queue then is due again in a moment, for an operator may think
+otherwise at any time; claims leave it where it is as long as the gate is held.
 Two things leave a provider alone beside the breaker: its own word (a Retry-After that is meant for everything), and settings
 that are wrong. The latter is probed: after the pause a single call goes ahead, and the others follow only when its answer no
 longer complains of the settings; each further complaint doubles the pause.
@@ -20,6 +22,7 @@ __all__ = ["Gate", "Permit"]
 _log = get_logger()
 
 _PAUSE_CAP_S: Final = 900.0
+_HELD_S: Final = 1.0
 
 
 class Permit(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +38,8 @@ class Gate:
 
     def __init__(self, provider: str, clock: Clock, breaker: Breaker | None = None) -> None:
         self.provider = provider
+        self.is_held = False
+        """Whether an operator has it left alone."""
         self._clock = clock
         self._breaker = breaker or Breaker()
         self._quiet_until = 0.0  # by its own word
@@ -60,19 +65,21 @@ class Gate:
 
     @property
     def is_out(self) -> bool:
-        """Whether calls fail as far as can be told: the breaker is open, or the settings are wrong."""
+        """Whether calls fail as far as can be told, or are not wanted: the breaker is open, the settings are wrong, or an
+        operator has it left alone."""
         now = self._clock.monotonic()
-        return self._breaker.state(now) is BreakerState.OPEN or now < self._paused_until
+        return self.is_held or self._breaker.state(now) is BreakerState.OPEN or now < self._paused_until
 
     def blocked_s(self) -> float:
         """Tell for how long nothing will pass; 0 where something may."""
         now = self._clock.monotonic()
-        return max(self._quiet_until - now, self._paused_until - now, self._breaker.blocked_s(now), 0.0)
+        held_s = _HELD_S if self.is_held else 0.0
+        return max(self._quiet_until - now, self._paused_until - now, self._breaker.blocked_s(now), held_s)
 
     def enter(self) -> Permit | None:
         """Ask to make a call; None where it must not be made now."""
         now = self._clock.monotonic()
-        if now < max(self._quiet_until, self._paused_until) or self._probing:
+        if self.is_held or now < max(self._quiet_until, self._paused_until) or self._probing:
             return None
         number = self._breaker.begin(now)
         if number is None:

@@ -14,6 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from broker.bell import Bell
+from broker.breaker import BreakerState
 from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
 from broker.frequency import Frequency
@@ -23,6 +24,7 @@ from broker.limits import Limits
 from broker.notification import Lane
 from broker.notification import Provider as ProviderName
 from broker.outage import Outage
+from broker.overrides import InForce
 from broker.presence import UserPresence
 from broker.pubsub import PubSub
 from broker.suppression import SUPPRESSIBLE
@@ -50,7 +52,7 @@ from pushers.templates.telling import Telling
 from pushers.tracing.parts import parts_of
 from pushers.worker import Worker
 
-__all__ = ["Pipeline", "PipelineStatistics"]
+__all__ = ["CarrierState", "Pipeline", "PipelineStatistics"]
 
 _log = get_logger()
 
@@ -78,6 +80,16 @@ class PipelineStatistics(msgspec.Struct, frozen=True):
     queued: int
     under_way: int
     unwritten: int
+
+
+class CarrierState(msgspec.Struct, frozen=True):
+    """How a carrier is: `is_held` says that an operator has it left alone."""
+
+    name: str
+    breaker: BreakerState
+    under_way: int
+    is_held: bool
+    complaint: str
 
 
 class Pipeline:
@@ -118,7 +130,8 @@ class Pipeline:
         few = 2 * settings.concurrency
         self._passages = Passages(self._held, clock, few=few, on_few=self._work.ring)
         self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written, passages=self._passages)
-        rates = Rates(limits, provider_limits, clock)
+        self._rates = rates = Rates(limits, provider_limits, clock)
+        self._overrides = InForce()
         self.guards: list[DeletionGuard] = []
         self._policies = Policies(settings)
         self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
@@ -163,6 +176,22 @@ class Pipeline:
         if (worker := self._workers.get(name)) is not None:
             worker.trust_again()
             self._work.ring()
+
+    def obey(self, overrides: InForce) -> None:
+        """Hold to what operators say otherwise, until told again. What is claimed already goes its ways, but for carriers that
+        are to be left alone."""
+        self._overrides = overrides
+        self._rates.override(overrides.rates)
+        for name, worker in self._workers.items():
+            worker.hold(overrides.leaves_alone(name))
+        self._work.ring()
+
+    def carriers(self) -> list[CarrierState]:
+        """Tell how each carrier is."""
+        return [
+            CarrierState(name, worker.breaker_state, worker.under_way, worker.is_held, worker.complaint)
+            for name, worker in self._workers.items()
+        ]
 
     async def run(self) -> None:
         """Work until `stop` is called. One call per object."""
@@ -265,6 +294,10 @@ class Pipeline:
         return max(0.0, self._hold_until - self._clock.monotonic()) if self._passages.are_many else 0.0
 
     async def _ask_for(self, asked: Mapping[Lane, int], paused: set[str]) -> Sequence[Step]:
+        if self._overrides.lanes:
+            asked = {lane: quota for lane, quota in asked.items() if lane not in self._overrides.lanes}
+            if not asked:
+                return []
         lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
         return await to_completion(self._ledger.claim(self._id, asked, lease_until=lease_until, paused=frozenset(paused)))
 
@@ -318,7 +351,8 @@ class Pipeline:
         if self._work.is_rung:
             return 0.0
         busy = frozenset(name for name, worker in self._workers.items() if worker.is_blocked or worker.is_full())
-        due_at = await self._ledger.next_due(paused=busy)
+        lanes = [lane for lane in Lane if lane not in self._overrides.lanes]
+        due_at = await self._ledger.next_due(paused=busy, lanes=lanes)
         if due_at is None:
             return _POLL_S
         return min(_POLL_S, max(_LEAST_WAIT_S, (due_at - self._clock.now()).total_seconds()))

@@ -5,7 +5,9 @@ not held here but put off to a moment of its own, as far behind the one before a
 queue: a critical send takes the next call there is.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,6 +19,9 @@ from config.rate_windows import parse_rate_window
 from pushers.turns import Turns
 
 __all__ = ["Rates"]
+
+
+_UNLIMITED: Final = ProviderLimits()
 
 
 class _Windows(msgspec.Struct, frozen=True):
@@ -42,12 +47,16 @@ class _Rule(msgspec.Struct, frozen=True):
     spares_critical: bool
 
     @classmethod
-    def of(cls, carrier: str, limits: ProviderLimits) -> "_Rule":
+    def of(cls, carrier: str, limits: ProviderLimits, overriding_per_s: float = 0.0) -> "_Rule":
         provider = carrier.partition(":")[0]
         shared = []
         if isinstance(limits, ProviderTotals) and limits.total_rate_per_s > 0:
             shared.append(Claim("provider", Rate(limits.total_rate_per_s, limits.total_burst)))
-        if limits.rate_per_s > 0:
+        if overriding_per_s:
+            # A name of its own: what was counted under another rate says nothing about this one.
+            rate = Rate(overriding_per_s, math.ceil(overriding_per_s))
+            shared.append(Claim(f"app:{carrier}:{overriding_per_s:g}", rate))
+        elif limits.rate_per_s > 0:
             shared.append(Claim(f"app:{carrier}", Rate(limits.rate_per_s, limits.burst)))
         return cls(
             provider,
@@ -70,10 +79,15 @@ class Rates:
     """The rates of all carriers; one without any is never asked about."""
 
     def __init__(self, limits: Limits, provider_limits: Mapping[str, ProviderLimits], clock: Clock) -> None:
-        self._limits, self._clock = limits, clock
-        rules = {carrier: _Rule.of(carrier, settings) for carrier, settings in provider_limits.items()}
-        self._rules = {carrier: rule for carrier, rule in rules.items() if rule.is_any}
+        self._limits, self._clock, self._settings = limits, clock, provider_limits
         self._turns = Turns()
+        self.override({})
+
+    def override(self, per_s: Mapping[str, float]) -> None:
+        """Have some carriers go by other rates than `rate_per_s`, until told again; a second's worth may come at once."""
+        settings = dict.fromkeys(per_s, _UNLIMITED) | dict(self._settings)
+        rules = {carrier: _Rule.of(carrier, limits, per_s.get(carrier, 0.0)) for carrier, limits in settings.items()}
+        self._rules = {carrier: rule for carrier, rule in rules.items() if rule.is_any}
 
     def is_limited(self, carrier: str) -> bool:
         """Whether the carrier has a rate at all."""

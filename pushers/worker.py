@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final
 
+from broker.breaker import BreakerState
 from broker.errors import EngineUnavailable
 from broker.ledger import SendDone, Step
 from broker.notification import Device, Lane, Notification
@@ -84,6 +85,11 @@ class Worker:
         return len(self._critical) + len(self._others)
 
     @property
+    def breaker_state(self) -> BreakerState:
+        """Where its breaker stands."""
+        return self._gate.state
+
+    @property
     def under_way(self) -> int:
         """How many calls are under way, or about to be."""
         return len(self._tasks)
@@ -97,6 +103,17 @@ class Worker:
         """Hear that the settings have changed."""
         self._gate.trust_again()
 
+    def hold(self, is_held: bool) -> None:
+        """Hear whether an operator has this carrier left alone; what waits here goes back then. Calls under way may end."""
+        self._gate.is_held = is_held
+        if is_held:
+            self._pump()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether an operator has it left alone."""
+        return self._gate.is_held
+
     @property
     def is_blocked(self) -> bool:
         """Whether nothing may pass now, so that claims should leave this provider alone."""
@@ -104,7 +121,7 @@ class Worker:
 
     @property
     def is_out(self) -> bool:
-        """Whether its breaker is open, or its settings are wrong: what must not wait looks for another way."""
+        """Whether its breaker is open, its settings are wrong, or it is held: what must not wait looks for another way."""
         return self._gate.is_out
 
     def is_full(self) -> bool:

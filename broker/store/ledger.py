@@ -1,6 +1,6 @@
 """The ledger on SQL: each method of the port is one function of a connection, run by the database."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -115,8 +115,8 @@ class SqlLedger:
         now = self._now()
         await self._database.write(lambda connection: recording.release(connection, worker, now), self._released)
 
-    async def next_due(self, *, paused: frozenset[str] = frozenset()) -> datetime | None:
-        due = await self._database.read(lambda connection: recording.earliest_due(connection, paused))
+    async def next_due(self, *, paused: frozenset[str] = frozenset(), lanes: Collection[Lane] = tuple(Lane)) -> datetime | None:
+        due = await self._database.read(lambda connection: recording.earliest_due(connection, paused, lanes))
         return None if due is None else from_micros(due)
 
     def on_work(self, wake: Callable[[], None]) -> None:

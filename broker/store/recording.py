@@ -1,6 +1,6 @@
 """What came of claimed steps, written in one transaction; and leases held longer or given back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -191,10 +191,12 @@ def give_all_back(connection: Connection, now: int) -> None:
     connection.execute(_GIVE_ALL_BACK, {"now": now})
 
 
-def earliest_due(connection: Connection, paused: frozenset[str]) -> int | None:
-    """Tell when the next step is due or its lease runs out, a look into the index per lane."""
+def earliest_due(connection: Connection, paused: frozenset[str], lanes: Collection[Lane]) -> int | None:
+    """Tell when the next step of some lanes is due or its lease runs out, a look into the index per lane."""
+    if not lanes:
+        return None
     query = _EARLIEST
     if paused:
         query = query.where(not_(Among(_S.provider, bindparam("paused", sorted(paused), type_=TextList()))))
-    row = connection.execute(select(*(query.where(_S.lane == int(lane)).scalar_subquery() for lane in Lane))).one()
+    row = connection.execute(select(*(query.where(_S.lane == int(lane)).scalar_subquery() for lane in lanes))).one()
     return min((due for due in row if due is not None), default=None)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from broker.errors import StoreUnavailable
+from broker.errors import StoreUnavailable, Withheld
 from config.clock import Clock, SystemClock
 from config.logs import get_logger
 from gateway.api.errors import (
@@ -77,6 +77,7 @@ class Calls:
         Raises:
             Malformed: The body cannot be read.
             StoreUnavailable: Nothing is known to be stored; HTTP answers 503 with Retry-After.
+            Withheld: An operator has it refused; the same.
         """
         method, tally = self._methods[name], self._tallies[name]
         try:
@@ -116,10 +117,14 @@ class Calls:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise Malformed(str(exc)) from None
 
+    def may_call(self, permit: Permit, name: str) -> bool:
+        """Whether somebody may call a method that needs no channel."""
+        return permit.is_unbound or self._allows(permit, name, None)
+
     async def _run(self, method: Method, request: Any) -> msgspec.Struct | ApiError:
         try:
             return await method.handle(request)
-        except StoreUnavailable:
+        except (StoreUnavailable, Withheld):
             raise
         except Exception as exc:  # the edge of a call
             error = api_error_of(exc)
@@ -172,7 +177,7 @@ class Calls:
             result = await self.call(name, body, permit)
         except Malformed as exc:
             return {"error": bad_request(str(exc)).error}
-        except StoreUnavailable:
+        except (StoreUnavailable, Withheld):
             return {"error": UNAVAILABLE}
         return {"error": result} if isinstance(result, ApiError) else {name: result}
 

@@ -16,7 +16,7 @@ import msgspec
 
 from broker.audit import Act, Decision, NoAudit, Witness
 from broker.caller import Actor, ActorKind, Caller, bind_caller, caller
-from broker.errors import EngineUnavailable, StoreUnavailable
+from broker.errors import EngineUnavailable, StoreUnavailable, Withheld
 from broker.limits import Limits, Rate
 from config.logs import get_logger, mask_token
 from config.settings import HttpApiSettings
@@ -122,6 +122,9 @@ class ApiEndpoint:
             _log.warning("api.store_unavailable", method=name)
             retry_after = b"%d" % max(1, round(exc.retry_after_s))
             return 503, b"the store does not answer, try again later\n", [_TEXT, (b"retry-after", retry_after)]
+        except Withheld as exc:
+            retry_after = b"%d" % max(1, round(exc.retry_after_s))
+            return 503, f"{exc}\n".encode(), [_TEXT, (b"retry-after", retry_after)]
         if isinstance(result, BatchResult):
             return 200, _encode(result), [_JSON, *told]  # the replies stand at the top, without `result` around them
         if not isinstance(result, ApiError):
@@ -140,6 +143,11 @@ class ApiEndpoint:
             return True  # a limit that cannot be asked keeps nobody out: what the call needs of the engine fails by itself
         told += rate_headers(rate, allowance)
         return allowance.wait_s <= 0
+
+    def may_ask(self, scope: Scope, method: str) -> bool:
+        """Whether a request that is no call comes with a key that may make one."""
+        permit = self._permit(dict(scope["headers"]), scope.get("query_string", b""))
+        return permit is not None and self._calls.may_call(permit, method)
 
     def _permit(self, headers: dict[bytes, bytes], query: bytes) -> Permit | None:
         """Tell what the key opens; the first place that has one counts, the query comes last."""

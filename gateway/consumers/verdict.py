@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.errors import StoreUnavailable
+from broker.errors import StoreUnavailable, Withheld
 from broker.event_source import Again, Dead, Done, Item
 from config.clock import Clock
 from gateway.api.call import Calls, Malformed
@@ -50,7 +50,7 @@ async def carry_out(item: Item, calls: Calls, rule: RetryRule, clock: Clock, *, 
         result = await calls.call(item.method, body_of(item, consumer))
     except Malformed as exc:
         return Dead(f"bad request: {exc}")
-    except StoreUnavailable:
+    except (StoreUnavailable, Withheld):
         return rule.while_away(clock.spread())
     return judge(item, result, rule, spread=clock.spread())
 

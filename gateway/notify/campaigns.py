@@ -24,6 +24,7 @@ from gateway.notify.campaign_messages import (
     CampaignResult,
 )
 from gateway.notify.drafting import Drafting, fingerprint_of
+from gateway.notify.intake import Intake, open_to_all
 from gateway.notify.messages import NotifyRequest, NotifyResult, StateResult
 from gateway.notify.wording import Wording
 
@@ -40,8 +41,14 @@ _LEAST_RATE_PER_S: Final = 0.001
 class CampaignService:
     """Makes campaigns, and steers them."""
 
-    def __init__(self, campaigns: Campaigns, settings: NotificationSettings, wording: Wording | None = None) -> None:
-        self._campaigns, self._drafting = campaigns, Drafting(settings, wording)
+    def __init__(
+        self,
+        campaigns: Campaigns,
+        settings: NotificationSettings,
+        wording: Wording | None = None,
+        intake: Intake = open_to_all,
+    ) -> None:
+        self._campaigns, self._drafting, self._take_in = campaigns, Drafting(settings, wording), intake
 
     async def create(self, request: CampaignCreateRequest) -> CampaignCreateResult:
         """Tell an audience of any size what `notify` tells users by name; the answer means that the campaign is stored.
@@ -109,6 +116,7 @@ class CampaignService:
         return StateResult(state)
 
     async def _create(self, new: NewCampaign, key: str, request: msgspec.Struct) -> str:
+        self._take_in(new.draft.lane)
         fingerprint = fingerprint_of(request) if key else b""
         campaign_id = await self._campaigns.create(new, idempotency_key=key, fingerprint=fingerprint)
         _log.info("campaign.created", campaign=campaign_id, lane=new.draft.lane.name.lower())

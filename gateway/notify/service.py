@@ -15,6 +15,7 @@ from gateway.notify.campaigns import CampaignService
 from gateway.notify.device_filter import listed_devices, page_size, removed_devices
 from gateway.notify.device_items import device_item
 from gateway.notify.drafting import Drafting, fingerprint_of
+from gateway.notify.intake import Intake, open_to_all
 from gateway.notify.messages import (
     AcceptedItem,
     AckRequest,
@@ -58,10 +59,11 @@ class NotificationService:
         inbox_changed: InboxChanged = nobody_asks,
         wording: Wording | None = None,
         campaigns: CampaignService | None = None,
+        intake: Intake = open_to_all,
     ) -> None:
         self._drafting, self._campaigns = Drafting(settings, wording), campaigns
         self._ledger, self._devices, self._preferences, self._settings = ledger, devices, preferences, settings
-        self._inbox_changed = inbox_changed
+        self._inbox_changed, self._take_in = inbox_changed, intake
 
     async def notify(self, request: NotifyRequest) -> NotifyResult:
         """Store a notification for each user; the answer means that it is stored. For a topic a campaign does this."""
@@ -70,6 +72,7 @@ class NotificationService:
                 raise BadInput("topic", "topics are not available here")
             return await self._campaigns.notify(request)
         draft = await self._drafting.draft(request)
+        self._take_in(draft.lane)
         fingerprint = fingerprint_of(request) if request.idempotency_key else b""
         accepted = await self._ledger.accept(draft, idempotency_key=request.idempotency_key, fingerprint=fingerprint)
         if draft.inbox:

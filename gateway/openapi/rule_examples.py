@@ -1,4 +1,4 @@
-"""Examples of the methods about who may do what: keys of the API, roles, policies."""
+"""Examples of the methods about who may do what, and what holds for a while: keys, roles, policies, overrides."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,6 +21,15 @@ _POLICY: Final[Mapping[str, Any]] = {
             "condition": 'time.clock < "06:00" && !("admin" in roles)',
         }
     ],
+}
+
+_OVERRIDE: Final = {
+    "kind": "pause_carrier",
+    "target": "apns",
+    "reason": "certificate is being changed",
+    "set_at": 1767225600.25,
+    "expires_at": 1767229200.25,
+    "set_by": "api_key:key-o…",
 }
 
 RULE_EXAMPLES: Final[Mapping[str, _Pair]] = {
@@ -77,4 +86,10 @@ RULE_EXAMPLES: Final[Mapping[str, _Pair]] = {
         {"items": [{"version": 1, "mode": "enforced", "created_at": 1767225600, "comment": "quiet nights"}]},
     ),
     "policy_rollback": ({"version": 1}, {"version": 3}),
+    "override_set": (
+        {"kind": "pause_carrier", "target": "apns", "expires_in_s": 3600, "reason": "certificate is being changed"},
+        _OVERRIDE,
+    ),
+    "override_list": ({}, {"items": [_OVERRIDE]}),
+    "override_remove": ({"kind": "pause_carrier", "target": "apns"}, {}),
 }

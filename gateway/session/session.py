@@ -119,6 +119,11 @@ class Session:
         else:
             self._start(command)
 
+    def change_terms(self, terms: Terms) -> None:
+        """Go on under other terms; what was counted under another rate of commands is forgotten."""
+        self._terms = terms
+        self.client.commands_until = 0.0
+
     def _is_in_pace(self, command: Command, rate: Judge) -> bool:
         """Count a command; refuse it where it comes too fast.
 

@@ -71,7 +71,7 @@ def test_an_overloaded_loop_takes_nobody():
     assert door.ask() is OVERLOADED
     door.lag.is_overloaded = False
     assert door.ask() is None
-    assert door.admission.denied_by_reason == {"connections": 0, "rate": 0, "lag": 1, "draining": 0}
+    assert door.admission.denied_by_reason == {"connections": 0, "rate": 0, "lag": 1, "draining": 0, "override": 0}
 
 
 def test_every_denial_says_when_to_come_back():

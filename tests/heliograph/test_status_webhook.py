@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from broker.engines.memory.engine import MemoryEngine
+from broker.present_overrides import PresentOverrides
 from broker.store.store import open_store
 from config.clock import ManualClock
 from config.operation_settings import StatusWebhookSettings
@@ -26,7 +27,8 @@ async def make(tmp_path):
 
         def make(webhook):
             settings = Settings(notifications=NotificationSettings(status_webhook=webhook))
-            ground = Ground(settings, clock, MemoryEngine(clock), store, "p-1", resources)
+            overrides = PresentOverrides(store.overrides, clock)
+            ground = Ground(settings, clock, MemoryEngine(clock), store, "p-1", resources, overrides)
             metrics = Metrics(CollectorRegistry())
             return make_status_webhooks(ground, metrics), metrics.registry
 

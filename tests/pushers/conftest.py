@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -207,9 +207,11 @@ class FakeLedger:
             if row.worker == worker:
                 row.lease, row.lease_until, row.worker = "", None, ""
 
-    async def next_due(self, *, paused: frozenset[Provider] = frozenset()) -> datetime | None:
+    async def next_due(
+        self, *, paused: frozenset[Provider] = frozenset(), lanes: Collection[Lane] = tuple(Lane)
+    ) -> datetime | None:
         await self._answer()
-        rows = [row for row in self.rows.values() if row.due_at and row.provider not in paused]
+        rows = [row for row in self.rows.values() if row.due_at and row.provider not in paused and row.lane in lanes]
         return min((row.lease_until or row.due_at for row in rows), default=None)
 
     def on_work(self, wake: Callable[[], None]) -> None:

@@ -49,6 +49,8 @@ BEFORE = {
     "policy_get": "policy_set",
     "policy_list": "policy_set",
     "policy_rollback": "policy_set",
+    "override_list": "override_set",
+    "override_remove": "override_set",
     "device_list": "device_register",
     "device_remove": "device_register",
     "preferences_get": "preferences_set",
@@ -58,7 +60,7 @@ VARYING = {"id", "epoch", "uid", "client", "version", "pid", "uptime", "token", 
 VARYING |= {"size_bytes", "key"}
 VARYING |= {"hash", "address_digest", "correlation_id", "head", "time"}
 MOMENTS = {"created_at", "expires_at", "registered_at", "connected_at_ms", "starts_at", "subscribed_at"}
-MOMENTS |= {"from", "to", "counted_at"}
+MOMENTS |= {"from", "to", "counted_at", "set_at"}
 KEYED_BY_ID = {"presence", "connections"}
 KINDS = {
     "object": dict,
