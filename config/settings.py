@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from config.admin_settings import AdminSettings
 from config.audience_settings import CampaignSettings, TopicSettings
 from config.audit_settings import AuditSettings
 from config.category_settings import CapSettings, CategorySettings, Priority, QuietHoursSettings, RoutingSettings
@@ -465,6 +466,7 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     audit: AuditSettings = AuditSettings()
+    admin: AdminSettings = AdminSettings()
     overrides: OverrideSettings = OverrideSettings()
     notifications: NotificationSettings = NotificationSettings()
     providers: ProvidersSettings = ProvidersSettings()

@@ -26,6 +26,9 @@ _COMMANDS: Final = {
     "campaign": LateCommand(
         "heliograph.commands.campaigns:campaign", "Look how campaigns stand, and pause, resume or cancel them."
     ),
+    "admin": LateCommand("heliograph.commands.admin:admin", "Prepare the operator's page."),
+    "audit": LateCommand("heliograph.commands.audit:audit", "Search, export and verify who did what."),
+    "statistics": LateCommand("heliograph.commands.statistics:statistics", "Count what became of notifications."),
     "status-webhook": LateCommand(
         "heliograph.commands.status_webhook:status_webhook", "Tell how the status webhook stands, and switch it on again."
     ),

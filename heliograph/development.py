@@ -4,6 +4,8 @@ Two servers that are started in one directory share these secrets, also when bot
 flags win over all that is chosen here. What the provider simulators are reached by comes in later, as one more layer.
 """
 
+import base64
+import hashlib
 import json
 import os
 import secrets
@@ -20,11 +22,14 @@ from config.errors import SettingsError
 from config.loader import NOTHING, LoadedSettings, load_with_origins
 from config.readiness import is_loopback
 from config.settings import Settings
+from gateway.admin.passwords import Cost, hash_password
+from gateway.admin.sessions import derive_key
 
-__all__ = ["DATA_DIRECTORY", "SECRETS_FILE", "Development", "banner", "open_development"]
+__all__ = ["DATA_DIRECTORY", "OPERATOR", "SECRETS_FILE", "Development", "banner", "open_development"]
 
 DATA_DIRECTORY: Final = Path("data")
 SECRETS_FILE: Final = "development.toml"
+OPERATOR: Final = "operator"
 
 _HEAD = """\
 # Secrets of development mode, made by `heliograph serve --dev`. Delete this file to get new ones.
@@ -43,6 +48,20 @@ class Development(msgspec.Struct, frozen=True):
     api_key: str
     overrides: Mapping[str, Any] = NOTHING
     environ: Mapping[str, str] | None = None
+
+    @property
+    def operator_password(self) -> str:
+        """What opens /admin. Made of the kept secret, so that it is kept as long, and tells nothing of it."""
+        return self._derive("admin password")[:24]
+
+    @property
+    def operator_hash(self) -> str:
+        # A password made of chance needs no dear hash; and one that is the same for the same password.
+        salt = hashlib.sha256(self.operator_password.encode()).digest()[:16]
+        return hash_password(self.operator_password, Cost(4, 8, 1), salt=salt)
+
+    def _derive(self, purpose: str) -> str:
+        return base64.urlsafe_b64encode(derive_key(self.hmac_secret.encode(), purpose)).rstrip(b"=").decode()
 
     def load(self, providers: Mapping[str, Any] = NOTHING, *, port: int | None = None) -> LoadedSettings:
         """Build the settings.
@@ -96,6 +115,11 @@ class Development(msgspec.Struct, frozen=True):
                     "allow_presence_for_client": True,
                     "allow_history_for_client": True,
                 }
+            },
+            "admin": {
+                "enabled": True,
+                "users": [{"name": OPERATOR, "password_hash": self.operator_hash, "role": "operator"}],
+                "secret": self._derive("admin secret"),
             },
             "health": {"enabled": True},
             "prometheus": {"enabled": True},
@@ -153,6 +177,7 @@ def banner(settings: Settings, development: Development) -> str:
             "",
             f"Open {url}/",
             f"API key: {key}",
+            *_operator_lines(settings, development, url),
             "",
             "Publish to a channel:",
             _curl(f"{url}/api/publish", key, publish),
@@ -162,6 +187,15 @@ def banner(settings: Settings, development: Development) -> str:
             "",
         ]
     )
+
+
+def _operator_lines(settings: Settings, development: Development, url: str) -> list[str]:
+    """Tell how to get into the operator's page, where the password that was made is the one that counts."""
+    admin = settings.admin
+    hashes = [user.password_hash.get_secret_value() for user in admin.users if user.name == OPERATOR]
+    if not admin.enabled or hashes != [development.operator_hash]:
+        return []
+    return [f"Operator's page: {url}/admin, as {OPERATOR} with the password {development.operator_password}"]
 
 
 def loopback_origins(port: int) -> list[str]:

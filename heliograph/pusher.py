@@ -85,6 +85,10 @@ class PusherPart:
         """Tell how each carrier is."""
         return self._pipeline.carriers()
 
+    def deliveries(self) -> dict[str, int]:
+        """Count the attempts that ended since the start, by outcome."""
+        return self._pipeline.metrics.deliveries_by_outcome()
+
     def concerns(self) -> list[str]:
         """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""
         told = [carrier.problem for carrier in self._carriers] + ([self._webhooks.concern] if self._webhooks else [])

@@ -25,7 +25,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        deliveries = Counter(
+        self._deliveries = deliveries = Counter(
             "heliograph_deliveries",
             "Attempts that ended, by provider (live for the socket), outcome and lane.",
             ("provider", "outcome", "lane"),
@@ -83,6 +83,15 @@ class Metrics:
         self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
         self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
         self._call = cache(calls.labels)
+
+    def deliveries_by_outcome(self) -> dict[str, int]:
+        """Add up the attempts that ended, by outcome."""
+        counts: dict[str, int] = {}
+        for sample in (sample for metric in self._deliveries.collect() for sample in metric.samples):
+            if sample.name.endswith("_total"):
+                outcome = sample.labels["outcome"]
+                counts[outcome] = counts.get(outcome, 0) + int(sample.value)
+        return counts
 
     def watch(self, provider: str, state: Callable[[], BreakerState], under_way: Callable[[], int]) -> None:
         """Say where a provider's gauges are read, whenever they are asked for."""

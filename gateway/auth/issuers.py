@@ -60,6 +60,10 @@ class Issuers:
             own = Issuer(OWN, Keyring.of_own(settings.issue), settings.issue.issuer, roles_claim=settings.roles_claim)
             self._named = {**self._named, own.issuer: own}
 
+    def add(self, issuer: Issuer) -> None:
+        """Take one more, known by what its tokens call it, that no settings name."""
+        self._named = {**self._named, issuer.issuer: issuer}
+
     def of(self, token: str) -> Issuer:
         """Tell whose token it says it is."""
         if not self._named:

@@ -28,11 +28,11 @@ class PageFile(msgspec.Struct, frozen=True):
     content_type: str
 
 
-def read_page_files() -> dict[str, PageFile]:
-    """Read every file of the page, by its name. Called while the server is put together, so it may block."""
+def read_page_files(package: str = __package__) -> dict[str, PageFile]:
+    """Read every file of a package's page, by its name. Called while the server is put together, so it may block."""
     return {
         entry.name: PageFile(entry.read_bytes(), _CONTENT_TYPES[ending])
-        for entry in resources.files(__package__).joinpath("static").iterdir()
+        for entry in resources.files(package).joinpath("static").iterdir()
         if (ending := f".{entry.name.rpartition('.')[2]}") in _CONTENT_TYPES
     }
 
