@@ -32,8 +32,6 @@ _COMMANDS: Final = {
     "status-webhook": LateCommand(
         "heliograph.commands.status_webhook:status_webhook", "Tell how the status webhook stands, and switch it on again."
     ),
-    "statistics": LateCommand("heliograph.commands.statistics:statistics", "Count what became of notifications."),
-    "audit": LateCommand("heliograph.commands.audit:audit", "Search, export and verify who did what."),
     "template": LateCommand(
         "heliograph.commands.template:template", "Look templates over, try them out, and put them into a server."
     ),
