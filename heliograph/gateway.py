@@ -48,6 +48,7 @@ from gateway.openapi.routes import openapi_routes
 from gateway.rule_service import RuleService
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
+from heliograph.admin import Admin
 from heliograph.health import make_health_detail
 from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
@@ -62,7 +63,10 @@ _log = get_logger()
 class GatewayPart:
     """A node and the server in front of it."""
 
-    def __init__(self, ground: Ground, listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self, ground: Ground, listener: socket.socket, routes: Sequence[BaseRoute], *, has_operations: bool = False
+    ) -> None:
+        """Make it; what is for operators alone is served elsewhere where they have a port of their own (`has_operations`)."""
         self._settings, self._listener = ground.settings, listener
         store = ground.store
         self._news = news = make_inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
@@ -84,13 +88,9 @@ class GatewayPart:
         )
         confirmations = ConfirmationService(make_notifications(ground), changed)
         inbox = InboxService(store.inbox, changed, wording)
-        rpc: dict[str, RpcMethod] = {
-            **rpc_methods(service),
-            **confirmation_rpc_methods(confirmations),
-            **inbox_rpc_methods(inbox, news.watch),
-            **topic_rpc_methods(topics, ground.settings.notifications),
-        }
-        self.node = _make_node(ground, rpc)
+        rpc = _rpc_methods(service, confirmations, inbox, topics, ground.settings.notifications, news)
+        self.admin = Admin(ground)
+        self.node = _make_node(ground, {**rpc, **self.admin.rpc})
         ground.resources.push_async_callback(self.node.proxies.close)
         self.detail = make_health_detail(ground, self.node.readiness)
         issuing = Issuing(ground, self.node.tokens.connections)
@@ -113,6 +113,7 @@ class GatewayPart:
         self.app = app = GatewayApp(
             ground.settings,
             self.node,
+        self.admin.open(self.node, calls, self.detail)
             _endpoint(ground, calls, rules.keys),
             detail=self.detail,
             routes=[
@@ -120,6 +121,7 @@ class GatewayPart:
                 *issuing.routes,
                 *openapi_routes(calls.methods, version=self.node.version),
                 *_link_routes(ground, changed),
+                *(() if has_operations else self.admin.routes),
             ],
         )
         self._server = GatewayServer(app, self.node, ground.tls)
@@ -145,9 +147,13 @@ class GatewayPart:
             await self._server.run_on(self._listener)
         finally:
             telling.cancel()
+        looking = asyncio.create_task(self._overload.run(), name="overload")  # as well
+        showing = asyncio.create_task(self.admin.run(), name="admin")  # as well
             keeping.cancel()
             watching.cancel()
-            await asyncio.wait({telling, keeping, watching})
+            looking.cancel()
+            showing.cancel()
+            await asyncio.wait({telling, keeping, watching, looking, showing})
             self.node.stop()
             REGISTRY.unregister(collector)
             self._ended.set()

@@ -18,6 +18,7 @@ from gateway.audit_metrics import AuditCollector
 from gateway.health import Readiness
 from gateway.lag import LoopLag
 from gateway.tls import ExpiryCollector, ServerTls
+from heliograph.admin import Admin
 from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
 from heliograph.gateway import GatewayPart
@@ -110,22 +111,27 @@ class Process:
     def _make_parts(self, ground: Ground) -> tuple[Readiness, list[Part]]:
         """Make the parts of the role in the order in which they are stopped; overrides and the operators' port are last."""
         parts: list[Part] = []
+        admin: Admin | None = None
         lag = LoopLag(0.0)  # nobody is let into a process without clients
         readiness = Readiness(lag, self._clock, grace_s=self._settings.health.grace)
         detail = make_health_detail(ground, readiness)
         if self._sockets.clients is not None:
-            gateway = GatewayPart(ground, self._sockets.clients, self._routes)
+            has_operations = self._sockets.operations is not None
+            gateway = GatewayPart(ground, self._sockets.clients, self._routes, has_operations=has_operations)
             readiness, detail = gateway.node.readiness, gateway.detail
+            admin = gateway.admin
             parts.append(gateway)
             parts.append(ConsumersPart(ground, gateway.calls))
         if self._role.has_pipeline:
             pusher = PusherPart(ground)
             readiness.concerns = _both(readiness.concerns, pusher.concerns)
             tell_of_carriers(detail, pusher)
+            if admin is not None:
+                admin.tell_of_deliveries(pusher.deliveries)
             parts.append(pusher)
         parts.append(OverridesPart(ground, is_told=self._sockets.clients is not None))
         if self._sockets.operations is not None:
-            parts.append(OperationsPart(readiness, self._sockets.operations, ground.tls, detail))
+            parts.append(OperationsPart(readiness, self._sockets.operations, ground.tls, detail, admin))
         if ground.tls is not None:
             readiness.concerns = _both(readiness.concerns, ground.tls.concerns)
         return readiness, parts

@@ -34,8 +34,8 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def cookie(self) -> str:
-        """Name the cookie: over TLS by a prefix that ties it to this host (draft-ietf-httpbis-rfc6265bis §4.1.3), else by its port:
-        browsers give cookies of one port to every other one of this machine."""
+        """Name the cookie: over TLS by a prefix that ties it to this host (RFC 6265bis §4.1.3.2); else by its port,
+        for browsers give cookies of one port to every other one of this machine."""
         return "__Host-heliograph" if self.is_secure else f"heliograph-{self.origin.rpartition(':')[2].strip('/]')}"
 
 

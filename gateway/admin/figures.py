@@ -1,0 +1,153 @@
+"""The figures of the page: what this node counts, who else is in the fleet, what waits in the lanes, how carriers are.
+
+Counters are told as they stand, and the page makes rates of them: so a look that was missed costs nothing. They are gathered
+when somebody looks and at no other time, and looks within a moment share one gathering.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from broker.backlog import Backlog
+from broker.control import Control, NodeInfo
+from broker.errors import Unavailable
+from config.clock import Clock
+from gateway.health_detail import HealthDetail
+from gateway.node import Node
+from gateway.tallies import CallTally
+
+__all__ = ["FigureDesk", "Figures", "LaneFigures", "NodeFigures"]
+
+_FRESH_S: Final = 1.0
+_COUNTED: Final = 100_000
+_PATIENCE_S: Final = 2.0
+
+
+class NodeFigures(msgspec.Struct, frozen=True):
+    """What the node that answers holds now, and has counted since it started (`messages`, `frames`, `commands`, …)."""
+
+    uid: str
+    name: str
+    clients: int
+    users: int
+    channels: int
+    subscriptions: int
+    transports: int
+    messages: int
+    frames: int
+    commands: int
+    command_errors: int
+    calls: int
+    call_errors: int
+    disconnects: Mapping[int, int]
+    lag_ms: float
+
+
+class LaneFigures(msgspec.Struct, frozen=True):
+    """Steps that are due and that nobody works on; a count of 100,000 is a least."""
+
+    lane: str
+    waiting: int
+    age_s: float
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Everything at one moment, in Unix seconds; `missing` names what could not be asked.
+
+    Attributes:
+        deliveries: Attempts that ended in this process since it started, by outcome; None where it has no pipeline.
+    """
+
+    at: float
+    node: NodeFigures
+    nodes: Sequence[NodeInfo]
+    lanes: Sequence[LaneFigures]
+    deliveries: Mapping[str, int] | None
+    health: Any
+    missing: list[str]
+
+
+class FigureDesk:
+    """Gathers figures.
+
+    Attributes:
+        deliveries: Counts attempts by outcome, where there is a pipeline.
+    """
+
+    def __init__(
+        self, node: Node, control: Control, backlog: Backlog, calls: CallTally, detail: HealthDetail, clock: Clock
+    ) -> None:
+        self._node, self._control, self._backlog = node, control, backlog
+        self._calls, self._detail, self._clock = calls, detail, clock
+        self.deliveries: Callable[[], Mapping[str, int]] | None = None
+        self._last: Figures | None = None
+        self._looked_at = -_FRESH_S
+        self._looking = asyncio.Lock()
+
+    async def look(self) -> Figures:
+        """Tell the figures, at most a second old."""
+        async with self._looking:
+            if self._last is None or self._clock.monotonic() - self._looked_at >= _FRESH_S:
+                self._last = await self._gather()
+                self._looked_at = self._clock.monotonic()
+            return self._last
+
+    async def _gather(self) -> Figures:
+        missing: list[str] = []
+        nodes, lanes = await asyncio.gather(
+            _or_nothing("nodes", self._control.nodes(), missing), _or_nothing("lanes", self._lanes(), missing)
+        )
+        return Figures(
+            at=round(self._clock.now().timestamp(), 3),
+            node=self._count(),
+            nodes=sorted(nodes, key=lambda node: (node.name, node.uid)),
+            lanes=lanes,
+            deliveries=None if self.deliveries is None else self.deliveries(),
+            health=await self._detail.tell(),
+            missing=missing,
+        )
+
+    def _count(self) -> NodeFigures:
+        node, statistics = self._node, self._node.statistics()
+        ended = [(code, count) for tally in self._calls.methods.values() for code, count in tally.by_code.items()]
+        return NodeFigures(
+            uid=node.uid,
+            name=node.name,
+            clients=statistics.clients,
+            users=statistics.users,
+            channels=statistics.rooms,
+            subscriptions=statistics.subscriptions,
+            transports=statistics.transports,
+            messages=statistics.messages_written,
+            frames=statistics.frames_written,
+            commands=sum(node.commands.commands.values()),
+            command_errors=sum(node.commands.errors.values()),
+            calls=sum(count for _, count in ended),
+            call_errors=sum(count for code, count in ended if code),
+            disconnects=dict(sorted(node.disconnects_by_code.items())),
+            lag_ms=round(node.lag.average_s * 1000, 2),
+        )
+
+    async def _lanes(self) -> list[LaneFigures]:
+        now = self._clock.now()
+        return [
+            LaneFigures(
+                one.lane.name.lower(),
+                one.waiting,
+                0.0 if one.oldest_due_at is None else max(0.0, round((now - one.oldest_due_at).total_seconds(), 3)),
+            )
+            for one in await self._backlog.lanes(limit=_COUNTED)
+        ]
+
+
+async def _or_nothing(name: str, asked: Any, missing: list[str]) -> Sequence[Any]:
+    """Wait for an answer, not for long; nothing where there is none, and its name among what is missing."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            answer: Sequence[Any] = await asked
+            return answer
+    except (Unavailable, TimeoutError):
+        missing.append(name)
+        return []
