@@ -54,7 +54,8 @@ class Step(msgspec.Struct, frozen=True):
 
     `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest
     first), preferences and the timeline so far; a send step brings its device, or None if that was removed meanwhile or has
-    moved to another user. Both bring the rules of their user. `suppressed` tells why a send's address is to be left alone.
+    moved to another user. Both bring the rules of their user. `suppressed` tells why a send's address is to be left alone;
+    `left_alone` has the ids of those of a plan's devices whose addresses are.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Step(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     rules: UserRules = UserRules()
     suppressed: str = ""
+    left_alone: frozenset[str] = frozenset()
 
 
 class NewSend(msgspec.Struct, frozen=True):

@@ -27,7 +27,6 @@ from broker.outage import Outage
 from broker.overrides import InForce
 from broker.presence import UserPresence
 from broker.pubsub import PubSub
-from broker.suppression import SUPPRESSIBLE
 from config.clock import Clock
 from config.logs import get_logger
 from config.settings import NotificationSettings, ProviderLimits
@@ -322,16 +321,16 @@ class Pipeline:
     def _pass_through(self, done: PlanDone, shut: "_Shut") -> bool:
         """Begin what a decision asks for under the plan's own lease; False where it is to be recorded at first.
 
-        What counts against a cap is: decisions that follow must know of it. So is what goes to addresses of a kind that may
-        have to be left alone, which is looked up when their steps are claimed.
+        What counts against a cap is: decisions that follow must know of it. So is what would go to addresses that are to be
+        left alone, since that is told when their steps are claimed.
         """
         if not done.sends or done.counts:
             return False
         closed = shut.to_critical if done.step.notification.lane is Lane.CRITICAL else shut.to_others
-        now = self._clock.now()
+        now, left_alone = self._clock.now(), done.step.left_alone
         for send in done.sends:
             carrier = send.device.carrier
-            if carrier not in self._workers or carrier in closed or send.device.provider in SUPPRESSIBLE or send.due_at > now:
+            if carrier not in self._workers or carrier in closed or send.device.id in left_alone or send.due_at > now:
                 return False
         steps = self._passages.begin(done)
         for step in steps:

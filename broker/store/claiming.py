@@ -119,20 +119,28 @@ def _take(connection: Connection, lease: Lease, plans: Sequence[Row[Any]], sends
 
 
 def _telling_suppressed(connection: Connection, steps: list[Step]) -> list[Step]:
-    """Say which sends go to addresses that are left alone; asked only where such addresses can be."""
-    addresses = {key for step in steps if (key := _suppressible(step.device)) is not None}
+    """Say which addresses of sends and of plans' devices are left alone; asked only where such addresses can be."""
+    addresses = {
+        _address(device)
+        for step in steps
+        for device in (*step.devices, step.device)
+        if device is not None and device.provider in SUPPRESSIBLE
+    }
     reasons = reasons_of(connection, addresses) if addresses else {}
-    if not reasons:
-        return steps
-    told = [reasons.get(_suppressible(step.device) or ("", ""), "") for step in steps]
-    return [
-        msgspec.structs.replace(step, suppressed=reason) if reason else step for step, reason in zip(steps, told, strict=True)
-    ]
+    return [_telling(step, reasons) for step in steps] if reasons else steps
 
 
-def _suppressible(device: Device | None) -> tuple[str, str] | None:
-    """Tell a device's address as the suppression list has it; None where its provider's are not listed."""
-    return (device.provider.value, device.token.lower()) if device and device.provider in SUPPRESSIBLE else None
+def _telling(step: Step, reasons: Mapping[tuple[str, str], str]) -> Step:
+    if step.device is not None:
+        reason = reasons.get(_address(step.device))
+        return msgspec.structs.replace(step, suppressed=reason) if reason else step
+    left_alone = frozenset(device.id for device in step.devices if _address(device) in reasons)
+    return msgspec.structs.replace(step, left_alone=left_alone) if left_alone else step
+
+
+def _address(device: Device) -> tuple[str, str]:
+    """Tell a device's address as the suppression list has it."""
+    return device.provider.value, device.token.lower()
 
 
 def _due(connection: Connection, lease: Lease, lane: Lane, quota: int, paused: frozenset[str]) -> Sequence[Row[Any]]:

@@ -128,6 +128,7 @@ class FakeLedger:
         self.entries: dict[str, list[Entry]] = defaultdict(list)
         self.devices: dict[str, Device] = {}
         self.preferences: list[Preference] = []
+        self.left_alone: set[str] = set()
         self.rows: dict[str, Row] = {}
         self.claims: list[list[Step]] = []
         self.records: list[tuple[Sequence[PlanDone], Sequence[SendDone]]] = []
@@ -242,10 +243,12 @@ class FakeLedger:
     def _step(self, row: Row, notification: Notification) -> Step:
         common = (row.id, row.kind, row.lease, row.attempt, notification)
         if row.kind is StepKind.SEND:
-            return Step(*common, device=self.devices.get(row.device_id))
+            suppressed = "bounce" if row.device_id in self.left_alone else ""
+            return Step(*common, device=self.devices.get(row.device_id), suppressed=suppressed)
         devices = tuple(device for device in self.devices.values() if device.user == notification.user)
         entries = tuple(self.entries[notification.id])
-        return Step(*common, devices=devices, preferences=tuple(self.preferences), entries=entries)
+        left_alone = frozenset(self.left_alone)
+        return Step(*common, devices=devices, preferences=tuple(self.preferences), entries=entries, left_alone=left_alone)
 
     def _holds(self, step: Step) -> bool:
         row = self.rows.get(step.id)

@@ -155,6 +155,14 @@ class TestPipeline:
         ((first, _), *_) = rig.ledger.records
         assert [plan.counts for plan in first] == [True]
 
+    async def test_what_is_left_alone_is_told_by_its_step(self, rig, device):
+        rig.ledger.register(device(Provider.EMAIL), device(Provider.EMAIL, "of-old"))
+        rig.ledger.left_alone.add("of-old")
+        sent = rig.ledger.add(routes=(Route.EMAIL,))
+        await rig.start()
+        assert sorted(rig.outcomes(sent)) == [("email", "accepted"), ("email", "suppressed")]
+        assert [device_id for _, _, device_id in rig.providers[Provider.EMAIL].calls] == ["device-email"]
+
     async def test_more_are_claimed_while_few_are_under_way_only(self, rig, device):
         rig.settings = NotificationSettings(concurrency=1)
         rig.ledger.register(device(Provider.FCM))

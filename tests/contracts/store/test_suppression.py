@@ -50,6 +50,16 @@ async def test_a_send_to_a_listed_address_says_so(store: Store, clock: ManualClo
     assert step.suppressed == "bounce"
 
 
+async def test_a_plan_knows_which_of_its_devices_are_left_alone(
+    store: Store, clock: ManualClock, pipeline: Any, make_draft: Any
+) -> None:
+    await store.suppression.add([Feedback(listed(clock))])
+    addresses = [(Provider.EMAIL, "Ann@Example.org"), (Provider.EMAIL, "ben@example.org"), (Provider.FCM, MAIL)]
+    mine, *_ = [await store.devices.register(Registration("ann", provider, token)) for provider, token in addresses]
+    await store.ledger.accept(make_draft())
+    assert (await pipeline.claim_one()).left_alone == {mine.id}
+
+
 @pytest.mark.parametrize(("provider", "token"), [(Provider.EMAIL, "ben@example.org"), (Provider.FCM, MAIL)])
 async def test_no_other_does(
     store: Store, clock: ManualClock, pipeline: Any, make_draft: Any, provider: Provider, token: str
