@@ -105,7 +105,8 @@ class ApiEndpoint:
         if permit is None:
             self._witness.record(Act("api.call", f"api:{name}", decision=Decision.DENIED, rule="http_api.keys"))
             return 401, b"", [_TEXT]
-        bind_caller(msgspec.structs.replace(caller(), actor=permit.actor))
+        asking = caller()
+        bind_caller(Caller(permit.actor, asking.address, asking.transport, asking.correlation_id))
         told: list[tuple[bytes, bytes]] = []
         try:
             body = await self._read(headers, receive)
