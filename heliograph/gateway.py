@@ -46,9 +46,9 @@ from gateway.notify.unsubscribe import unsubscribe_routes
 from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
 from gateway.rule_service import RuleService
+from heliograph.admin import Admin
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
-from heliograph.admin import Admin
 from heliograph.health import make_health_detail
 from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
@@ -88,7 +88,12 @@ class GatewayPart:
         )
         confirmations = ConfirmationService(make_notifications(ground), changed)
         inbox = InboxService(store.inbox, changed, wording)
-        rpc = _rpc_methods(service, confirmations, inbox, topics, ground.settings.notifications, news)
+        rpc: dict[str, RpcMethod] = {
+            **rpc_methods(service),
+            **confirmation_rpc_methods(confirmations),
+            **inbox_rpc_methods(inbox, news.watch),
+            **topic_rpc_methods(topics, ground.settings.notifications),
+        }
         self.admin = Admin(ground)
         self.node = _make_node(ground, {**rpc, **self.admin.rpc})
         ground.resources.push_async_callback(self.node.proxies.close)
@@ -110,18 +115,18 @@ class GatewayPart:
         own_methods += rules.methods(names)
         self.calls = calls = _calls(ground, self.node, own_methods)
         names.update(calls.methods)
+        self.admin.open(self.node, calls, self.detail)
         self.app = app = GatewayApp(
             ground.settings,
             self.node,
-        self.admin.open(self.node, calls, self.detail)
             _endpoint(ground, calls, rules.keys),
             detail=self.detail,
             routes=[
                 *routes,
+                *(() if has_operations else self.admin.routes),
                 *issuing.routes,
                 *openapi_routes(calls.methods, version=self.node.version),
                 *_link_routes(ground, changed),
-                *(() if has_operations else self.admin.routes),
             ],
         )
         self._server = GatewayServer(app, self.node, ground.tls)
@@ -143,17 +148,15 @@ class GatewayPart:
         telling = asyncio.create_task(self._news.run(), name="inbox:news")  # owned here: ended below
         keeping = asyncio.create_task(self.node.tokens.run(), name="keys")  # as well
         watching = asyncio.create_task(self._rules.run(), name="rules")  # as well
+        showing = asyncio.create_task(self.admin.run(), name="admin")  # as well
         try:
             await self._server.run_on(self._listener)
         finally:
             telling.cancel()
-        looking = asyncio.create_task(self._overload.run(), name="overload")  # as well
-        showing = asyncio.create_task(self.admin.run(), name="admin")  # as well
             keeping.cancel()
             watching.cancel()
-            looking.cancel()
             showing.cancel()
-            await asyncio.wait({telling, keeping, watching, looking, showing})
+            await asyncio.wait({telling, keeping, watching, showing})
             self.node.stop()
             REGISTRY.unregister(collector)
             self._ended.set()
