@@ -9,10 +9,11 @@ from prometheus_client import REGISTRY
 from starlette.routing import BaseRoute, Route
 
 from broker.click_links import ClickLinks
-from broker.inbox_news import InboxChanged, nobody_asks
+from broker.inbox_news import InboxChanged, InboxNews, nobody_asks
 from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
+from config.settings import NotificationSettings
 from gateway.api.audited import audited
 from gateway.api.call import Calls
 from gateway.api.channels import channel_methods
@@ -38,6 +39,7 @@ from gateway.notify.intake import intake_of
 from gateway.notify.methods import notification_methods
 from gateway.notify.opens import open_routes
 from gateway.notify.operations import operation_methods
+from gateway.notify.overload import Overload, all_of
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
 from gateway.notify.templates import TemplateService, template_methods
@@ -73,7 +75,8 @@ class GatewayPart:
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
-        intake = intake_of(lambda: ground.overrides.now, ground.clock)
+        self._overload = Overload(store.backlog, ground.settings.notifications.overload, ground.clock)
+        intake = all_of(intake_of(lambda: ground.overrides.now, ground.clock), self._overload.take_in)
         campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording, intake)
         topics = TopicService(store.topics)
         service = NotificationService(
@@ -88,12 +91,7 @@ class GatewayPart:
         )
         confirmations = ConfirmationService(make_notifications(ground), changed)
         inbox = InboxService(store.inbox, changed, wording)
-        rpc: dict[str, RpcMethod] = {
-            **rpc_methods(service),
-            **confirmation_rpc_methods(confirmations),
-            **inbox_rpc_methods(inbox, news.watch),
-            **topic_rpc_methods(topics, ground.settings.notifications),
-        }
+        rpc = _rpc_methods(service, confirmations, inbox, topics, ground.settings.notifications, news)
         self.admin = Admin(ground)
         self.node = _make_node(ground, {**rpc, **self.admin.rpc})
         ground.resources.push_async_callback(self.node.proxies.close)
@@ -144,10 +142,12 @@ class GatewayPart:
     async def run(self) -> None:
         collector = NodeCollector(self.node, self.calls.tally)
         REGISTRY.register(collector)
+        REGISTRY.register(self._overload)
         self.node.start()
         telling = asyncio.create_task(self._news.run(), name="inbox:news")  # owned here: ended below
         keeping = asyncio.create_task(self.node.tokens.run(), name="keys")  # as well
         watching = asyncio.create_task(self._rules.run(), name="rules")  # as well
+        looking = asyncio.create_task(self._overload.run(), name="overload")  # as well
         showing = asyncio.create_task(self.admin.run(), name="admin")  # as well
         try:
             await self._server.run_on(self._listener)
@@ -155,10 +155,12 @@ class GatewayPart:
             telling.cancel()
             keeping.cancel()
             watching.cancel()
+            looking.cancel()
             showing.cancel()
-            await asyncio.wait({telling, keeping, watching, showing})
+            await asyncio.wait({telling, keeping, watching, looking, showing})
             self.node.stop()
             REGISTRY.unregister(collector)
+            REGISTRY.unregister(self._overload)
             self._ended.set()
 
     async def stop(self, ending: Ending) -> None:
@@ -175,6 +177,22 @@ class GatewayPart:
         self._server.should_exit = True  # 3 no connection is taken any more; requests under way finish
         await self._ended.wait()
         _log.info("node.stopped")
+
+
+def _rpc_methods(
+    service: NotificationService,
+    confirmations: ConfirmationService,
+    inbox: InboxService,
+    topics: TopicService,
+    settings: NotificationSettings,
+    news: InboxNews,
+) -> dict[str, RpcMethod]:
+    return {
+        **rpc_methods(service),
+        **confirmation_rpc_methods(confirmations),
+        **inbox_rpc_methods(inbox, news.watch),
+        **topic_rpc_methods(topics, settings),
+    }
 
 
 def _make_node(ground: Ground, rpc: Mapping[str, RpcMethod]) -> Node:

@@ -5,10 +5,11 @@ refused first, critical ones last. Nobody's call asks the store: a task looks ev
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from broker.backlog import Backlog, LaneBacklog
 from broker.errors import Unavailable, Withheld
@@ -17,7 +18,7 @@ from broker.outage import Outage
 from config.clock import Clock
 from config.operation_settings import OverloadSettings
 
-__all__ = ["Overload"]
+__all__ = ["Overload", "all_of"]
 
 _INTERVAL_S: Final = 2.0
 # What was seen longer ago says nothing any more; while the store is away, it refuses by itself.
@@ -25,7 +26,17 @@ _STALE_S: Final = 15.0
 _LONGEST_S: Final = 60.0
 
 
-class Overload:
+def all_of(*intakes: Callable[[Lane], None]) -> Callable[[Lane], None]:
+    """Let in what every one of them lets in."""
+
+    def check(lane: Lane) -> None:
+        for take_in in intakes:
+            take_in(lane)
+
+    return check
+
+
+class Overload(Collector):
     """Looks at the queue, and turns away what would wait too long; `take_in` is a `gateway.notify.intake.Intake`."""
 
     def __init__(self, backlog: Backlog, settings: OverloadSettings, clock: Clock) -> None:
@@ -80,11 +91,13 @@ class Overload:
             ages[found.lane] = latest_s
         return ages
 
-    def metrics(self) -> Sequence[Metric]:
-        """What was refused, for Prometheus; nothing without limits."""
+    def collect(self) -> Iterable[Metric]:
+        """Tell Prometheus what was refused; nothing without limits."""
         if not self.is_on:
             return []
-        refused = CounterMetricFamily("heliograph_notifications_refused", "Notifications that came too late", labels=["lane"])
+        refused = CounterMetricFamily(
+            "heliograph_notifications_refused", "Notifications refused because the pipeline is behind", labels=["lane"]
+        )
         for lane, count in self.refused_by_lane.items():
             refused.add_metric([lane.name.lower()], count)
         return [refused]

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
+from broker.present_overrides import PresentOverrides
 from config.clock import SystemClock
 from config.settings import Settings
 from gateway.demo.routes import DemoContext, demo_routes
@@ -57,7 +58,7 @@ async def app(tmp_path):
         resources.push_async_callback(store.close)
         engine = make_engine(settings, clock)
         resources.push_async_callback(engine.close)
-        ground = Ground(settings, clock, engine, store, "process", resources)
+        ground = Ground(settings, clock, engine, store, "process", resources, PresentOverrides(store.overrides, clock))
         pages = demo_routes(DemoContext(KEY, lambda _user: "token", nothing, nothing))
         with socket.socket() as listener:
             yield GatewayPart(ground, listener, pages).app

@@ -12,7 +12,7 @@ from broker.errors import StoreUnavailable, Withheld
 from broker.notification import Lane
 from config.clock import ManualClock
 from config.operation_settings import OverloadSettings
-from gateway.notify.overload import Overload
+from gateway.notify.overload import Overload, all_of
 
 LIMITS = {"bulk": 60.0, "normal": 120.0, "high": 300.0, "critical": 600.0}
 
@@ -127,3 +127,22 @@ async def test_what_was_seen_long_ago_counts_no_more():
 def test_a_shorter_limit_for_what_is_more_important_is_refused(limits):
     with pytest.raises(ValidationError, match="bulk is refused first, critical last"):
         OverloadSettings(**limits)
+
+
+async def test_what_is_refused_is_counted_for_prometheus():
+    scene = Scene()
+    await scene.refused(normal=121)
+    (family,) = scene.overload.collect()
+    counted = {sample.labels["lane"]: sample.value for sample in family.samples}
+    assert counted == {"bulk": 1, "normal": 1, "high": 0, "critical": 0}
+    assert list(Scene({}).overload.collect()) == []
+
+
+async def test_several_doors_are_all_asked():
+    scene, seen = Scene(), []
+    await scene.refused(bulk=61)
+    take_in = all_of(seen.append, scene.overload.take_in)
+    take_in(Lane.HIGH)
+    with pytest.raises(Withheld):
+        take_in(Lane.BULK)
+    assert seen == [Lane.HIGH, Lane.BULK]
