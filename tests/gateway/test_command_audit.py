@@ -1,5 +1,6 @@
 """What clients and callers of the API are refused, and what is changed, as the audit of a real store tells it over the API."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gateway.app import GatewayApp
 from gateway.node import Node
 from gateway.notify.rpc import rpc_methods
 from gateway.notify.service import NotificationService
+from gateway.transports.websocket import WebSocketConnection
 
 NAMESPACE = {"name": "docs", "presence": True, "history_size": 10, "history_ttl": "1m"}
 CHANNEL = {"without_namespace": {"presence": True}, "namespaces": [NAMESPACE]}
@@ -144,6 +146,39 @@ async def test_who_is_blocked_is_told_and_who_blocked_it(node: Any) -> None:
     assert (blocked["action"], blocked["user"], blocked["actor"]) == ("user.blocked", "ann", "api_key:key-o…")
     assert (blocked["address"], blocked["transport"]) == ("198.51.100.4", "api")
     assert (denied["action"], denied["decision"]) == ("client.connect", "denied")
+
+
+class Socket(asyncio.Transport):
+    """As much of a socket as a handshake needs."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.9", 4711)})
+        self.written = b""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """It never waits."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        """Nothing is left to send."""
+
+
+async def test_a_page_that_must_not_connect_is_told(node: Any) -> None:
+    connection, socket = WebSocketConnection(node.world.node), Socket()
+    connection.connection_made(socket)
+    connection.data_received(
+        b"GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: https://evil.test\r\n\r\n"
+    )
+    assert socket.written.startswith(b"HTTP/1.1 403")
+    (item,) = await node.search()
+    assert (item["action"], item["decision"], item["rule"]) == ("client.connect", "denied", "client.allowed_origins")
+    assert (item["address"], item["details"]) == ("192.0.2.9", {"origin": "https://evil.test"})
 
 
 async def test_grants_are_told_where_they_are_asked_for(open_audited: Any) -> None:
