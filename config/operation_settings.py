@@ -22,6 +22,9 @@ STATUS_EVENTS: Final = (
     "delivery.gave_up",
     "delivery.unknown",
     "delivery.muted",
+    "delivery.deferred",
+    "delivery.capped",
+    "delivery.skipped",
     "delivery.suppressed",
     "delivery.expired",
     "notification.acknowledged",
@@ -29,6 +32,7 @@ STATUS_EVENTS: Final = (
     "notification.failed",
     "notification.expired",
     "notification.cancelled",
+    "notification.digested",
 )
 _USUAL_EVENTS: Final = (
     "delivery.accepted",
