@@ -212,7 +212,11 @@ class FakeLedger:
         self, *, paused: frozenset[Provider] = frozenset(), lanes: Collection[Lane] = tuple(Lane)
     ) -> datetime | None:
         await self._answer()
-        rows = [row for row in self.rows.values() if row.due_at and row.provider not in paused and row.lane in lanes]
+        rows = [
+            row
+            for row in self.rows.values()
+            if row.due_at and row.provider not in paused and self.notifications[row.notification_id].lane in lanes
+        ]
         return min((row.lease_until or row.due_at for row in rows), default=None)
 
     def on_work(self, wake: Callable[[], None]) -> None:
