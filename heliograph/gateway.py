@@ -9,11 +9,10 @@ from prometheus_client import REGISTRY
 from starlette.routing import BaseRoute, Route
 
 from broker.click_links import ClickLinks
-from broker.inbox_news import InboxChanged, InboxNews, nobody_asks
+from broker.inbox_news import InboxChanged, nobody_asks
 from broker.open_links import OpenLinks
 from broker.unsubscribe import UnsubscribeLinks
 from config.logs import get_logger
-from config.settings import NotificationSettings
 from gateway.api.audited import audited
 from gateway.api.call import Calls
 from gateway.api.channels import channel_methods
@@ -30,32 +29,20 @@ from gateway.commands.rpc import RpcMethod
 from gateway.door import rate_of
 from gateway.metrics import NodeCollector
 from gateway.node import Node
-from gateway.notify.campaigns import CampaignService, campaign_methods
 from gateway.notify.clicks import click_routes
-from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
-from gateway.notify.experiments import experiment_methods
-from gateway.notify.inbox import InboxService, inbox_methods, inbox_rpc_methods
-from gateway.notify.intake import intake_of
-from gateway.notify.methods import notification_methods
 from gateway.notify.opens import open_routes
 from gateway.notify.operations import operation_methods
-from gateway.notify.overload import Overload, all_of
-from gateway.notify.rpc import rpc_methods
-from gateway.notify.service import NotificationService
-from gateway.notify.templates import TemplateService, template_methods
-from gateway.notify.topics import TopicService, topic_methods, topic_rpc_methods
 from gateway.notify.unsubscribe import unsubscribe_routes
-from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
 from gateway.rule_service import RuleService
 from heliograph.admin import Admin
 from heliograph.ending import Ending
-from heliograph.ground import Ground, make_renderer
+from heliograph.ground import Ground
 from heliograph.health import make_health_detail
 from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
-from heliograph.tracing import endpoint_of, make_notifications
-from pushers.templates.showing import show
+from heliograph.notifying import Notifying
+from heliograph.tracing import endpoint_of
 
 __all__ = ["GatewayPart"]
 
@@ -73,40 +60,14 @@ class GatewayPart:
         store = ground.store
         self._news = news = make_inbox_news(ground, lambda user: self.node.hub.connections_of(user) > 0)
         changed = news.changed if ground.settings.notifications.inbox_counts else nobody_asks
-        renderer = make_renderer(ground)
-        wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
-        self._overload = Overload(store.backlog, ground.settings.notifications.overload, ground.clock)
-        intake = all_of(intake_of(lambda: ground.overrides.now, ground.clock), self._overload.take_in)
-        campaigns = CampaignService(store.campaigns, ground.settings.notifications, wording, intake)
-        topics = TopicService(store.topics)
-        service = NotificationService(
-            make_notifications(ground),
-            store.devices,
-            store.preferences,
-            ground.settings.notifications,
-            inbox_changed=changed,
-            wording=wording,
-            campaigns=campaigns,
-            intake=intake,
-        )
-        confirmations = ConfirmationService(make_notifications(ground), changed)
-        inbox = InboxService(store.inbox, changed, wording)
-        rpc = _rpc_methods(service, confirmations, inbox, topics, ground.settings.notifications, news)
+        notifying = Notifying(ground, news, changed)
+        self._overload = notifying.overload
         self.admin = Admin(ground)
-        self.node = _make_node(ground, {**rpc, **self.admin.rpc})
+        self.node = _make_node(ground, {**notifying.rpc, **self.admin.rpc})
         ground.resources.push_async_callback(self.node.proxies.close)
         self.detail = make_health_detail(ground, self.node.readiness)
         issuing = Issuing(ground, self.node.tokens.connections)
-        own_methods = [
-            *issuing.methods,
-            *notification_methods(service),
-            *confirmation_methods(confirmations),
-            *inbox_methods(inbox),
-            *topic_methods(topics),
-            *campaign_methods(campaigns),
-            *template_methods(TemplateService(store.templates, renderer, show)),
-            *experiment_methods(store.experiments),
-        ]
+        own_methods = [*issuing.methods, *notifying.methods]
         # Filled below: keys are held against the names of all methods, those that make keys included.
         names: set[str] = set()
         self._rules = rules = RuleService(self.node, store, ground.engine.control, ground.clock, ground.overrides)
@@ -177,22 +138,6 @@ class GatewayPart:
         self._server.should_exit = True  # 3 no connection is taken any more; requests under way finish
         await self._ended.wait()
         _log.info("node.stopped")
-
-
-def _rpc_methods(
-    service: NotificationService,
-    confirmations: ConfirmationService,
-    inbox: InboxService,
-    topics: TopicService,
-    settings: NotificationSettings,
-    news: InboxNews,
-) -> dict[str, RpcMethod]:
-    return {
-        **rpc_methods(service),
-        **confirmation_rpc_methods(confirmations),
-        **inbox_rpc_methods(inbox, news.watch),
-        **topic_rpc_methods(topics, settings),
-    }
 
 
 def _make_node(ground: Ground, rpc: Mapping[str, RpcMethod]) -> Node:
