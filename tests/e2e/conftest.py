@@ -343,13 +343,15 @@ def simulators(directory: Path) -> Iterator[tuple[str, str]]:
     command = [str(COMMAND), "simulate", "--control-port", str(port)]
     with subprocess.Popen(command, cwd=directory, env=scrubbed(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = ""
-        while "Running until" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        yield f"http://127.0.0.1:{port}", said.partition("Settings that point at them:\n")[2].partition("Running until")[0]
-        process.terminate()
+        try:
+            said = ""
+            while "Running until" not in said:
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+            yield f"http://127.0.0.1:{port}", said.partition("Settings that point at them:\n")[2].partition("Running until")[0]
+        finally:
+            process.terminate()
 
 
 def end(server: Server) -> None:
