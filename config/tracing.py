@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 __all__ = [
+    "HEADERS",
     "NO_TRACING",
     "Attribute",
     "Kind",
@@ -39,6 +40,8 @@ __all__ = [
 
 Attribute = str | int | float | bool
 
+# What carries a span over HTTP.
+HEADERS: Final = frozenset({"traceparent", "tracestate"})
 # So long after a request, what it causes still belongs to its trace.
 _TOGETHER: Final = timedelta(hours=1)
 _LINK: Final = "link "

@@ -9,6 +9,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -22,7 +23,7 @@ from broker.overrides import Kind as OverrideKind
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import Settings
-from config.tracing import NO_TRACING, Tracing
+from config.tracing import HEADERS, NO_TRACING, Tracing
 from gateway.addresses import Addresses
 from gateway.admission import DRAINING, Admission, Denial
 from gateway.auth.access import Access
@@ -149,6 +150,12 @@ class Node:
         self._overriding_rate_per_s = 0.0
         self._terms = self._make_terms()
         self._listen()
+
+    @cached_property
+    def kept_headers(self) -> frozenset[str]:
+        """Names of headers, in lower case, that are remembered of the request that opens a WebSocket; for most nodes none."""
+        user = self.settings.client.user_id_http_header.lower()
+        return self.proxies.http_names | ({user} if user else set()) | (HEADERS if self._tracing.is_on else set())
 
     @property
     def roles(self) -> RoleBook:

@@ -40,6 +40,8 @@ class Proxies:
             raise SettingsError(problems)
         self._settings, self._clock = settings, clock
         self._kept_names: frozenset[str] = frozenset()
+        # Of the request that opens a connection, those that are passed on; in lower case.
+        self.http_names: frozenset[str] = frozenset()
         self.backends: list[Backend[Any]] = []
         client, channel, rpc = settings.client.proxy, settings.channel.proxy, settings.rpc.proxy
         connect = self._default("connect", "client.proxy.connect", client.connect, ConnectGrant)
@@ -116,4 +118,5 @@ class Proxies:
     def _open(self, backend: Backend[R], settings: EndpointSettings) -> Backend[R]:
         self.backends.append(backend)
         self._kept_names |= kept_names(settings)
+        self.http_names |= {name.lower() for name in settings.http_headers}
         return backend

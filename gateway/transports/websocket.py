@@ -174,8 +174,9 @@ class WebSocketConnection(asyncio.Protocol):
         if self._node.is_draining:
             self.close(disconnects.SHUTDOWN)
             return
-        if settings.client.user_id_http_header:
-            self._headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        if kept := self._node.kept_headers:
+            lines = ((name.lower(), value) for name, value in request.headers.raw_items())
+            self._headers = {name: value for name, value in lines if name in kept}
         self._session = self._node.open_session(self)
         if judged.first_frame is not None:
             self._receive(judged.first_frame)
