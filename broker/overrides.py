@@ -72,7 +72,7 @@ class Number(msgspec.Struct, frozen=True):
     is_whole: bool = False
 
     def __str__(self) -> str:
-        return f"{'a whole number' if self.is_whole else 'a number'} from {self.least:g} to {self.most:g}"
+        return f"{'a whole number' if self.is_whole else 'a number'} from {self.least:.10g} to {self.most:.10g}"
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -29,6 +29,9 @@ _COMMANDS: Final = {
     "admin": LateCommand("heliograph.commands.admin:admin", "Prepare the operator's page."),
     "audit": LateCommand("heliograph.commands.audit:audit", "Search, export and verify who did what."),
     "statistics": LateCommand("heliograph.commands.statistics:statistics", "Count what became of notifications."),
+    "override": LateCommand(
+        "heliograph.commands.override:override", "Say that something is otherwise for a while, and take it back."
+    ),
     "status-webhook": LateCommand(
         "heliograph.commands.status_webhook:status_webhook", "Tell how the status webhook stands, and switch it on again."
     ),

@@ -7,9 +7,12 @@ import pytest
 from starlette.applications import Starlette
 
 from broker.errors import EngineUnavailable
+from broker.present_overrides import PresentOverrides
 from config.clock import ManualClock, settle
 from gateway.health import Probe, Readiness, health_routes
+from gateway.health_detail import CarrierHealth, HealthDetail, health_detail_route
 from gateway.lag import LoopLag
+from gateway.vitals import read_vitals
 
 
 class Dependency:
@@ -112,3 +115,107 @@ async def test_concerns_are_told_and_turn_nobody_away(scene):
     assert await ready() == (200, {"concerns": ["apns is paused: InvalidProviderToken"]})
     scene.readiness.is_ending = True
     assert await ready() == (503, {"reasons": ["draining"], "concerns": ["apns is paused: InvalidProviderToken"]})
+
+
+class TestDependencies:
+    """What is told of each, by its last look."""
+
+    async def test_each_is_told_with_its_last_look(self, scene):
+        await scene.clock.advance(2)
+        engine, store = scene.readiness.dependencies()
+        at = scene.clock.now().timestamp()
+        assert (engine.name, engine.state, engine.checked_at, engine.last_error) == ("engine", "well", at, "")
+        assert store.latency_ms == 0.0
+
+    async def test_the_last_error_is_told_and_stays_when_it_is_well_again(self, scene):
+        began_at = scene.clock.now().timestamp()
+        scene.store.error = EngineUnavailable("the database does not answer")
+        await scene.clock.advance(6)
+        _, store = scene.readiness.dependencies()
+        assert (store.state, store.away_since) == ("away", began_at + 2)
+        assert (store.last_error, store.last_error_at) == ("the database does not answer", began_at + 6)
+        scene.store.error = None
+        await scene.clock.advance(2)
+        _, store = scene.readiness.dependencies()
+        assert (store.state, store.away_since, store.last_error_at) == ("well", None, began_at + 6)
+        assert store.last_error == "the database does not answer"
+
+    async def test_how_long_it_took_is_told(self, scene):
+        async def slow():
+            scene.clock.move(0.25)
+
+        scene.engine.ask = slow
+        readiness = Readiness(scene.lag, scene.clock, grace_s=10)
+        watching = asyncio.create_task(readiness.watch([Probe("engine", slow)]))
+        await settle()
+        (engine,) = readiness.dependencies()
+        assert engine.latency_ms == 250.0
+        watching.cancel()
+
+    async def test_before_the_first_look_nothing_is_claimed(self):
+        asked = asyncio.Event()
+        readiness = Readiness(LoopLag(1.0), ManualClock(), grace_s=10)
+        watching = asyncio.create_task(readiness.watch([Probe("engine", asked.wait)]))
+        await settle()
+        (engine,) = readiness.dependencies()
+        assert (engine.state, engine.latency_ms) == ("unknown", None)
+        watching.cancel()
+
+
+class TestDetail:
+    """The state and the reasons, over an operators' port: nobody is asked for a key."""
+
+    @pytest.fixture
+    async def ask(self, scene, tmp_path):
+        class Nothing:
+            async def all(self):
+                return ()
+
+        present = PresentOverrides(Nothing(), scene.clock)
+        detail = HealthDetail(scene.readiness, present, scene.clock, version="1", store_file=tmp_path / "store.db")
+        scene.detail = detail
+        app = Starlette(routes=[health_detail_route(detail)])
+
+        async def ask():
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as http:
+                response = await http.get("/health/detail")
+                assert response.status_code == 200
+                return response.json()
+
+        return ask
+
+    async def test_all_is_well(self, scene, ask):
+        await scene.clock.advance(61)
+        told = await ask()
+        assert (told["state"], told["reasons"], told["concerns"], told["uptime_s"]) == ("ready", [], [], 61)
+        assert [one["state"] for one in told["dependencies"]] == ["well", "well"]
+
+    async def test_what_is_away_degrades_it_before_the_grace_is_over(self, scene, ask):
+        scene.store.error = EngineUnavailable("away")
+        await scene.clock.advance(4)
+        told = await ask()
+        assert (told["state"], told["reasons"]) == ("degraded", [])
+        await scene.clock.advance(20)
+        told = await ask()
+        assert (told["state"], told["reasons"]) == ("degraded", ["store"])
+
+    async def test_an_end_is_told_before_everything_else(self, scene, ask):
+        scene.lag.is_overloaded = scene.readiness.is_ending = True
+        told = await ask()
+        assert (told["state"], told["reasons"]) == ("draining", ["draining", "overloaded"])
+
+    async def test_room_and_carriers_are_told(self, scene, ask, tmp_path):
+        scene.detail.carriers = lambda: [CarrierHealth("apns", "open", 3, paused=True, complaint="InvalidProviderToken")]
+        told = await ask()
+        assert told["carriers"] == [
+            {"name": "apns", "breaker": "open", "under_way": 3, "paused": True, "complaint": "InvalidProviderToken"}
+        ]
+        process = told["process"]
+        assert 0 < process["descriptors_used"] <= process["descriptor_limit"]
+        assert process["memory_bytes"] > 1_000_000
+        assert (process["disk"], 0 < process["disk_free_bytes"] < process["disk_total_bytes"]) == (str(tmp_path), True)
+
+
+def test_a_store_that_is_no_file_has_no_disk(tmp_path):
+    assert (read_vitals().disk, read_vitals().disk_free_bytes) == ("", None)
+    assert read_vitals(tmp_path / "gone" / "store.db").disk_free_bytes is None
