@@ -12,7 +12,7 @@ USERS = 60
 AWAY_S = 8.0
 
 
-async def test_what_was_accepted_ends_and_the_rest_was_refused_with_a_time_to_come_back(fleet, postgres):
+async def test_what_was_accepted_ends_and_the_rest_was_refused_with_a_time_to_come_back(fleet, postgres):  # L-6
     await fleet.valkey()
     await fleet.simulators()
     fleet.environ |= {"HELIOGRAPH_STORE__URL": postgres.url, "HELIOGRAPH_NOTIFICATIONS__LEASE": "3s"}

@@ -11,7 +11,7 @@ CLIENTS = 20
 KILLS = 20
 
 
-async def test_clients_miss_nothing_of_what_was_accepted(fleet):
+async def test_clients_miss_nothing_of_what_was_accepted(fleet):  # L-1
     await fleet.valkey()
     nodes = [await fleet.node("one"), await fleet.node("two")]
     recorder = fleet.record(nodes, CHANNELS, CLIENTS)

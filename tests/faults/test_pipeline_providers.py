@@ -94,7 +94,7 @@ async def test_nobody_calls_before_the_time_that_a_provider_names(fleet, control
     assert (await control.counts("fcm"))["faults"] == 1
 
 
-async def test_hanging_and_breaking_providers_lose_nothing(fleet, control):  # R12
+async def test_hanging_and_breaking_providers_lose_nothing(fleet, control):  # R12, L-7
     node = await fleet.node("node", HELIOGRAPH_PROVIDERS__APNS__TIMEOUT="1s", HELIOGRAPH_LOG__FORMAT="json")
     api = fleet.api(node)
     await register(api, 60)

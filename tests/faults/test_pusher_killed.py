@@ -24,7 +24,7 @@ async def outbox(simulators):
         return (await client.get(f"http://127.0.0.1:{simulators.port}/outbox")).json()["items"]
 
 
-async def test_every_notification_ends_and_repeats_have_one_handle(fleet, postgres):
+async def test_every_notification_ends_and_repeats_have_one_handle(fleet, postgres):  # L-2
     await fleet.valkey()
     simulators = await fleet.simulators()
     fleet.environ |= {

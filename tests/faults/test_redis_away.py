@@ -20,7 +20,7 @@ async def begin(fleet, *options):
     return valkey, recorder, fleet.publisher(nodes, CHANNELS, per_s=30)
 
 
-async def test_away(fleet):
+async def test_away(fleet):  # L-3
     valkey, recorder, publisher = await begin(fleet, "--appendonly", "yes", "--appendfsync", "always")
     async with publisher.running():
         await asyncio.sleep(1)
@@ -38,7 +38,7 @@ async def test_away(fleet):
     fleet.judge(publisher.events, recorder.events)
 
 
-async def test_frozen(fleet):
+async def test_frozen(fleet):  # L-3
     valkey, recorder, publisher = await begin(fleet)
     async with publisher.running():
         await asyncio.sleep(1)

@@ -30,7 +30,7 @@ def epochs(recorder, channel):
     return {event.epoch for event in recorder.subscribed() if event.channel == channel}
 
 
-async def test_an_emptied_and_restarted_redis_recovers_nothing(fleet):
+async def test_an_emptied_and_restarted_redis_recovers_nothing(fleet):  # L-4
     valkey, recorder, publisher = await begin(fleet)
     before = len(recorder.events)
     async with publisher.running():
@@ -46,7 +46,7 @@ async def test_an_emptied_and_restarted_redis_recovers_nothing(fleet):
     fleet.judge(publisher.events, recorder.events)
 
 
-async def test_a_redis_that_lost_its_tail_recovers_nothing(fleet):
+async def test_a_redis_that_lost_its_tail_recovers_nothing(fleet):  # L-5
     valkey, recorder, publisher = await begin(fleet, "--dbfilename", "dump.rdb")
     await fleet.command(valkey, "SAVE")
     for number in range(30):  # these are in no snapshot

@@ -156,7 +156,7 @@ async def test_the_receivers_own_word_is_obeyed(webhooks, events, receiver, cloc
     assert events.retried == [(0, clock.now() + timedelta(seconds=120))]
 
 
-async def test_while_it_fails_it_is_asked_more_and_more_rarely(webhooks, events, receiver):
+async def test_while_it_fails_it_is_asked_more_and_more_rarely(webhooks, events, receiver):  # L-15
     receiver.answers = [Answer(503)] * 9
     pauses = []
     for _ in range(9):
@@ -202,7 +202,7 @@ async def test_the_lease_outlasts_a_request_for_each_event(webhooks, events, clo
 # Switched off after days of failure
 
 
-async def test_after_three_days_of_failure_it_is_switched_off_and_says_so(webhooks, events, receiver, switch, clock):
+async def test_after_three_days_of_failure_it_is_switched_off_and_says_so(webhooks, events, receiver, switch, clock):  # L-15
     receiver.answers = [Answer(503)] * 100
     for _ in range(7):
         assert not webhooks.is_disabled

@@ -135,7 +135,7 @@ async def test_a_server_that_is_away_is_unavailable(clock: ManualClock) -> None:
     await source.close()
 
 
-async def test_an_outage_passes_and_nothing_is_lost(start_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_an_outage_passes_and_nothing_is_lost(start_valkey: Callable[..., ValkeyServer]) -> None:  # L-12
     server = start_valkey(appendonly="yes", appendfsync="always")
     settings = BrokerSettings(url=server.connection_url, connections=1)
     clock = ManualClock()

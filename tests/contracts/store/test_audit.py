@@ -414,6 +414,7 @@ async def fill(store: Store, store_url: str) -> Callable[[], Awaitable[None]]:
 
 
 async def test_where_it_is_full_changes_of_the_store_are_refused_and_denials_wait(open_with: Any, store_url: str) -> None:
+    # L-11
     store = await open_with()
     make_room = await fill(store, store_url)
     stored = []
@@ -436,7 +437,7 @@ async def test_where_it_is_full_changes_of_the_store_are_refused_and_denials_wai
     await store.close()
 
 
-async def test_where_it_is_full_changes_elsewhere_are_refused_if_so_set(open_with: Any, store_url: str) -> None:
+async def test_where_it_is_full_changes_elsewhere_are_refused_if_so_set(open_with: Any, store_url: str) -> None:  # L-11
     store = await open_with(on_failure="refuse")
     make_room = await fill(store, store_url)
     made = []

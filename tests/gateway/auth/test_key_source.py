@@ -85,7 +85,7 @@ async def test_made_up_kids_cause_one_fetch_in_a_while(source: KeySource, issuer
 @pytest.mark.parametrize(
     "trouble", [NotFetched("does not take connections"), b"<html>", b'{"keys": []}', b'{"keys": [{"kty": "oct"}]}']
 )
-async def test_keys_are_kept_while_there_are_no_others(
+async def test_keys_are_kept_while_there_are_no_others(  # L-9
     source: KeySource, issuer: Issuer, clock: ManualClock, trouble: bytes | Exception
 ) -> None:
     await source.look_for("ES256", "k1")
@@ -101,7 +101,7 @@ async def test_keys_are_kept_while_there_are_no_others(
     assert "those of 3600 s ago are used" in concern
 
 
-async def test_says_that_it_cannot_know_while_there_never_were_any(source: KeySource, issuer: Issuer) -> None:
+async def test_says_that_it_cannot_know_while_there_never_were_any(source: KeySource, issuer: Issuer) -> None:  # L-9
     issuer.answer = NotFetched("answered 500")
     with pytest.raises(KeysUnavailable):
         await source.look_for("ES256", "k1")

@@ -117,7 +117,7 @@ async def test_one_item_that_fails_keeps_no_other_key_waiting(make_consumer, sou
     assert source.ends(Dead) == []
 
 
-async def test_a_source_that_is_away_is_waited_for(make_consumer, source, api, clock) -> None:
+async def test_a_source_that_is_away_is_waited_for(make_consumer, source, api, clock) -> None:  # L-12
     source.is_away = True
     source.add("a")
     with capture_logs() as logs:

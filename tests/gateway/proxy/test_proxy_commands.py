@@ -351,7 +351,7 @@ async def test_built_in_methods_stay_ours(proxied, backend, ask):
 # The breaker
 
 
-async def test_a_backend_that_is_down_is_left_alone_and_tried_again(proxied, backend, ask):
+async def test_a_backend_that_is_down_is_left_alone_and_tried_again(proxied, backend, ask):  # L-10
     world = proxied("rpc")
     client = world.connected()
     backend.answer("rpc", b"", status=503)

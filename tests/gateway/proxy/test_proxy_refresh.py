@@ -84,7 +84,7 @@ async def test_what_ends_a_connection(until, backend, answer, closed):
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"{"), (204, b"")])
-async def test_a_backend_that_is_down_prolongs_by_a_minute(until, backend, status, body):
+async def test_a_backend_that_is_down_prolongs_by_a_minute(until, backend, status, body):  # L-10
     """P-74: a refresh proxy that is down."""
     world, client = until()
     backend.answer("refresh", body, status=status)

@@ -71,7 +71,7 @@ async def test_a_refresh_that_names_none_withdraws_all(proxied, backend, ask):
     assert code(await ask(world, client, publish={"channel": "asked:a", "data": 1})) == 103
 
 
-async def test_a_backend_that_is_down_withdraws_nothing(proxied, backend, ask):
+async def test_a_backend_that_is_down_withdraws_nothing(proxied, backend, ask):  # L-10
     world = proxied("connect", "refresh", options=OPTIONS)
     result = {"user": "42", "expire_at": world.now() + 60, "caps": caps("asked:a", allow=["sub", "pub"])}
     backend.answer("connect", {"result": result})
