@@ -188,6 +188,23 @@ def test_the_library_is_not_imported_where_nothing_is_traced(modules, unwanted):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_without_the_extra_the_start_says_what_to_install():
+    code = """
+import sys
+sys.modules["opentelemetry"] = None  # as if it were not installed
+from config.errors import SettingsError
+from config.settings import Settings
+from heliograph.tracing import open_tracing
+try:
+    open_tracing(Settings(tracing={"enabled": True}), instance="one")
+except SettingsError as exc:
+    print(*exc.problems)
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.startswith("tracing.enabled: needs the extra `tracing`: ")
+    assert said.endswith("-m pip install 'heliograph[tracing]'\n")
+
+
 def test_headers_are_secret_pairs():
     settings = TracingSettings(headers=("Authorization: Bearer x:y",))
     assert settings.header_map == {"authorization": "Bearer x:y"}
