@@ -86,6 +86,8 @@ def test_workers_live_die_are_replaced_and_end(launch, directory):
     server.line_with("embedded Valkey")
     names = {f"127.0.0.1:{server.port}/{number}" for number in (1, 2)}
     server.until(lambda: server.nodes().keys() == names)
+    # A node is known to the others a moment before its worker listens.
+    server.until(lambda: len(server.events("worker.started")) == 2)
 
     # One port, one fleet: the system shares connections out, and who publishes reaches the clients of both.
     with contextlib.ExitStack() as stack:
