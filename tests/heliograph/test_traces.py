@@ -26,7 +26,7 @@ from broker.store.store import open_store
 from broker.tracing import TracedEngine
 from config.clock import SystemClock
 from config.settings import Settings
-from config.tracing_sdk import SdkTracing
+from config.tracing_sdk import SdkTracing, sending_processor
 from config.tracing_settings import TracingSettings
 from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground
@@ -115,11 +115,15 @@ class Running:
 async def run(tmp_path) -> AsyncIterator[Callable[..., object]]:
     async with AsyncExitStack() as resources:
 
-        async def run(ratio: float = 0.0, **sections: object) -> Running:
+        async def run(ratio: float = 0.0, collector: str = "", **sections: object) -> Running:
             settings = Settings.model_validate({**SETTINGS, **sections})
             clock, exporter = SystemClock(), Written()
-            options = TracingSettings(enabled=True, sample_ratio=ratio)
-            tracing = SdkTracing(options, SimpleSpanProcessor(exporter), instance="one", version="1")
+            options = TracingSettings.model_validate(
+                {"enabled": True, "sample_ratio": ratio, "timeout": "200ms", **({"endpoint": collector} if collector else {})}
+            )
+            processor = sending_processor(options) if collector else SimpleSpanProcessor(exporter)
+            tracing = SdkTracing(options, processor, instance="one", version="1")
+            resources.push_async_callback(tracing.close)
             store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
             engine = TracedEngine(MemoryEngine(clock))
             overrides = PresentOverrides(store.overrides, clock)
@@ -254,6 +258,22 @@ async def test_a_notification_is_one_trace_from_the_request_to_the_ack(run):
     assert "heliograph.retry_at" in first.attributes
     assert second.start_time >= first.end_time
     assert ack.attributes["heliograph.state"] == "acknowledged"
+
+
+async def test_a_collector_that_is_away_keeps_nothing_from_anybody(run):
+    running = await run(1.0, "http://127.0.0.1:9/v1/traces")
+    client = await running.client(CALLER, "news")
+    for number in range(50):
+        await running.call("publish", channel="news", data={"number": number})
+    pushed: list[int] = []
+    async with asyncio.timeout(GUARD_S):
+        while len(pushed) < 50:
+            lines = map(json.loads, str(await client.recv()).split("\n"))
+            pushed += [line["push"]["pub"]["data"]["number"] for line in lines if "push" in line]
+    assert pushed == list(range(50))
+    told = await running.call("notify", user="42", title="hello", routes=["live"], ack_wait_s=0)
+    assert told["notifications"][0]["id"] in str(await client.recv())
+    await client.close()
 
 
 async def test_spans_hold_no_personal_data(run):
