@@ -89,5 +89,6 @@ def _value(kind: Kind, text: str) -> str | float:
 
 def _line(item: dict[str, Any]) -> str:
     until = datetime.fromtimestamp(item["expires_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    words = [item["kind"], item.get("target") or "-", json.dumps(item.get("value"), ensure_ascii=False), f"until {until}"]
+    value = json.dumps(item["value"], ensure_ascii=False) if "value" in item else "-"
+    words = [item["kind"], item.get("target") or "-", value, f"until {until}"]
     return " ".join([*words, f"by {item.get('set_by') or '-'}:", item["reason"]])
