@@ -124,16 +124,18 @@ def store_companions(connection: Connection, companions: Sequence[Companion]) ->
     execute_rows(connection, _INSERT_PLANS, plans, same_device_id=PLAN, same_attempt=0, same_provider="")
 
 
-def call_off(connection: Connection, ids: Sequence[str], now: int, outbox: StatusOutbox, detail: str) -> None:
-    """End those that are pending."""
+def call_off(connection: Connection, ids: Sequence[str], now: int, outbox: StatusOutbox, detail: str) -> tuple[str, ...]:
+    """End those that are pending; tells which these were."""
     if not ids:
-        return
+        return ()
     connection.execute(_HOLD_STEPS, {"among": sorted(ids)})
     rows = connection.execute(_CALL_OFF, {"among": sorted(ids)}).all()
-    if not rows:
-        return
-    connection.execute(_REMOVE_STEPS, {"among": [row.id for row in rows]})
+    ended = tuple(row.id for row in rows)
+    if not ended:
+        return ()
+    connection.execute(_REMOVE_STEPS, {"among": list(ended)})
     entry = Entry("", Outcome.CANCELLED, from_micros(now), detail=detail)
     execute_rows(connection, _WRITE, [entry_row(row.id, entry) for row in rows])
     for row in rows:
         outbox.ended(connection, [row.id], row.user, State.CANCELLED, now)
+    return ended

@@ -44,8 +44,8 @@ _ENTRIES: Final = select(ENTRIES).where(ENTRIES.c.notification_id == _ID).order_
 _MARKS: Final = select(MARKS.c.mark, MARKS.c.at).where(MARKS.c.notification_id == _ID).order_by(MARKS.c.at, MARKS.c.mark)
 
 
-def cancel(connection: Connection, notification_id: str, now: int, outbox: StatusOutbox) -> State:
-    """End a pending notification; tell the state after.
+def cancel(connection: Connection, notification_id: str, now: int, outbox: StatusOutbox) -> tuple[State, tuple[str, ...]]:
+    """End a pending notification; tell the state after, and the ids of those that ended with it.
 
     Raises:
         NotFound: No such notification.
@@ -56,16 +56,16 @@ def cancel(connection: Connection, notification_id: str, now: int, outbox: Statu
     if row is None:
         raise NotFound("notification")
     if row.state != State.PENDING.value:
-        return State(row.state)
+        return State(row.state), ()
     connection.execute(_CANCEL, {"of_notification": notification_id})
     connection.execute(_REMOVE_STEPS, named)
     execute_rows(connection, _WRITE, [entry_row(notification_id, Entry("", Outcome.CANCELLED, from_micros(now)))])
     outbox.ended(connection, [notification_id], row.user, State.CANCELLED, now)
-    if row.escalation_id:
-        call_off(connection, [row.escalation_id], now, outbox, "it was called off")
+    escalations = [row.escalation_id] if row.escalation_id else []
+    beside = call_off(connection, escalations, now, outbox, "it was called off")
     if row.digest_id == notification_id:
         call_members_off(connection, row.user, notification_id, now, outbox)
-    return State.CANCELLED
+    return State.CANCELLED, beside
 
 
 def read_status(connection: Connection, notification_id: str) -> NotificationStatus:

@@ -25,6 +25,8 @@ from config.clock import Clock
 __all__ = ["SqlLedger"]
 
 _PURGE_INTERVAL_S: Final = 60.0
+# Nothing that ended so begins anew; what ended otherwise may be replayed, whoever acknowledged or cancelled it in vain.
+_FOR_GOOD: Final = frozenset({State.ACKNOWLEDGED, State.CANCELLED})
 
 
 class SqlLedger:
@@ -69,19 +71,21 @@ class SqlLedger:
         if not (is_name(notification_id) and is_name(user)):
             raise NotFound("notification")
         now = self._now()
-        return await self._database.write(
+        state, _ = await self._database.write(
             lambda connection: marking.acknowledge(connection, notification_id, user, mark, now, self._outbox),
-            lambda _: self.was_ended(notification_id),
+            lambda answer: self._were_ended(notification_id, *answer),
         )
+        return state
 
     async def cancel(self, notification_id: str) -> State:
         if not is_name(notification_id):
             raise NotFound("notification")
         now = self._now()
-        return await self._database.write(
+        state, _ = await self._database.write(
             lambda connection: ending.cancel(connection, notification_id, now, self._outbox),
-            lambda _: self.was_ended(notification_id),
+            lambda answer: self._were_ended(notification_id, *answer),
         )
+        return state
 
     async def status(self, notification_id: str) -> NotificationStatus:
         if not is_name(notification_id):
@@ -134,6 +138,10 @@ class SqlLedger:
         """Somebody else than the pipeline ended it, so that a send may be waiting, here or elsewhere."""
         self._ended.add(notification_id)
         self._signals.tell_ended(notification_id)
+
+    def _were_ended(self, notification_id: str, state: State, beside: Sequence[str]) -> None:
+        for one in (notification_id, *beside) if state in _FOR_GOOD else beside:
+            self.was_ended(one)
 
     def _now(self) -> int:
         return to_micros(self._clock.now())

@@ -65,14 +65,16 @@ _Standing = Row[Any, Any, Any, Any, Any]  # of `_STANDING`
 
 
 class MarkedNow(msgspec.Struct, frozen=True):
-    """How many of the user's were asked for, and the ids of those that ended."""
+    """How many of the user's were asked for, and the ids of all that ended, others' too."""
 
     count: int
     ended: tuple[str, ...]
 
 
-def acknowledge(connection: Connection, notification_id: str, user: str, left: Mark, now: int, outbox: StatusOutbox) -> State:
-    """Record that the user saw it; tell the state after.
+def acknowledge(
+    connection: Connection, notification_id: str, user: str, left: Mark, now: int, outbox: StatusOutbox
+) -> tuple[State, tuple[str, ...]]:
+    """Record that the user saw it; tell the state after, and the ids of those that ended with it.
 
     Raises:
         NotFound: No such notification, or another user's.
@@ -82,9 +84,9 @@ def acknowledge(connection: Connection, notification_id: str, user: str, left: M
     if not rows:
         raise NotFound("notification")
     outbox.ended(connection, _leave(connection, rows, left, now), user, State.ACKNOWLEDGED, now)
-    _end_beside(connection, rows, user, left, now, outbox)
+    beside = _end_beside(connection, rows, user, left, now, outbox)
     state = State(rows[0].state)
-    return State.ACKNOWLEDGED if state.accepts_ack else state
+    return State.ACKNOWLEDGED if state.accepts_ack else state, beside
 
 
 def mark(connection: Connection, ids: Sequence[str], user: str, left: Mark, now: int, outbox: StatusOutbox) -> MarkedNow:
@@ -115,13 +117,13 @@ def _end_beside(
     connection: Connection, rows: Sequence[_Standing], user: str, left: Mark, now: int, outbox: StatusOutbox
 ) -> tuple[str, ...]:
     """End what goes with notifications that were seen: who has seen a digest has seen what it tells, and nobody else need be
-    told of what was to escalate. Tells which ended of the former."""
+    told of what was to escalate. Tells which ended."""
     if not RULES[left].ends:
         return ()
     escalations = [row.escalation_id for row in rows if row.escalation_id]
-    call_off(connection, escalations, now, outbox, "it was seen")
+    called_off = call_off(connection, escalations, now, outbox, "it was seen")
     members = [member for row in rows if row.digest_id == row.id for member in members_of(connection, row.id)]
-    return mark(connection, members, user, left, now, outbox).ended if members else ()
+    return (*called_off, *mark(connection, members, user, left, now, outbox).ended) if members else called_off
 
 
 def _leave(connection: Connection, rows: Sequence[_Standing], left: Mark, now: int) -> tuple[str, ...]:

@@ -85,9 +85,9 @@ def supersede(
     )
     connection.execute(replace, rows)
     escalations = list(connection.execute(_ESCALATIONS, {"among": older}).scalars())
-    call_off(connection, older, now, outbox, "a newer one took its place")
-    call_off(connection, escalations, now, outbox, "a newer one took the place of what it tells of")
-    return older
+    ended = call_off(connection, older, now, outbox, "a newer one took its place")
+    beside = call_off(connection, escalations, now, outbox, "a newer one took the place of what it tells of")
+    return (*ended, *beside)
 
 
 def _sorted(accepted: Sequence[Accepted]) -> Sequence[Accepted]:

@@ -33,6 +33,9 @@ _MAILED: Final = select(func.min(_E.at)).where(
 )
 _LINKS: Final = select(CLICKED_LINKS).where(_L.notification_id == _ID).order_by(_L.link)
 
+# Whose the notification is, and the ids of all that ended.
+_Recorded = tuple[str, Sequence[str]]
+
 
 class SqlTracking:
     """Implements `broker.tracking.Tracking`. `was_ended` is told the id of each notification that a mark ended."""
@@ -44,13 +47,13 @@ class SqlTracking:
         now = to_micros(self._clock.now())
         where = {"notification_id": notification_id, "link": link, "target": target.replace("\0", "")}
         work = partial(_clicked, row={**where, "first_at": now, "clicks": 1}, now=now, outbox=self._outbox)
-        return await self._record(notification_id, work, ends=True)
+        return await self._record(notification_id, work)
 
     async def opened(self, notification_id: str, *, is_seen: bool) -> str:
         marks = (Mark.OPENED, Mark.SEEN) if is_seen else (Mark.OPENED,)
         now = to_micros(self._clock.now())
         work = partial(_mark, id=notification_id, marks=marks, now=now, outbox=self._outbox)
-        return await self._record(notification_id, work, ends=is_seen)
+        return await self._record(notification_id, work)
 
     async def mailed_at(self, notification_id: str) -> datetime | None:
         if not is_name(notification_id):
@@ -64,10 +67,15 @@ class SqlTracking:
             raise NotFound("notification")
         return await self._database.read(lambda connection: _read(connection, notification_id))
 
-    async def _record(self, notification_id: str, work: Callable[[Connection], str], *, ends: bool) -> str:
+    async def _record(self, notification_id: str, work: Callable[[Connection], _Recorded]) -> str:
         if not is_name(notification_id):
             raise NotFound("notification")
-        return await self._database.write(work, lambda _: self._was_ended(notification_id) if ends else None)
+        user, _ = await self._database.write(work, self._tell)
+        return user
+
+    def _tell(self, recorded: _Recorded) -> None:
+        for notification_id in recorded[1]:
+            self._was_ended(notification_id)
 
 
 def _user(connection: Connection, notification_id: str) -> str:
@@ -77,22 +85,25 @@ def _user(connection: Connection, notification_id: str) -> str:
     return user
 
 
-def _mark(connection: Connection, id: str, marks: Sequence[Mark], now: int, outbox: StatusOutbox) -> str:
+def _mark(connection: Connection, id: str, marks: Sequence[Mark], now: int, outbox: StatusOutbox) -> _Recorded:
     user = _user(connection, id)
+    ended: list[str] = []
     for left in marks:
-        if not marking.mark(connection, [id], user, left, now, outbox).count:
+        marked = marking.mark(connection, [id], user, left, now, outbox)
+        if not marked.count:
             raise NotFound("notification")
-    return user
+        ended += marked.ended
+    return user, ended
 
 
-def _clicked(connection: Connection, row: dict[str, Any], now: int, outbox: StatusOutbox) -> str:
+def _clicked(connection: Connection, row: dict[str, Any], now: int, outbox: StatusOutbox) -> _Recorded:
     # The mark at first: it holds the notification, so that nobody removes it meanwhile.
-    user = _mark(connection, row["notification_id"], (Mark.CLICKED,), now, outbox)
+    recorded = _mark(connection, row["notification_id"], (Mark.CLICKED,), now, outbox)
     put = upsert(connection, CLICKED_LINKS)
     connection.execute(
         put.on_conflict_do_update(index_elements=[_L.notification_id, _L.link], set_={"clicks": _L.clicks + 1}), row
     )
-    return user
+    return recorded
 
 
 def _read(connection: Connection, notification_id: str) -> Sequence[ClickedLink]:

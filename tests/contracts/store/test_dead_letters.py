@@ -84,6 +84,26 @@ async def test_letters_come_in_pages_and_by_rule(store: Store, pipeline: Any, ma
     assert await store.dead_letters.find(ALL, before="nonsense", limit=3) == []
 
 
+@pytest.mark.parametrize("vain", ["cancel", "acknowledge", "click"])
+async def test_what_somebody_ended_in_vain_is_sent_again(store: Store, pipeline: Any, make_draft: Any, vain: str) -> None:
+    """It had ended by itself, and so its replay is nobody's who was ended."""
+    device = await pipeline.register()
+    (one,) = await store.ledger.accept(make_draft())
+    await refuse(pipeline, device)
+    await fail(pipeline, State.EXPIRED)
+    match vain:
+        case "cancel":
+            assert await store.ledger.cancel(one.id) is State.EXPIRED
+        case "acknowledge":
+            assert await store.ledger.acknowledge(one.id, "ann") is State.EXPIRED
+        case _:
+            await store.tracking.clicked(one.id, 1, "https://x.test/7")
+    (delivery,) = await store.dead_letters.find(ALL, limit=10)
+    assert await replay(store, delivery.id) == [Replay.REPLAYED]
+    assert (await pipeline.claim_one(StepKind.SEND)).notification.id == one.id
+    assert not store.ledger.is_ended(one.id)
+
+
 async def test_a_replayed_delivery_has_fresh_attempts_and_repeats_nothing_else(
     store: Store, pipeline: Any, refused: Any
 ) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from broker.confirmations import Mark
 from broker.dead_letters import DeadLetterFilter, Replay
 from broker.errors import BadInput
 from broker.ledger import NewSend, PlanDone, SendDone, StepKind
@@ -268,6 +269,26 @@ async def test_what_is_seen_or_called_off_does_not_escalate(store, pipeline, clo
     await (store.ledger.acknowledge(one.id, "ann") if end == "acknowledge" else store.ledger.cancel(one.id))
     clock.move(300)
     assert not await pipeline.claim()
+
+
+@pytest.mark.parametrize("end", ["acknowledge", "mark", "click", "cancel"])
+async def test_no_send_of_an_escalation_begins_once_it_is_called_off(store, pipeline, clock, escalating, end):
+    """Claimed already, it may wait for a place: whoever holds it is told, as of what was seen itself."""
+    (one,) = await store.ledger.accept(escalating)
+    await store.ledger.record([PlanDone(await pipeline.claim_one(), next_plan_at=pipeline.after(400))], [])
+    clock.move(300)
+    escalation = (await pipeline.claim_one()).notification
+    match end:
+        case "acknowledge":
+            await store.ledger.acknowledge(one.id, "ann")
+        case "mark":
+            await store.inbox.mark("ann", [one.id], Mark.READ)
+        case "click":
+            await store.tracking.clicked(one.id, 1, "https://x.test/7")
+        case _:
+            await store.ledger.cancel(one.id)
+    assert await states(store, escalation.id) == [State.CANCELLED]
+    assert store.ledger.is_ended(escalation.id)
 
 
 async def test_what_nobody_sees_calls_an_address(store, pipeline, clock, make_draft):
