@@ -162,6 +162,7 @@ def with_policies() -> None:
     node = make_node(0)
     put(node, PolicyForm((*rules(49, lambda _: ()), RuleForm("zz", "deny", ("publish",)))))
     client = make_client(node)
+    node._withdrawal.begin(client, node.tokens.connections.connection(token()))
     tell(
         "50 rules, not remembered, denied by the last", microseconds(lambda: node.access.publish(client, "docs:plan", options))
     )

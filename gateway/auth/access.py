@@ -8,6 +8,7 @@
 Without policies the second step is one comparison, and the first gives values that stand ready: nothing is made for a decision.
 """
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from broker.channels import ChannelRules
@@ -15,6 +16,7 @@ from config.settings import ChannelOptions
 from gateway.auth.capabilities import NO_RIGHTS, Right
 from gateway.auth.decision import ALLOWED, DEFAULT_DENIAL, Decision
 from gateway.auth.denials import Denials
+from gateway.auth.grants import NO_WORD
 from gateway.auth.permissions import Permissions
 from gateway.auth.roles import RoleBook
 from gateway.callers import caller_of
@@ -29,11 +31,13 @@ BY_TOKEN: Final = Decision(True, "token")
 BY_PROXY: Final = Decision(True, "proxy")
 _BY_OPTION: Final = Decision(True, "option")
 _BY_CAPABILITY: Final = Decision(True, "capability")
-_BY_SOURCE: Final = {
-    Source.USER_LIMITED: Decision(True, "user_limited"),
-    Source.INSECURE: Decision(True, "insecure"),
-    Source.CLIENT_ALLOWED: _BY_OPTION,
-    Source.CAPABILITY: _BY_CAPABILITY,
+# What is decided where policies are not asked.
+_UNJUDGED: Final[Mapping[Source | None, tuple[Source | None, Decision]]] = {
+    Source.USER_LIMITED: (Source.USER_LIMITED, Decision(True, "user_limited")),
+    Source.INSECURE: (Source.INSECURE, Decision(True, "insecure")),
+    Source.CLIENT_ALLOWED: (Source.CLIENT_ALLOWED, _BY_OPTION),
+    Source.CAPABILITY: (Source.CAPABILITY, _BY_CAPABILITY),
+    None: (None, DEFAULT_DENIAL),
 }
 _PRIVATE: Final = "$"
 
@@ -99,12 +103,24 @@ class Access:
     def source(self, client: Client, channel: str, options: ChannelOptions) -> tuple[Source | None, Decision]:
         """Decide about a subscription on a client's own word, without token and backend; tells also what gives the right."""
         source = self.permissions.right_to_enter(client.user, channel, options, self._rules, client.capabilities)
-        decision = DEFAULT_DENIAL if source is None else _BY_SOURCE[source]
-        if self.policies is not None:
-            decision = self._judge(decision, "subscribe", client, channel, options)
+        if self.policies is None:
+            return _UNJUDGED[source]
+        base = _UNJUDGED[source][1]
+        decision = self._judge(base, "subscribe", client, channel, options)
         if not decision.allowed:
             return None, decision
         return (Source.POLICY if source is None else source), decision
+
+    def enter(self, client: Client, channel: str, options: ChannelOptions) -> Source:
+        """Tell what gives a client a subscription on its own word.
+
+        Raises:
+            ClientError: 103, where nothing does.
+        """
+        source, decision = self.source(client, channel, options)
+        if source is None:
+            raise self._refusal(decision, client, "channel.subscribe", f"channel:{channel}")
+        return source
 
     def subscribe(self, base: Decision, client: Client, channel: str, options: ChannelOptions) -> Decision:
         """Decide about a subscription that a token gives, or that a backend will be asked about."""
@@ -117,7 +133,7 @@ class Access:
     def reading(self, client: Client, channel: str, options: ChannelOptions) -> tuple[Right, Right]:
         """Tell what policies say about reading along with a subscription: rights that they add, and that they withhold."""
         if self.policies is None:
-            return NO_RIGHTS, NO_RIGHTS
+            return NO_WORD
         added = withheld = NO_RIGHTS
         for right, action in ((Right.HST, "history"), (Right.PRS, "presence")):
             if self._judge(DEFAULT_DENIAL, action, client, channel, options).allowed:

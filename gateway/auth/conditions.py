@@ -22,8 +22,6 @@ __all__ = ["ATTRIBUTES", "TEXT_MAX", "TIME", "BadCondition", "Condition", "Langu
 
 TEXT_MAX: Final = 2048
 _NODES_MAX: Final = 400
-# Conditions that are asked together, as one expression: longer ones cost more to compile than they save.
-_TOGETHER_MAX: Final = 64
 
 TIME: Final = ("time.clock", "time.weekday", "time.date", "time.hour")
 # What a condition may ask for, and its type. The names are whole: `connection` alone is none.
@@ -102,22 +100,17 @@ class Language:
         asked = frozenset(node.name for node in tree.walk() if node.kind == "ident") & ATTRIBUTES.keys()
         return Condition(text, program, asked)
 
-    def any_of(self, conditions: Sequence[Condition]) -> list[Any]:
-        """Make programs that together are true where one of the conditions is.
+    def together(self, conditions: Sequence[Condition]) -> tuple[Any, Any]:
+        """Make a program that is true where one of the conditions is, and one that tells of each whether it is.
 
-        One that fails is passed over where another is true (cel-spec, "Logical Operators"), and fails the whole else.
+        In the first, one that fails is passed over where another is true (cel-spec, "Logical Operators"), and fails the whole
+        else; the second fails where one does.
+
+        Raises:
+            BadCondition: They are nested too deeply together.
         """
-        programs = []
-        for begin in range(0, len(conditions), _TOGETHER_MAX):
-            part = conditions[begin : begin + _TOGETHER_MAX]
-            if len(part) == 1:
-                programs.append(part[0].program)
-                continue
-            try:
-                programs.append(self._compile(" || ".join(f"({one.text}\n)" for one in part)))
-            except BadCondition:  # too deep together; each for itself was not
-                programs += [one.program for one in part]
-        return programs
+        texts = [f"({one.text}\n)" for one in conditions]
+        return self._compile(" || ".join(texts)), self._compile(f"[{','.join(texts)}]")
 
     def activation(self, values: Mapping[str, Any]) -> Any:
         """Hand over what the attributes are; a value that CEL does not know makes conditions that ask for it fail.

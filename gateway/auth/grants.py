@@ -11,9 +11,11 @@ from gateway.protocol.messages import FilterNode, SubscribeRequest
 from gateway.session.subscription import Grant, Source, TagsFilter
 from gateway.tags_filter import shared_filter, validate
 
-__all__ = ["grant", "server_grant"]
+__all__ = ["NO_WORD", "grant", "server_grant"]
 
 _NOTHING_ASKED = SubscribeRequest()
+# What policies say where there are none.
+NO_WORD = (NO_RIGHTS, NO_RIGHTS)
 
 
 def grant(
@@ -30,8 +32,7 @@ def grant(
     token: TokenInfo | None = None,
     allowed: Right = NO_RIGHTS,
     rights: Right = NO_RIGHTS,
-    added: Right = NO_RIGHTS,
-    withheld: Right = NO_RIGHTS,
+    reading: tuple[Right, Right] = NO_WORD,
 ) -> Grant:
     """Decide what a subscription gets, its right being settled.
 
@@ -41,9 +42,10 @@ def grant(
     Args:
         allowed: Rights that come with the subscription.
         rights: Rights by the connection's capabilities.
-        added: Rights that a policy gives as long as it is in force; they do not come with the subscription.
-        withheld: Rights that a policy takes away, whatever gives them.
+        reading: What policies say: rights that they add as long as they are in force, and do not come with the subscription,
+            and rights that they withhold, whatever gives them.
     """
+    added, withheld = reading
     has_history = options.has_history and Right.HST not in withheld
     has_presence = options.presence and Right.PRS not in withheld
     given = allowed | added

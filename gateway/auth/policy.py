@@ -4,8 +4,7 @@ Denying wins over allowing, and the order of rules means nothing. A rule whose c
 another kind, *counts against* whoever asks: a rule that denies then denies, one that allows does not allow.
 
 Rules are put together by action and by the patterns and the zone that they share. A decision looks at those groups alone whose
-patterns fit, and asks a whole group as one expression: fifty rules cost little more than one. Only once a group has decided its
-rules are asked one by one, for the name of the one that did.
+patterns fit, and asks their rules together, as one expression. Only once such a bundle has decided it is asked which rule did.
 """
 
 import ipaddress
@@ -16,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from cachetools import LRUCache
 
-from gateway.auth.conditions import Condition, Language
+from gateway.auth.conditions import BadCondition, Language
 from gateway.auth.decision import Decision
 from gateway.auth.patterns import Wildcard
 from gateway.auth.policy_document import ACTIONS, Network, ReadPolicy, ReadRule, wildcards_of
@@ -25,6 +24,8 @@ __all__ = ["Facts", "Policy"]
 
 _PRIVATE: Final = "$"
 _ADDRESSES_MAX: Final = 4096
+# So many rules are asked as one; most policies are one such bundle per action and pattern.
+_TOGETHER: Final = 64
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Where the facts hold what conditions ask for.
 _FIELDS: Final[Mapping[str, str]] = {
@@ -51,10 +52,21 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class _Bundle(msgspec.Struct, frozen=True):
-    """Rules that are asked together: true as soon as one of them is."""
+    """Rules that are asked together: `any_of` is true as soon as one of them is, `which` tells that of each."""
 
-    together: tuple[Any, ...]
+    any_of: Any
+    which: Any
     each: tuple[tuple[Decision, Any], ...]
+
+    def decider(self, activation: Any, *, when_failing: bool) -> Decision:
+        """Find the first one by name that decides; called once they do together."""
+        if len(self.each) == 1:
+            return self.each[0][0]
+        told = None if activation is None else _value(self.which, activation, plain=True)
+        for number, (decision, program) in enumerate(self.each):
+            if told[number] if isinstance(told, list) else _is_so(program, activation, when_failing=when_failing):
+                return decision
+        return self.each[0][0]  # they failed together, for what that cost, and none alone
 
 
 class _Group(msgspec.Struct, frozen=True):
@@ -69,8 +81,8 @@ class _Group(msgspec.Struct, frozen=True):
     methods: tuple[Wildcard, ...]
     zone: Any
     attributes: frozenset[str]
-    denying: _Bundle
-    allowing: _Bundle
+    denying: tuple[_Bundle, ...]
+    allowing: tuple[_Bundle, ...]
 
     def fits(self, channel: str, method: str) -> bool:
         """Whether the group is about this at all."""
@@ -122,15 +134,15 @@ class Policy:
             groups = self.concerning(facts.action, facts.channel, facts.method)
         activations = _Activations(self._language, facts, now)
         for group in groups:
-            if group.denying.each and _is_any(group.denying, activations.of(group), when_failing=True):
-                return _first(group.denying, activations.of(group), when_failing=True)
+            if group.denying and (found := _ask(group.denying, activations.of(group), when_failing=True)) is not None:
+                return found
         if base.allowed:
             return base
         for group in groups:
-            if not group.allowing.each or not group.may_allow(facts.channel):
+            if not group.allowing or not group.may_allow(facts.channel):
                 continue
-            if _is_any(group.allowing, activations.of(group), when_failing=False):
-                return _first(group.allowing, activations.of(group), when_failing=False)
+            if (found := _ask(group.allowing, activations.of(group), when_failing=False)) is not None:
+                return found
         return base
 
     def networks_of(self, address: str) -> tuple[str, ...]:
@@ -181,27 +193,30 @@ def _time(moment: datetime) -> dict[str, Any]:
     }
 
 
-def _is_any(bundle: _Bundle, activation: Any, *, when_failing: bool) -> bool:
-    """Ask rules together; `when_failing` is what counts where that cannot be said."""
-    return any(_is_so(program, activation, when_failing=when_failing) for program in bundle.together)
+def _ask(bundles: Sequence[_Bundle], activation: Any, *, when_failing: bool) -> Decision | None:
+    """Ask rules; gives what the first one by name decides, None where none does.
 
-
-def _first(bundle: _Bundle, activation: Any, *, when_failing: bool) -> Decision:
-    """Find the rule that made a decision, the first one by name; where together they failed and alone none did, the first."""
-    for decision, program in bundle.each:
-        if _is_so(program, activation, when_failing=when_failing):
-            return decision
-    return bundle.each[0][0]
+    Args:
+        when_failing: What counts where a rule cannot be answered.
+    """
+    for bundle in bundles:
+        if _is_so(bundle.any_of, activation, when_failing=when_failing):
+            return bundle.decider(activation, when_failing=when_failing)
+    return None
 
 
 def _is_so(program: Any, activation: Any, *, when_failing: bool) -> bool:
-    if activation is None:
-        return when_failing
-    try:
-        value = program.eval(activation).value()
-    except RuntimeError:
-        return when_failing
+    value = None if activation is None else _value(program, activation)
     return value if isinstance(value, bool) else when_failing
+
+
+def _value(program: Any, activation: Any, *, plain: bool = False) -> Any:
+    """Give what a program comes to; something else than it should be where it fails."""
+    try:
+        answer = program.eval(activation)
+        return answer.plain_value() if plain else answer.value()
+    except RuntimeError:
+        return None
 
 
 def _group(rules: Sequence[ReadRule], action: str, language: Language) -> tuple[_Group, ...]:
@@ -237,10 +252,21 @@ def _shelve(groups: Sequence[_Group]) -> _Shelf:
     return _Shelf(tuple(shared), {name: tuple(some) for name, some in apart.items()})
 
 
-def _bundle(rules: Sequence[ReadRule], language: Language) -> _Bundle:
-    conditions: list[Condition] = [rule.condition for rule in rules]
-    each = tuple((Decision(not rule.denies, f"policy:{rule.name}"), rule.condition.program) for rule in rules)
-    return _Bundle(tuple(language.any_of(conditions)) if conditions else (), each)
+def _bundle(rules: Sequence[ReadRule], language: Language) -> tuple[_Bundle, ...]:
+    """Put rules together, in the order of their names."""
+    bundles = []
+    for begin in range(0, len(rules), _TOGETHER):
+        part = rules[begin : begin + _TOGETHER]
+        try:
+            programs = language.together([rule.condition for rule in part])
+            bundles.append(_Bundle(*programs, tuple(map(_decides, part))))
+        except BadCondition:  # too deep together; each for itself was not
+            bundles += [_Bundle(rule.condition.program, None, (_decides(rule),)) for rule in part]
+    return tuple(bundles)
+
+
+def _decides(rule: ReadRule) -> tuple[Decision, Any]:
+    return Decision(not rule.denies, f"policy:{rule.name}"), rule.condition.program
 
 
 def _lies_in(address: Any, networks: Sequence[Network]) -> bool:

@@ -4,6 +4,7 @@ import msgspec
 
 from broker.channels import ChannelRules, UnknownNamespace
 from broker.control import TokenInfo
+from broker.errors import Unavailable
 from broker.model import Position
 from broker.revocation import Revocation
 from config.clock import Clock
@@ -98,6 +99,9 @@ class Connect:
             # Whoever was blocked or revoked meanwhile was not found among the connected, and others may have come.
             self._check_trust(claims.user, token)
             self._arrival.check_limits(claims.user)
+            for entry in wanted:
+                if not self._access.keeps(client, entry.channel, entry.grant.source, self._rules.options(entry.channel)):
+                    raise Unavailable("a policy changed meanwhile")  # SDKs try once more, and are judged anew
             codec = client.wire.codec
             subs = {
                 entrance.room.channel: subscribe_result(self._entrances.settle(entrance), self._sub_ttl(entrance), codec)
@@ -188,7 +192,7 @@ class Connect:
             if channel not in grants and (right := self._right_to_enter(client, channel)) is not None:
                 grants[channel] = server_grant(
                     self._rules.options(channel),
-                    Source.CONNECT_REQUEST,
+                    Source.POLICY if right is Source.POLICY else Source.CONNECT_REQUEST,
                     delta=_delta(request, channel),
                     lent=Right.SUB if right is Source.CAPABILITY else NO_RIGHTS,
                 )

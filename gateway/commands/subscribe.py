@@ -64,6 +64,8 @@ class Subscribe:
                 raise ClientError(errors.TOKEN_EXPIRED)  # revoked while we waited
             if granted.lent and granted.lent not in self._rights(client, request.channel, options):
                 raise Unavailable("a right was withdrawn meanwhile")  # SDKs try once more, and are judged anew
+            if not self._access.keeps(client, request.channel, granted.source, options):
+                raise Unavailable("a policy changed meanwhile")  # as well
             result = subscribe_result(self._entrances.settle(entrance), ttl, client.wire.codec)
         except BaseException:
             await self._entrances.give_up(entrance)
@@ -96,35 +98,30 @@ class Subscribe:
         if request.token:
             claims = self._claims(client, request)
             self._require(self._access.subscribe(BY_TOKEN, client, channel, options), client, channel)
-            added, withheld = self._access.reading(client, channel, options)
             return grant(
                 options,
                 Source.SUBSCRIPTION_TOKEN,
                 permissions=self._permissions,
                 user=client.user,
                 request=request,
-                withheld=withheld,
+                reading=self._access.reading(client, channel, options),
                 info=claims.info,
                 data=claims.data,
                 expire_at=claims.expire_at,
                 override=claims.override,
                 token=token_of(claims),
                 allowed=claims.allowed,
-                added=added,
                 rights=self._rights(client, channel, options),
             )
         if channel.startswith(_PRIVATE):
             raise ClientError(errors.PERMISSION_DENIED)
-        source = self._source(client, channel, options)
-        added, withheld = self._access.reading(client, channel, options)
         return grant(
             options,
-            source,
+            self._access.enter(client, channel, options),
             permissions=self._permissions,
             user=client.user,
             request=request,
-            withheld=withheld,
-            added=added,
+            reading=self._access.reading(client, channel, options),
             rights=self._rights(client, channel, options),
         )
 
@@ -160,20 +157,18 @@ class Subscribe:
             client.subscribing.discard(request.channel)
         if not client.is_connected:
             raise DisconnectClient(disconnects.CLOSED)  # it left while the backend answered
-        added, withheld = self._access.reading(client, request.channel, options)
         return grant(
             options,
             Source.SUBSCRIBE_PROXY,
             permissions=self._permissions,
             user=client.user,
             request=request,
-            withheld=withheld,
+            reading=self._access.reading(client, request.channel, options),
             info=given.info,
             data=given.data,
             expire_at=given.expire_at,
             override=given.override,
             allowed=allowed,
-            added=added,
             rights=self._rights(client, request.channel, options),
         )
 
@@ -189,12 +184,6 @@ class Subscribe:
         if not is_for_this or (claims.client and claims.client != client.id):
             raise DisconnectClient(disconnects.INVALID_TOKEN)
         return claims
-
-    def _source(self, client: Client, channel: str, options: ChannelOptions) -> Source:
-        source, decision = self._access.source(client, channel, options)
-        self._require(decision, client, channel)
-        assert source is not None, "whoever may enter has a right to it"
-        return source
 
     def _require(self, decision: Decision, client: Client, channel: str) -> None:
         self._access.require(decision, client, "subscribe", channel)

@@ -1,5 +1,6 @@
 """Policies over the API: set, tried, taken back; and what clients and keys meet."""
 
+import asyncio
 import json
 import os
 
@@ -134,6 +135,50 @@ async def test_a_change_ends_subscriptions_and_no_connection(node):
     assert ended == {"docs:a": 2502, "shut:a": 2502}
     assert ask(client, subscribe={"channel": "docs:a"}) == 103
     assert client.closed is None and list(client.session.client.subscriptions) == ["#ann", "docs:b"]
+
+
+class SlowPresence:
+    """Presence that takes its time over entries of documents, until it is told to go on."""
+
+    def __init__(self, presence):
+        self._presence, self.asked, self.released = presence, asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._presence, name)
+
+    async def add(self, channel, info):
+        if channel.startswith("docs:"):
+            self.asked.set()
+            await self.released.wait()
+        await self._presence.add(channel, info)
+
+
+@pytest.mark.parametrize("by", ["subscribe", "connect"])
+async def test_a_change_while_somebody_enters_is_heeded(node, by):
+    world = node.world
+    node.node.entrances._presence = presence = SlowPresence(world.engine.presence)
+    client = world.client() if by == "connect" else world.connected("ann")
+    commands = {
+        "subscribe": {"id": 7, "subscribe": {"channel": "docs:a"}},
+        "connect": {"id": 7, "connect": {"token": world.token("ann", channels=["docs:a"])}},
+    }
+    client.send(commands[by])
+    await presence.asked.wait()
+    await put(node, rule("shut", actions=["subscribe"]))
+    presence.released.set()
+    await node.node.tasks.drain(30)
+    (reply,) = [reply for reply in client.read() if reply.get("id") == 7]
+    assert reply["error"] == {"code": 100, "message": "internal server error", "temporary": True}, "SDKs ask once more"
+    assert (await world.engine.presence.stats("docs:a")).clients == 0
+
+
+async def test_what_a_policy_let_in_with_connect_ends_with_it(node):
+    await put(node, rule("lab", "allow", ["subscribe"], channels=["shut:*"]))
+    client = node.world.client()
+    assert "shut:a" in client.connect(token=node.world.token("ann"), subs={"shut:a": {}})["subs"]
+    await put(node)
+    (push,) = [message["push"] for message in client.read() if "push" in message]
+    assert (push["channel"], push["unsubscribe"]["code"]) == ("shut:a", 2502)
 
 
 async def test_keys_of_the_store_are_asked_about_and_those_of_the_settings_are_not(node):
