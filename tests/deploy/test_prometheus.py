@@ -139,6 +139,7 @@ def watched(tmp_path_factory) -> Iterator[Watched]:
     found = Watched(f"{base}/metrics", f"http://127.0.0.1:{prometheus_port}")
     try:
         until(lambda: "API key: " in (directory / "server.log").read_text(), server, directory / "server.log")
+        until(lambda: _answers(port), server, directory / "server.log")  # the key is told before the port answers
         key = re.search("API key: (.+)", (directory / "server.log").read_text())[1]
         api = httpx.Client(base_url=f"{base}/api", headers={"X-API-Key": key}, timeout=GUARD_S)
         api.post("/device_register", json={"user": "ann", "provider": "fcm", "token": "ann-phone"})
@@ -157,6 +158,11 @@ def watched(tmp_path_factory) -> Iterator[Watched]:
         for process in (prometheus, server):
             process.terminate()
             process.wait(GUARD_S)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _has_scraped(found: Watched) -> bool:
