@@ -20,7 +20,6 @@ READS: Final = frozenset(
         "dead_letter_list",
         "deletion_guard_list",
         "device_list",
-        "experiment_status",
         "history",
         "inbox_counts",
         "inbox_list",
@@ -38,7 +37,6 @@ READS: Final = frozenset(
         "role_list",
         "status_webhook_info",
         "suppression_list",
-        "template_list",
         "topic_list",
     }
 )

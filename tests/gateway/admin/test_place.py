@@ -1,0 +1,59 @@
+import pytest
+
+from gateway.admin.place import Place, Surroundings
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "origin"),
+    [
+        ("http", "127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http", "localhost", "http://localhost"),
+        ("http", "[::1]:8000", "http://[::1]:8000"),
+        ("https", "Ops.Example.com", "https://ops.example.com"),
+        ("https", "ops.example.com:8443", "https://ops.example.com:8443"),
+        ("http", "ops.example.com", None),  # a password in clear text
+        ("http", "evil.example:8000", None),  # a name that was pointed at this machine
+        ("http", "192.0.2.1:8000", None),
+        ("https", "", None),
+        ("https", "ops.example.com; script-src *", None),
+        ("https", "ops.example.com/", None),
+    ],
+)
+def test_where_a_password_may_be_typed(scheme, host, origin):
+    place = Surroundings("").place_of(scheme, host)
+    assert (None if place is None else place.origin) == origin
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1:8000", "ops.example.com", "evil.example", ""])
+def test_a_proxy_that_ends_tls_is_believed_because_the_settings_say_so(host):
+    place = Surroundings("https://ops.example.com").place_of("http", host)
+    assert place is not None
+    assert place.origin == "https://ops.example.com"
+    assert (place.is_secure, place.cookie, place.socket_origin) == (True, "__Host-heliograph", "wss://ops.example.com")
+
+
+@pytest.mark.parametrize(("origin", "cookie"), [("http://127.0.0.1:8000", "heliograph-8000"), ("http://[::1]", "heliograph-1")])
+def test_two_servers_of_one_machine_do_not_log_each_other_out(origin, cookie):
+    assert Place(origin).cookie == cookie
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_own"),
+    [
+        ({"origin": "https://ops.example.com"}, True),  # a browser without Sec-Fetch-Site
+        ({"origin": "https://ops.example.com", "sec-fetch-site": "same-origin"}, True),
+        ({"origin": "HTTPS://OPS.example.com"}, True),
+        ({}, False),
+        ({"sec-fetch-site": "same-origin"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": "https://evil.example"}, False),
+        ({"origin": "http://ops.example.com"}, False),
+        ({"origin": "https://ops.example.com.evil.example"}, False),
+        ({"origin": "https://ops.example.com", "sec-fetch-site": "same-site"}, False),
+        ({"origin": "https://ops.example.com", "sec-fetch-site": "cross-site"}, False),
+        ({"origin": "https://ops.example.com", "sec-fetch-site": "none"}, False),
+    ],
+)
+def test_only_the_page_itself_may_act(headers, is_own):
+    around = Surroundings("https://ops.example.com")
+    assert around.is_own(Place("https://ops.example.com"), headers) is is_own
