@@ -4,7 +4,7 @@ A command that goes through costs nothing here unless its grants are recorded: d
 handlers are wrapped only for commands that are listed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from broker.audit import Act, Decision, Witness
@@ -22,6 +22,8 @@ __all__ = ["CommandAudit"]
 
 _DENIALS: Final = frozenset({errors.PERMISSION_DENIED.code, errors.UNAUTHORIZED.code})
 _DENYING: Final = frozenset({disconnects.INVALID_TOKEN.code, disconnects.PERMISSION_DENIED.code})
+# Tells the rule that granted a command of a client, about a channel or none.
+RuleOf = Callable[[str, Client, str], str]
 _ORIGINS: Final = "client.allowed_origins"
 
 
@@ -53,12 +55,14 @@ class CommandAudit:
         act = Act("client.connect", decision=Decision.DENIED, rule=_ORIGINS, details={"origin": origin})
         self._witness.record(act, by=Caller(Actor(ActorKind.UNKNOWN), address, "websocket"))
 
-    def watch(self, handlers: Mapping[str, Handler], grants: Collection[str]) -> Mapping[str, Handler]:
-        """Have the grants of some commands recorded."""
+    def watch(
+        self, handlers: Mapping[str, Handler], grants: Collection[str], rule_of: RuleOf | None = None
+    ) -> Mapping[str, Handler]:
+        """Have the grants of some commands recorded; `rule_of` tells what granted them."""
         witness = self._witness
         if witness is None:
             return handlers
-        return {kind: _watched(witness, kind, one) if kind in grants else one for kind, one in handlers.items()}
+        return {kind: _watched(witness, kind, one, rule_of) if kind in grants else one for kind, one in handlers.items()}
 
     def _section(self, request: Any) -> str:
         """Tell the settings that did not allow it: those of the channel, where there is one."""
@@ -73,10 +77,11 @@ class CommandAudit:
         return f"channel.namespaces[{namespace}]" if namespace else "channel.without_namespace"
 
 
-def _watched(witness: Witness, kind: str, handler: Handler) -> Handler:
+def _watched(witness: Witness, kind: str, handler: Handler, rule_of: RuleOf | None) -> Handler:
     async def watched(client: Client, request: Any, answer: Any) -> None:
         await handler(client, request, answer)
-        witness.record(_act(client, kind, request, Decision.GRANTED, ""), by=caller_of(client))
+        rule = "" if rule_of is None else rule_of(kind, client, getattr(request, "channel", ""))
+        witness.record(_act(client, kind, request, Decision.GRANTED, rule), by=caller_of(client))
 
     return watched
 

@@ -365,7 +365,7 @@ class Node:
 
     def _make_terms(self) -> Terms:
         client = self.settings.client
-        handlers = self.audit.watch(self._make_handlers(), self.settings.audit.grants)
+        handlers = self.audit.watch(self._make_handlers(), self.settings.audit.grants, self.access.rule_of)
         return Terms(
             handlers=traced_commands(handlers, self._tracing) if self._tracing.is_on else handlers,
             tasks=self.tasks,

@@ -40,6 +40,12 @@ _UNJUDGED: Final[Mapping[Source | None, tuple[Source | None, Decision]]] = {
     None: (None, DEFAULT_DENIAL),
 }
 _PRIVATE: Final = "$"
+_CHANNEL_COMMANDS: Final = {
+    "publish": ("publish", Right.PUB),
+    "presence": ("presence", Right.PRS),
+    "presence_stats": ("presence", Right.PRS),
+    "history": ("history", Right.HST),
+}
 
 
 class Policies(Protocol):
@@ -176,10 +182,18 @@ class Access:
         """
         self._require(decision, client, "rpc.call", f"method:{method}")
 
-    def explain(self, decision: Decision, right: Right, client: Client, channel: str, options: ChannelOptions) -> str:
-        """Name the rule of a decision, the role too where a capability came from one; for the audit, not for the hot path."""
+    def rule_of(self, kind: str, client: Client, channel: str) -> str:
+        """Name the rule that granted a command, the role too where a right came from one; for the audit, after the fact."""
+        if kind == "subscribe":
+            subscription = client.subscriptions.get(channel)
+            return "" if subscription is None else subscription.grant.source.name.lower()
+        if (found := _CHANNEL_COMMANDS.get(kind)) is None:
+            return ""
+        name, right = found
+        options = self._rules.options(channel)
+        decision: Decision = getattr(self, name)(client, channel, options)
         if decision is not _BY_CAPABILITY or client.standing is None:
-            return decision.rule
+            return decision.rule if decision.allowed else ""
         roles = self.roles.roles_of(client.user, client.standing.claimed)
         is_foreign = self.permissions.is_limited_to(client.user, channel, options) is False
         role = self.roles.role_with_right(right, channel, client.user, roles, is_foreign=is_foreign)

@@ -20,6 +20,7 @@ from gateway.api.guard import Guard
 from gateway.api.method import table_of
 from gateway.api.publishing import publishing_methods
 from gateway.app import GatewayApp
+from gateway.node import Node
 from gateway.rule_service import RuleService
 
 MASTER = "key-of-the-tests"
@@ -94,6 +95,14 @@ async def open_nodes(world: Any, tmp_path: Path) -> AsyncIterator[Callable[..., 
         for _ in range(count):
             made = world(**settings)
             stores.append(await open_store(f"sqlite:///{tmp_path}/rules.db", clock=made.clock))
+            made.node = Node(
+                made.settings,
+                made.engine,
+                made.clock,
+                version="test",
+                rpc_methods=settings.get("rpc_methods", {}),
+                witness=stores[-1].audit,
+            )
             nodes.append(RuledNode(made, stores[-1], line))
             await nodes[-1].rules.load()
         return nodes

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from broker.audit import AuditFilter
 from config.errors import SettingsError
 
 TOKEN = {"hmac_secret_key": "secret-of-the-tests-0123456789abcdef", "roles_claim": "roles"}
@@ -409,3 +410,20 @@ async def test_without_rules_nobody_is_asked(node):
     assert node.node.access.policies is node.node.policies
     await put(node)
     assert node.node.access.policies is None
+
+
+async def test_grants_name_their_rule_in_the_audit(open_nodes):
+    (node,) = await open_nodes(1, **SETTINGS, audit={"grants": ["publish", "subscribe", "history"]})
+    await node.result("role_set", name="editor", permissions=["publish,subscribe shut:*"])
+    await put(node, rule("readers", "allow", ["history"], channels=["shut:*"]))
+    client = node.world.connected("ann", roles=["editor"])
+    assert may(client, "shut:a") == ["publish", "history", "subscribe"]
+    assert ask(client, publish={"channel": "docs:a", "data": {}}) == 0
+    await node.store.audit.settle()
+    records, _ = await node.store.audit.search(AuditFilter(decision="granted"), limit=10)
+    assert [(one.record.act.action, one.record.act.rule) for one in reversed(records)] == [
+        ("channel.publish", "role:editor"),
+        ("channel.history", "policy:readers"),
+        ("channel.subscribe", "capability"),
+        ("channel.publish", "option"),
+    ]
