@@ -37,7 +37,8 @@ _SHORTEST_US: Final = 2 * _SECOND_US
 # Rows that are gone from a page: their users were erased.
 _REMOVED: Final = "removed"
 
-_HOLD: Final = select(CAMPAIGNS).where(_C.id == bindparam("of_campaign")).with_for_update(skip_locked=True)
+# Not its key, to which pages and counts refer: whoever counts a page that is waited for adds to the sums meanwhile.
+_HOLD: Final = select(CAMPAIGNS).where(_C.id == bindparam("of_campaign")).with_for_update(key_share=True, skip_locked=True)
 _MOVE: Final = (
     update(CAMPAIGNS)
     .where(_C.id == bindparam("of_campaign"))

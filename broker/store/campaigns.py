@@ -41,7 +41,7 @@ _ID: Final = bindparam("of_campaign", type_=_C.id.type)
 _NEWEST: Final = "~"
 
 _ONE: Final = select(CAMPAIGNS).where(_C.id == _ID)
-_HELD: Final = _ONE.with_for_update()
+_HELD: Final = _ONE.with_for_update(key_share=True)  # as `campaign_pages` holds it
 _SOME: Final = select(CAMPAIGNS).where(_C.id < bindparam("before")).order_by(_C.id.desc()).limit(bindparam("most"))
 _COUNTS: Final = select(COUNTS).where(Among(COUNTS.c.campaign_id, bindparam("among", type_=TextList())))
 _STAND: Final = update(CAMPAIGNS).where(_C.id == _ID).values(state=bindparam("new_state"), due_at=bindparam("new_due_at"))

@@ -14,7 +14,7 @@ from broker.store.audit_tables import AUDIT_SUBJECTS
 from broker.store.audit_trail import Trail
 from broker.store.belongings import remove_notifications, remove_of_user
 from broker.store.database import Database
-from broker.store.schema import NOTIFICATIONS, STEPS
+from broker.store.schema import DEVICES, NOTIFICATIONS, STEPS
 from broker.store.texts import is_name
 
 __all__ = ["SqlErasure"]
@@ -28,6 +28,10 @@ _HOLD_STEPS: Final = (
     .where(STEPS.c.notification_id == bindparam("of_notification"))
     .order_by(STEPS.c.device_id)
     .with_for_update()
+)
+# At first: whoever is just setting one aside is waited for, and what was set aside is found.
+_HOLD_DEVICES: Final = (
+    select(DEVICES.c.id).where(DEVICES.c.user == bindparam("of_user")).order_by(DEVICES.c.id).with_for_update()
 )
 _HOLD: Final = select(_N.draft_id, _N.state).where(_N.id == bindparam("of_notification")).with_for_update()
 
@@ -58,6 +62,7 @@ class SqlErasure:
     def _begin(self, connection: Connection, user: str, erased: AuditRecord) -> dict[str, int]:
         """Remove what names the user; the audit loses the way to it, and says so."""
         self._audit.forget(connection, user, erased)
+        connection.execute(_HOLD_DEVICES, {"of_user": user})
         counts = remove_of_user(connection, user)
         counts.pop(AUDIT_SUBJECTS.name)  # a way that leads nowhere any more, and nothing that was kept of anybody
         return counts

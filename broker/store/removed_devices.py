@@ -1,7 +1,7 @@
 """Devices that were set aside, on SQL: moved there by the record of a delivery, and back by an operator."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -48,6 +48,7 @@ _FORGET: Final = delete(REMOVED_DEVICES).where(
     _R.provider == bindparam("provider"), _R.token_digest == bindparam("token_digest")
 )
 _ONE: Final = select(REMOVED_DEVICES).where(_R.id == bindparam("of_device"), _R.user == bindparam("of_user")).with_for_update()
+_SOME: Final = select(REMOVED_DEVICES).where(Among(_R.id, _IDS)).order_by(_R.removed_at, _R.id).with_for_update()
 _COUNTS: Final = select(_D.user, func.count()).where(Among(_D.user, _IDS)).group_by(_D.user)
 _TAKE_OUT: Final = delete(REMOVED_DEVICES).where(Among(_R.id, _IDS))
 _OLDEST: Final = (
@@ -96,11 +97,12 @@ class SqlRemovedDevices:
         return await self._trail.write(partial(_restore, user=user, device_id=device_id), act)
 
     async def restore_all(self, wanted: RemovedFilter, *, cursor: str = "", limit: int) -> RestoredPage:
-        query = _page(wanted, cursor, limit).with_for_update()
+        query = _page(wanted, cursor, limit)
 
         def work(connection: Connection) -> RestoredPage:
             rows = connection.execute(query).all()
-            page = rows[:limit]
+            _hold_users(connection, {row.user for row in rows[:limit]})
+            page = connection.execute(_SOME, {"among": [row.id for row in rows[:limit]]}).all()
             restored = _put_back(connection, page)
             return RestoredPage(restored, len(page) - restored, _next_cursor(rows, limit))
 
@@ -122,6 +124,7 @@ class SqlRemovedDevices:
 
 
 def _restore(connection: Connection, user: str, device_id: str) -> Device:
+    _hold_users(connection, {user})
     row = connection.execute(_ONE, {"of_user": user, "of_device": device_id}).one_or_none()
     if row is None:
         raise NotFound("removed device")
@@ -130,11 +133,16 @@ def _restore(connection: Connection, user: str, device_id: str) -> Device:
     return device_from(row)
 
 
-def _put_back(connection: Connection, rows: Sequence[Row[Any]]) -> int:
-    """Move devices into the registry as long as there is room for their users; tells how many."""
-    users = sorted({row.user for row in rows})
-    for user in users:  # in one order, as registrations of one user are counted one after the other
+def _hold_users(connection: Connection, users: Collection[str]) -> None:
+    """Let no device be registered for them: registrations of one user are counted one after the other, and take this before
+    what was set aside, as everybody does."""
+    for user in sorted(users):
         dialect.lock(connection, "devices", user)
+
+
+def _put_back(connection: Connection, rows: Sequence[Row[Any]]) -> int:
+    """Move devices into the registry as long as there is room for their users, who are held; tells how many."""
+    users = sorted({row.user for row in rows})
     counts: Counter[str] = Counter()
     for user, count in connection.execute(_COUNTS, {"among": users}) if users else ():
         counts[user] = count
