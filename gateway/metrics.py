@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -22,7 +22,8 @@ __all__ = ["NodeCollector", "metrics_route"]
 
 
 def metrics_route() -> Route:
-    """Make `/metrics`: everything that this process has registered."""
+    """Make `/metrics`: everything that this process has registered, without a second series for when each counter was made."""
+    disable_created_metrics()
 
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
