@@ -24,6 +24,7 @@ class Server:
 
     url: str
     api_key: str
+    directory: Path
 
     def call(self, method: str, body: Mapping[str, Any]) -> Any:
         answer = httpx.post(f"{self.url}/api/{method}", json=body, headers={"X-API-Key": self.api_key})
@@ -78,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             key = next((line.split()[-1] for line in process.stdout if line.startswith("API key: ")), None)
             assert key is not None, (directory / "errors").read_text()
             _wait_for(port)
-            yield Server(f"http://127.0.0.1:{port}", key)
+            yield Server(f"http://127.0.0.1:{port}", key, directory)
         finally:
             process.terminate()
             process.communicate(timeout=READY_TIMEOUT_S)

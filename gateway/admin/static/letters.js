@@ -95,7 +95,7 @@ export const letters = {
       reload();
     }
 
-    return { open: () => rows.length || reload() };
+    return { open: () => chosen.size || reload() }; // what somebody has chosen stays
   },
 };
 

@@ -1,0 +1,170 @@
+"""The operator's page in a real browser against a real server: live, by keyboard alone, on a phone, in the dark."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from heliograph.development import DATA_DIRECTORY, open_development
+
+pytestmark = pytest.mark.browser
+
+SECTIONS = ("overview", "channels", "pipeline", "notifications/user:bob", "letters", "campaigns", "overrides", "rules", "audit")
+HOSTILE = '"><img src=x onerror=document.title=1>'
+
+
+class Admin:
+    """A page of somebody who has logged in."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+
+    async def open(self, section: str) -> Locator:
+        await self.page.goto(f"{self.url}/admin#{section}")
+        return self.page.locator(f"#panel-{section.partition('/')[0]}")
+
+
+@pytest.fixture(scope="session")
+def password(server: Any) -> str:
+    return open_development(server.directory / DATA_DIRECTORY, environ={}).operator_password
+
+
+@pytest.fixture
+async def admin(chromium: Browser, server: Any, watch: Any, password: str) -> AsyncIterator[Admin]:
+    context = await chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
+    await watch.over(page)
+    await page.goto(f"{server.url}/admin")
+    await page.get_by_label("Name").fill("operator")
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.locator("#app")).to_be_visible()
+    yield Admin(page, server.url)
+    await context.close()
+
+
+async def test_figures_arrive_live_and_move(admin: Admin, server: Any) -> None:
+    await expect(admin.page.locator("#live")).to_have_text("Live")
+    await expect(admin.page.locator("#state")).to_have_text("Ready")
+    calls = admin.page.locator('[data-tile="calls"]')
+    before = await calls.locator(".below").inner_text()
+    server.call("info", {})
+    await expect(calls.locator(".below")).not_to_have_text(before)
+    await expect(calls.locator("svg")).to_have_attribute("aria-label", re.compile(r"API calls: .* now"))
+    await expect(admin.page.locator('[data-tile="clients"] .figure')).to_have_text(re.compile(r"[1-9]\d*"))
+
+
+async def test_a_connection_is_found_and_ended(admin: Admin, chromium: Browser, server: Any) -> None:
+    other = await chromium.new_page()
+    await other.goto(f"{server.url}/")
+    await expect(other.locator("#alice")).to_have_attribute("data-state", "connected")
+    panel = await admin.open("connections/alice")
+    await expect(panel.get_by_role("heading", name=re.compile("connection", re.IGNORECASE))).to_have_count(2)
+    await panel.get_by_role("button", name="Disconnect all of alice").click()
+    dialog = admin.page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+    await expect(other.locator("#alice")).to_have_attribute("data-state", "connected")
+    await panel.get_by_role("button", name="Disconnect all of alice").click()
+    await dialog.get_by_role("button", name="Disconnect", exact=True).click()
+    await expect(panel).to_contain_text("alice is not connected")
+    await expect(other.locator("#alice")).to_have_attribute("data-state", "disconnected")
+    await other.close()
+
+
+async def test_what_failed_is_replayed_and_its_timeline_drawn_whatever_it_is_called(admin: Admin, server: Any) -> None:
+    server.call("device_register", {"user": HOSTILE, "provider": "email", "token": "refused@example.com"})
+    more = {"title": HOSTILE, "body": HOSTILE, "category": HOSTILE[:60], "ack_wait_s": 0, "push_wait_s": 0}
+    (one,) = server.call("notify", {"user": HOSTILE, "routes": ["email"], **more})["notifications"]
+    for _ in range(200):
+        if server.state_of(one["id"]) == "failed":
+            break
+        await admin.page.wait_for_timeout(50)
+    panel = await admin.open("letters")
+    row = panel.get_by_role("row").filter(has_text=HOSTILE).filter(has_text="554")
+    await expect(row).to_be_visible()
+    await row.get_by_role("checkbox").check()
+    await panel.get_by_role("button", name="Replay 1").click()
+    dialog = admin.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("1: would be tried anew")
+    await dialog.get_by_role("button", name="Replay").click()
+    await expect(admin.page.locator("#toast")).to_have_text("1 of 1 are tried anew.")
+
+    panel = await admin.open(f"notifications/{one['id']}")
+    await expect(panel.locator(".timeline li").filter(has_text="replayed")).to_have_count(1)
+    await expect(panel.locator(".timeline li").filter(has_text="refused")).not_to_have_count(0)
+    await expect(panel.locator(".chart .mark")).not_to_have_count(0)
+    await panel.get_by_role("button", name=HOSTILE).click()
+    await expect(panel.get_by_role("row").filter(has_text=HOSTILE)).not_to_have_count(0)
+    assert await admin.page.locator("#main img").count() == 0
+    assert (await admin.page.title()).startswith("Notifications")
+
+
+async def test_an_override_is_set_by_keyboard_alone_and_taken_back(admin: Admin) -> None:
+    page = admin.page
+    await expect(page.locator("#live")).to_have_text("Live")
+    await page.reload()
+    await expect(page.locator("#app")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Tab")  # past Log out, to the one tab that is a stop
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("tab", name="Overview")).to_be_focused()
+    await page.keyboard.press("End")
+    await expect(page.get_by_role("tab", name="Audit")).to_be_focused()
+    for _ in range(2):
+        await page.keyboard.press("ArrowUp")
+    await expect(page.get_by_role("tab", name="Overrides")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("tab", name="Overrides")).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Set an override")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_label("What")).to_be_focused()
+    for _ in range(3):
+        await page.keyboard.press("Tab")
+    await expect(page.get_by_role("dialog").get_by_label("Why")).to_be_focused()
+    await page.keyboard.type("A test")
+    await page.keyboard.press("Enter")
+    panel = page.locator("#panel-overrides")
+    await expect(panel.get_by_role("row").filter(has_text="Pause a lane")).to_contain_text("A test")
+    await expect(page.get_by_role("button", name="Set an override")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(panel.get_by_role("button", name="Remove Pause a lane")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(panel.get_by_role("button", name="Remove Pause a lane")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Remove", exact=True).press("Enter")
+    await expect(panel).to_contain_text("Everything is as the settings say.")
+
+
+async def test_can_be_read_on_a_phone_and_in_the_dark(admin: Admin, audit: str) -> None:
+    page = admin.page
+    await expect(page.locator("#live")).to_have_text("Live")
+    looks: list[tuple[int, Literal["light", "dark"]]] = [(360, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
+    for section in SECTIONS:
+        panel = await admin.open(section)
+        await expect(panel).to_be_visible()
+        await expect(panel.locator('[aria-busy="true"]')).to_have_count(0)
+        for width, scheme in looks:
+            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            await page.set_viewport_size({"width": width, "height": 800})
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, (section, width)
+            found = await page.evaluate(audit)
+            assert found == {"faintTexts": [], "namelessControls": []}, (section, width, scheme)
+
+
+async def test_nothing_stays_in_the_page_after_a_logout(admin: Admin, server: Any) -> None:
+    await expect(admin.page.locator("#live")).to_have_text("Live")
+    await admin.page.get_by_role("button", name="Log out").click()
+    await expect(admin.page.get_by_role("heading", name="Operators")).to_be_visible()
+    assert await admin.page.locator("#main > *").count() == 0
+    await admin.page.reload()
+    await expect(admin.page.get_by_role("heading", name="Operators")).to_be_visible()
+    assert (await admin.page.request.get(f"{server.url}/admin/figures")).status == 401
