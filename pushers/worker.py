@@ -209,7 +209,12 @@ class Worker:
         return True
 
     async def _deliver(self, step: Step, permit: Permit) -> None:
-        if wait_s := await self._too_early_s(step):
+        try:
+            wait_s = await self._too_early_s(step)
+        except BaseException:  # or a probe that was never made would keep all others back for good
+            self._gate.abandon(permit)
+            raise
+        if wait_s:
             self._gate.abandon(permit)
             now = self._clock.now()
             self._record(verdict.put_off(step, until=now + timedelta(seconds=wait_s), now=now))

@@ -58,6 +58,33 @@ async def test_a_probe_that_the_rate_refuses_lets_another_go_later(rig, device):
     assert {rig.state(one) for one in waiting} == {State.EXHAUSTED}
 
 
+async def test_a_probe_that_breaks_before_its_call_lets_another_go(rig, device):
+    class Limits:
+        is_broken = False
+
+        async def acquire_all(self, group, claims):
+            if self.is_broken:
+                self.is_broken = False
+                raise ValueError("an answer that nobody knows")
+            return [0.0] * len(claims)
+
+    limits = Limits()
+    rig.settings = NotificationSettings(retry_limit=0)
+    rig.limits = {Provider.FCM: ProviderLimits(rate_per_s=10.0)}
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].default = Retry("503")
+    await rig.start(limits=limits)
+    for _ in range(20):
+        rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    rig.providers[Provider.FCM].default = Accepted()
+    waiting = [rig.ledger.add(routes=PUSH) for _ in range(3)]
+    limits.is_broken = True
+    await rig.advance(120.0)
+    assert not limits.is_broken
+    assert {rig.state(one) for one in waiting} == {State.EXHAUSTED}
+
+
 async def test_what_a_full_provider_cannot_take_stays_in_the_store_until_there_is_room(rig, device):
     rig.settings = NotificationSettings(concurrency=2)
     rig.ledger.register(device(Provider.FCM))
