@@ -53,6 +53,7 @@ class PostgresDatabase:
             pool_size=settings.pool_size,
             max_overflow=0,
             pool_timeout=settings.pool_timeout,
+            hide_parameters=True,  # an error is logged, and what was to be stored is nobody's to read there
             connect_args={
                 "timeout": settings.connect_timeout,
                 "command_timeout": settings.statement_timeout + _GRACE_S,
@@ -73,7 +74,9 @@ class PostgresDatabase:
     async def prepare(self, work: Callable[[Connection], T]) -> T:
         """Run the first transaction of all, which may take its time; see `open_store` for what it raises."""
         # Not on a connection of the pool: to change tables, and to wait for others who do, has no limit.
-        engine = create_async_engine(self._url, poolclass=NullPool, connect_args={"timeout": self._settings.connect_timeout})
+        engine = create_async_engine(
+            self._url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": self._settings.connect_timeout}
+        )
         with translated(opening_of(self._url)):
             async with engine.begin() as connection:
                 return await connection.run_sync(work)

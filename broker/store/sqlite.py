@@ -90,6 +90,7 @@ def _make_engine(file: Path, begin: str, *, connections: int, cache_kib: int, bu
         pool_size=connections,
         max_overflow=0,
         connect_args={"timeout": busy_timeout_s, "isolation_level": None},
+        hide_parameters=True,  # an error is logged, and what was to be stored is nobody's to read there
     )
 
     @event.listens_for(engine, "connect")
