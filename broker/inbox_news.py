@@ -4,10 +4,11 @@ Only those who have asked for their inbox since they came are told: clients that
 publication on their personal channel for a notification. Who has asked is noted where presence is, so that every node of a
 fleet knows.
 
-Whoever changes an inbox names its user here, in the turn of the loop that brought the change, and thinks no more of it: who is
-asked for a change, and the pipeline, once something arrives that was put off or escalated. What was named within a short while is told at once: who of them is connected is asked first, so that nobody counts for users who are
-away. The publication is kept in no stream: it says how things stand, so the next one replaces it, and whoever connects asks.
-Nothing is promised; a lost one is made good by the next change.
+Whoever changes an inbox names its user here, in the turn of the loop that brought the change, and thinks no more of it: who
+is asked for a change, and the pipeline, once something arrives that was put off or escalated. What was named within a short
+while is told at once: who of them is connected is asked first, so that nobody counts for users who are away. The publication
+is kept in no stream: it says how things stand, so the next one replaces it, and whoever connects asks. Nothing is promised; a
+lost one is made good by the next change.
 """
 
 import asyncio

@@ -2,10 +2,10 @@
 
 Several allowances can be one decision: those of a provider, of a user and of a device, say. Whoever decides them one after the
 other has to give back what the first ones granted when a later one refuses, and until then others are refused for nothing; or
-counts what was never done. So `acquire_all` looks at all of them before it spends from any. The price is that the allowances of
-one decision lie together: a *group* names the place, and in a cluster of servers it lies on one of them. Measured, a server
-needs 14 us to decide about one allowance and 100 us about five, on a machine with much else to do: some ten thousand decisions a
-second, about what a group by a provider's name is ever asked for.
+counts what was never done. So `acquire_all` looks at all of them before it spends from any. The price is that the allowances
+of one decision lie together: a *group* names the place, and in a cluster of servers it lies on one of them. Measured, a
+server needs 14 us to decide about one allowance and 100 us about five, on a machine with much else to do: some ten thousand
+decisions a second, about what a group by a provider's name is ever asked for.
 """
 
 from collections.abc import Sequence

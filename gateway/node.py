@@ -153,9 +153,11 @@ class Node:
 
     @cached_property
     def kept_headers(self) -> frozenset[str]:
-        """Names of headers, in lower case, that are remembered of the request that opens a WebSocket; for most nodes none."""
+        """Names of headers, in lower case, that are remembered of the request that opens a WebSocket; for most nodes the origin
+        alone, which policies may ask for that are set later."""
         user = self.settings.client.user_id_http_header.lower()
-        return self.proxies.http_names | ({user} if user else set()) | (HEADERS if self._tracing.is_on else set())
+        own = {"origin", user} if user else {"origin"}
+        return self.proxies.http_names | own | (HEADERS if self._tracing.is_on else set())
 
     @property
     def roles(self) -> RoleBook:

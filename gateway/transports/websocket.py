@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from websockets.datastructures import Headers
@@ -39,6 +40,12 @@ def _forget_empty_offer(headers: Headers) -> None:
         del headers["Sec-WebSocket-Protocol"]
 
 
+@lru_cache(maxsize=256)
+def _shared(kept: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """Make one object of what many clients have alike, such as the origin of their page."""
+    return dict(kept)
+
+
 class WebSocketConnection(asyncio.Protocol):
     """One WebSocket; plays `gateway.transports.transport.Transport` for its session."""
 
@@ -62,7 +69,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._peer = Conversation(node.settings.websocket)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
-        self._headers: Mapping[str, str] = {}
+        self._headers = _shared(())
         self._address = ""
         self._fragments: list[bytes] | None = None
         self._is_closing = False
@@ -174,9 +181,9 @@ class WebSocketConnection(asyncio.Protocol):
         if self._node.is_draining:
             self.close(disconnects.SHUTDOWN)
             return
-        if kept := self._node.kept_headers:
-            lines = ((name.lower(), value) for name, value in request.headers.raw_items())
-            self._headers = {name: value for name, value in lines if name in kept}
+        kept = self._node.kept_headers
+        lines = ((name.lower(), value) for name, value in request.headers.raw_items())
+        self._headers = _shared(tuple((name, value) for name, value in lines if name in kept))
         self._session = self._node.open_session(self)
         if judged.first_frame is not None:
             self._receive(judged.first_frame)

@@ -45,6 +45,19 @@ def test_the_json_subprotocol_is_echoed(run, serving):
     run(main())
 
 
+def test_the_origin_of_a_page_is_remembered_once_for_all(run, serving):
+    async def main():
+        async with serving(client={"allowed_origins": ["https://app.example"]}) as gateway:
+            for _ in range(2):
+                peer, _ = await gateway.knock(headers={"Origin": "https://app.example", "User-Agent": "x"})
+                await peer.connect(gateway.world.token())
+            one, two = (session.client.transport.headers for session in gateway.node.sessions)
+            assert one == {"origin": "https://app.example"}
+            assert one is two
+
+    run(main())
+
+
 def test_an_empty_offer_of_subprotocols_counts_as_none(run, serving):
     async def main():
         async with serving() as gateway:
