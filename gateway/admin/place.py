@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
+from config.settings import Settings
 from gateway.demo.loopback import is_loopback_host
 
-__all__ = ["Place", "Surroundings"]
+__all__ = ["Place", "Surroundings", "is_own_page"]
 
 # RFC 9110 §7.2; what goes into a content policy must not be able to add to it.
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
@@ -64,3 +65,15 @@ class Surroundings:
         """Tell whether a request that acts came from the page: browsers say so in two ways, and both must hold where given."""
         site = headers.get("sec-fetch-site")
         return headers.get("origin", "").lower() == place.origin and site in (None, "same-origin")
+
+
+def is_own_page(origin: str, host: str, settings: Settings) -> bool:
+    """Tell whether a WebSocket's `Origin` is that of the operator's page, whatever pages of applications may connect.
+
+    Nothing is given by it: a connection is somebody's by its token alone, and cookies count for none.
+    """
+    if not settings.admin.enabled:
+        return False
+    scheme = "https" if settings.http.tls.is_on else "http"
+    place = Surroundings(settings.admin.origin).place_of(scheme, host)
+    return place is not None and origin.lower() == place.origin

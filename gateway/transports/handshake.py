@@ -8,6 +8,7 @@ import msgspec
 from websockets.datastructures import Headers
 
 from config.settings import Settings
+from gateway.admin.place import is_own_page
 from gateway.admission import Denial
 from gateway.origins import is_origin_allowed
 from gateway.protocol.codec import CodecError
@@ -64,7 +65,7 @@ def judge(target: str, headers: Headers, settings: Settings, admit: Callable[[],
     if path != PATH and not is_unidirectional:
         return Refusal(404, "not found\n")
     origins = headers.get_all("Origin")
-    if len(origins) > 1 or not is_origin_allowed("".join(origins), settings.client.allowed_origins):
+    if len(origins) > 1 or not _may_come_from("".join(origins), headers, settings):
         return Refusal(403, "origin is not in client.allowed_origins\n")
     query = parse_qs(query_text, keep_blank_values=True)
     first_frame = _first_frame(query.get("cf_connect")) if is_unidirectional else None
@@ -78,6 +79,12 @@ def judge(target: str, headers: Headers, settings: Settings, admit: Callable[[],
     chosen = choose_subprotocol(offered)
     encoding = SUBPROTOCOLS[chosen] if chosen else _encoding_of(query)
     return Welcome(_WIRES[encoding, query.get("cf_ws_frame_ping_pong") == ["true"]])
+
+
+def _may_come_from(origin: str, headers: Headers, settings: Settings) -> bool:
+    return is_origin_allowed(origin, settings.client.allowed_origins) or is_own_page(
+        origin, "".join(headers.get_all("Host")), settings
+    )
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:

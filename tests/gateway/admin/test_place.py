@@ -1,6 +1,10 @@
 import pytest
+from websockets.datastructures import Headers
 
+from config.settings import Settings
+from gateway.admin.passwords import Cost, hash_password
 from gateway.admin.place import Place, Surroundings
+from gateway.transports.handshake import PATH, Refusal, judge
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,25 @@ def test_two_servers_of_one_machine_do_not_log_each_other_out(origin, cookie):
 def test_only_the_page_itself_may_act(headers, is_own):
     around = Surroundings("https://ops.example.com")
     assert around.is_own(Place("https://ops.example.com"), headers) is is_own
+
+
+ANN = {"name": "ann", "password_hash": hash_password("a password of the tests", Cost(2, 1, 1))}
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "admin", "is_let_in"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", {}, True),
+        ("https://app.example.com", "127.0.0.1:8000", {}, True),  # of an application, as ever
+        ("http://127.0.0.1:8001", "127.0.0.1:8000", {}, False),
+        ("http://evil.example:8000", "evil.example:8000", {}, False),
+        ("https://ops.example.com", "10.0.0.7:8000", {"origin": "https://ops.example.com"}, True),
+        ("https://evil.example", "ops.example.com", {"origin": "https://ops.example.com"}, False),
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", {"enabled": False}, False),
+    ],
+)
+def test_the_page_connects_from_where_it_is(origin, host, admin, is_let_in):
+    chosen = {"enabled": True, "users": [ANN], "secret": "x" * 32} | admin
+    settings = Settings.model_validate({"admin": chosen, "client": {"allowed_origins": ["https://app.example.com"]}})
+    judged = judge(PATH, Headers(Origin=origin, Host=host), settings, lambda: None)
+    assert isinstance(judged, Refusal) is not is_let_in
