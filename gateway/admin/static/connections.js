@@ -4,6 +4,7 @@ import { ask } from "/admin/ask.js";
 import { badge, button, card, code, el, fill, moment, searchForm, table, toast } from "/admin/parts.js";
 
 const SOURCES = ["", "connection token", "connect proxy", "subscription token", "subscribe proxy", "user-limited", "namespace", "insecure", "asked at connect", "personal", "API", "capability"];
+const BLOCKS = [["900", "15 minutes"], ["3600", "An hour"], ["86400", "A day"], ["", "Until unblocked"]];
 
 export const connections = {
   id: "connections",
@@ -21,6 +22,7 @@ export const connections = {
       const rows = Object.entries(all).map(([client, one]) => ({ client, ...one }));
       const actions = rows.length && api.has("disconnect") ? [button(`Disconnect all of ${user}`, () => end(""), { kind: "danger", key: "all" })] : [];
       if (api.has("inbox_list")) actions.push(button("Notifications of this user", () => go("notifications", `user:${user}`), { key: "inbox" }));
+      if (api.has("block_user", "unblock_user")) actions.push(button("Block", block, { kind: "danger", key: "block", label: `Block ${user}` }), button("Unblock", unblock, { key: "unblock", label: `Unblock ${user}` }));
       const title = rows.length === 1 ? "One connection" : `${rows.length} connections`;
       return [card(title, table(`Connections of ${user}`, columns(), rows, `${user} is not connected.`), el("div", { class: "buttons" }, ...actions))];
     }
@@ -46,7 +48,7 @@ export const connections = {
     async function end(client) {
       const done = await ask({
         title: client ? "Disconnect this connection?" : `Disconnect all connections of ${user}?`,
-        text: "SDKs do not come back by themselves after this. To keep somebody out, block the user by the API.",
+        text: "SDKs do not come back by themselves after this, but the user may: to keep somebody out, block them.",
         confirm: "Disconnect",
         danger: true,
         act: () => api.call("disconnect", { user, client }),
@@ -54,6 +56,18 @@ export const connections = {
       if (!done) return;
       toast("Told to go.");
       search();
+    }
+
+    async function block() {
+      const act = ({ until }) => api.call("block_user", until ? { user, expire_at: Math.ceil(Date.now() / 1000) + Number(until) } : { user });
+      const fields = [{ name: "until", label: "For how long", options: BLOCKS, value: "3600" }];
+      if (!(await ask({ title: `Block ${user}?`, text: "Connections are closed on every node, and none is let in until then.", fields, confirm: "Block", danger: true, act }))) return;
+      toast("Blocked.");
+      search();
+    }
+
+    async function unblock() {
+      if (await ask({ title: `Let ${user} in again?`, text: "Nothing happens where the user was not blocked.", confirm: "Unblock", act: () => api.call("unblock_user", { user }) })) toast("May come in again.");
     }
 
     return {

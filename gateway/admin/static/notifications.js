@@ -71,7 +71,27 @@ export const notifications = {
         ];
         cards.push(card("Devices", table(`Devices of ${user}`, columns, items, `${user} has no device and no address.`)));
       }
+      if (api.has("removed_device_list")) {
+        const { items } = await api.call("removed_device_list", { user });
+        if (items.length) cards.push(card("Removed devices", table(`Removed devices of ${user}`, removedColumns(user), items, "")));
+      }
       return cards.length ? cards : empty("Not told to this role.");
+    }
+
+    function removedColumns(user) {
+      const restore = async (id) => {
+        const text = "It is registered again as it was, and gets what comes from now on.";
+        if (!(await ask({ title: "Restore this device?", text, confirm: "Restore", act: () => api.call("device_restore", { user, id }) }))) return;
+        toast("Restored.");
+        fill(found, () => showUser(user));
+      };
+      return [
+        { title: "Provider", cell: ({ device: { provider, app } }) => (app ? `${provider}:${app}` : provider) },
+        { title: "Address", long: true, cell: ({ device }) => code(device.token) },
+        { title: "Removed", cell: ({ removed_at }) => moment(removed_at) },
+        { title: "Because", long: true, cell: ({ because }) => because },
+        ...(api.has("device_restore") ? [{ title: "", cell: ({ device: { id } }) => button("Restore", () => restore(id), { key: id, label: `Restore ${id}` }) }] : []),
+      ];
     }
 
     return {

@@ -8,7 +8,7 @@ import pytest
 from gateway.admin.attempts import Attempts
 
 PASSWORD = "correct horse battery"
-ACTS = ("logout", "live", "api/info", "api/disconnect")
+ACTS = ("logout", "live", "api/channels", "api/disconnect")
 
 
 async def test_logs_in_tells_and_logs_out(site):
@@ -18,14 +18,14 @@ async def test_logs_in_tells_and_logs_out(site):
     told = answer.json()
     assert (told["name"], told["role"], told["ends_at"]) == ("ann", "operator", one.world.now() + 28_800)
     assert (await one.http.get("/admin/session")).json() == told
-    assert (await one.post("api/info")).json()["result"]["nodes"][0]["uid"] == one.world.node.uid
+    assert (await one.post("api/channels")).json() == {"result": {"channels": {}}}
     cookie = one.http.cookies["heliograph-8000"]
 
     assert (await one.post("logout")).json() == {}
     assert "heliograph-8000" not in one.http.cookies
     one.http.cookies.set("heliograph-8000", cookie)  # somebody has kept it
     assert (await one.http.get("/admin/session")).json() == {}
-    assert (await one.post("api/info")).status_code == 401
+    assert (await one.post("api/channels")).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -129,17 +129,17 @@ async def test_another_session_does_not_lend_its_word(site):
     await one.log_in()
     word = one.csrf
     await one.log_in()
-    assert (await one.post("api/info", X_CSRF_Token=word)).status_code == 403
-    assert (await one.post("api/info")).status_code == 200
+    assert (await one.post("api/channels", X_CSRF_Token=word)).status_code == 403
+    assert (await one.post("api/channels")).status_code == 200
 
 
 async def test_a_session_ends_by_itself(site):
     one = await site(session_ttl="10m")
     await one.log_in()
     one.world.clock.move(599)
-    assert (await one.post("api/info")).status_code == 200
+    assert (await one.post("api/channels")).status_code == 200
     one.world.clock.move(2)
-    assert (await one.post("api/info")).status_code == 401
+    assert (await one.post("api/channels")).status_code == 401
     assert (await one.http.get("/admin/figures")).status_code == 401
 
 

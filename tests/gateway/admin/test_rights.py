@@ -1,4 +1,5 @@
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def methods_of_the_product() -> set[str]:
 
 def test_what_may_be_called_exists():
     assert methods_of_the_product() >= READS | OPERATES
+
+
+def test_nothing_may_be_called_that_the_page_does_not_call():
+    files = [file.read_text() for file in (Path(gateway.__path__[0]) / "admin" / "static").glob("*.js")]
+    names = {name for text in files for name in re.findall(r'"([a-z]+(?:_[a-z]+)*)"', text)}
+    names |= {f"campaign_{act}" for act in ("pause", "resume", "cancel")}  # put together there
+    assert names >= READS | OPERATES
 
 
 def test_no_method_is_both():
