@@ -7,6 +7,7 @@ its category's, and that before the default.
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -75,7 +76,7 @@ class Policies:
         notification = step.notification
         said = notification.terms.routing
         if said is None:
-            return RoutePolicy(in_turn(notification.routes))
+            return _walked_in_turn(notification.routes)
         if (own := step.rules.routing_by_category.get(notification.content.category)) is not None:
             said = said.over(own)
         if step.rules.routing is not None:
@@ -165,6 +166,12 @@ class Policies:
         if not newest and step.device is not None:
             newest = step.device.timezone
         return step.rules.timezone, newest, self._timezone
+
+
+@cache
+def _walked_in_turn(routes: tuple[Route, ...]) -> RoutePolicy:
+    """Make the policy of those who only name routes: there are few such lists, and a decision asks twice."""
+    return RoutePolicy(in_turn(routes))
 
 
 def _cap_of(settings: CapSettings) -> Cap | None:

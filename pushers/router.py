@@ -90,11 +90,15 @@ class _Walk:
     """How far a notification has come along its stages."""
 
     def __init__(self, step: Step, policy: RoutePolicy) -> None:
-        self.policy = policy
+        self.policy, self.begun = policy, 0
+        if not step.entries:
+            return
         used = {entry.route for entry in step.entries if entry.outcome is not Outcome.DEFERRED}
         if _is_live_open(step.entries):
             used.discard(Route.LIVE)
-        self.begun = max((index + 1 for index, stage in enumerate(policy.stages) if used.intersection(stage)), default=0)
+        for index, stage in enumerate(policy.stages, 1):
+            if not used.isdisjoint(stage):
+                self.begun = index
 
 
 class _Planner:
@@ -240,7 +244,8 @@ class _Planner:
     def _come_back(self) -> Plan | None:
         """Send to those who were passed over after all, where nobody took it: that waits for their carriers."""
         entries = [*self.step.entries, *self.entries]
-        if any(entry.outcome is Outcome.ACCEPTED for entry in entries):
+        outcomes = {entry.outcome for entry in entries}
+        if Outcome.SKIPPED not in outcomes or Outcome.ACCEPTED in outcomes:
             return None
         last_by_device = {entry.device_id: entry.outcome for entry in entries if entry.device_id}
         passed = [
@@ -296,8 +301,11 @@ class _Planner:
         return (device for device in self.step.devices if device.provider.route is route)
 
     def _wait_s(self, route: Route) -> float:
-        defaults = {Route.LIVE: self.notification.ack_wait_s, Route.PUSH: self.notification.push_wait_s}
-        return self.policy.waits.get(route, defaults.get(route, 0.0))
+        if (wait_s := self.policy.waits.get(route)) is not None:
+            return wait_s
+        if route is Route.LIVE:
+            return self.notification.ack_wait_s
+        return self.notification.push_wait_s if route is Route.PUSH else 0.0
 
     def _entries_of(self, route: Route) -> list[Entry]:
         return [entry for entry in (*self.step.entries, *self.entries) if entry.route == route]
@@ -315,7 +323,7 @@ class _Planner:
     def _decided(
         self, *, finish: State | None = None, sends: tuple[NewSend, ...] = (), next_plan_at: datetime | None = None
     ) -> Plan:
-        counts = any(self.rules.policies.is_capped(send.device.provider.route) for send in sends)
+        is_capped = self.rules.policies.cap(self.step) is not None
         done = PlanDone(
             self.step,
             tuple(self.entries),
@@ -323,16 +331,21 @@ class _Planner:
             sends,
             next_plan_at,
             arrives=self.notification.terms.arrives and self.now >= self.rules.policies.starts_at(self.step),
-            counts=counts and self.rules.policies.cap(self.step) is not None,
+            counts=is_capped and any(self.rules.policies.is_capped(send.device.provider.route) for send in sends),
             tells=self.tells,
         )
         return Plan(done, self.publish)
 
 
 def _is_live_open(entries: Sequence[Entry]) -> bool:
-    last = next((entry for entry in reversed(entries) if entry.route == Route.LIVE), None)
-    return last is not None and last.outcome is Outcome.RETRY
+    for entry in reversed(entries):
+        if entry.route == Route.LIVE:
+            return entry.outcome is Outcome.RETRY
+    return False
 
 
 def _last(entries: Sequence[Entry], outcome: Outcome) -> Entry | None:
-    return next((entry for entry in reversed(entries) if entry.outcome is outcome), None)
+    for entry in reversed(entries):
+        if entry.outcome is outcome:
+            return entry
+    return None
