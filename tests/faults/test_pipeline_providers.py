@@ -161,3 +161,26 @@ async def test_a_wave_of_unregistered_answers_costs_few_devices(fleet, control):
     await come(is_open, "the guard's opening", 60)
     await api.ended(await notify(api, users), GUARD_S)
     assert await left() == 0, "an operator said that it was true"
+
+
+async def test_a_relay_that_is_away_holds_up_mail_and_nothing_else(fleet, control):  # L-8
+    node = await fleet.node("node")
+    api = fleet.api(node)
+    await register(api, 10)
+    for number in range(10):
+        await api.call("device_register", user=f"m{number}", provider="email", token=f"m{number}@mail.example")
+    await control.faults({"provider": "email", "action": {"do": "close"}})
+    accepted = await api.call("notify", users=[f"m{number}" for number in range(10)], title="Tide", routes=["email"])
+    mailed = [item["id"] for item in accepted["notifications"]]
+
+    async def is_tried():
+        return (await control.counts("email"))["faults"] >= 3
+
+    await come(is_tried, "calls that the relay breaks off")
+    pushed = await notify(api, [f"a{number}" for number in range(10)])
+    assert set((await api.ended(pushed, GUARD_S)).values()) == {"exhausted"}, "another provider went on"
+    assert set((await api.states(mailed)).values()) == {"pending"}
+    assert await control.items("email") == []
+    await control.faults()  # it is back, and nobody tells the node
+    assert set((await api.ended(mailed, GUARD_S)).values()) == {"exhausted"}
+    assert {item["notification_id"] for item in await control.items("email")} == set(mailed)
