@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from broker.control import Disconnect, Distrust, Refresh, Selector, Shed, Subscribe, Unsubscribe
+from broker.control import Disconnect, Distrust, Refresh, RulesChanged, Selector, Shed, Subscribe, Unsubscribe
 from broker.errors import EngineUnavailable
 
 ANN = Selector("ann", client="c1", session="s1")
@@ -14,6 +14,7 @@ COMMANDS = [
     Refresh(Selector("ann", session="s1"), expired=True, expire_at=7, info=b"{}"),
     Distrust(user="ann", issued_before=5.5, channel="news"),
     Shed("n1", 0.5, 2.0),
+    RulesChanged("api_keys", 7),
 ]
 
 
