@@ -37,9 +37,9 @@ async def test_fields_are_named_with_those_inside_them(docs: Page) -> None:
 
 
 async def test_a_search_leaves_what_it_names(docs: Page) -> None:
-    await docs.get_by_label("Find a method").fill("device l")
+    await docs.get_by_label("Find a method").fill("topic me")
     await expect(docs.locator("article:visible")).to_have_count(1)
-    await expect(docs.locator("nav a:visible")).to_have_text(["device_list"])
+    await expect(docs.locator("nav a:visible")).to_have_text(["topic_members"])
     await docs.get_by_label("Find a method").fill("no such thing")
     await expect(docs.get_by_text("No method is called like that.")).to_be_visible()
     await docs.get_by_label("Find a method").fill("")

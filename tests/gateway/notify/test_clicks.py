@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from broker.click_links import ClickLinks
 from broker.errors import NotFound
 from gateway.notify.clicks import click_routes
+from gateway.web_headers import SecuredApp
 
 LINKS = ClickLinks("http://node", (b"s" * 32,))
 TARGET = "https://shop.test/orders/7?a=1&b=ä b#top"
@@ -18,7 +19,7 @@ TARGET = "https://shop.test/orders/7?a=1&b=ä b#top"
 @pytest.fixture
 async def http(desk: Any) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(routes=click_routes(LINKS, desk.store.tracking, desk.world.clock, desk.told.extend))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(SecuredApp(app)), base_url="http://node") as client:
         yield client
 
 
