@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from broker.api_keys import ApiKey, ApiKeyGrant, ApiKeys, check_key_name, hash_of, make_key, renew_key, split_key
 from broker.channels import ChannelRules
-from broker.errors import BadInput
+from broker.errors import BadInput, NotFound
 from broker.rules import Subject
 from config.clock import Clock
 from gateway.api.messages import EmptyResult
@@ -127,7 +127,10 @@ class _Keys:
         return ApiKeyListResult([_item(key) for key in await self._store.all()])
 
     async def _name(self, key_id: str) -> str:
-        return next((key.grant.name for key in await self._store.all() if key.id == key_id), key_id[:16])
+        for key in await self._store.all():
+            if key.id == key_id:
+                return key.grant.name
+        raise NotFound("API key")
 
     def _grant(self, request: ApiKeyCreateRequest) -> ApiKeyGrant:
         check_key_name(request.name)

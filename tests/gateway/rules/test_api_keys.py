@@ -135,6 +135,13 @@ async def test_a_revoked_key_opens_nothing(node):
     assert await node.error("api_key_rotate", id=made["id"]) == (104, "API key not found")
 
 
+@pytest.mark.parametrize("key_id", ["4711", "", "f" * 16, "é" * 300])
+async def test_an_id_that_is_none_is_not_found(node, key_id):
+    await make(node)
+    assert await node.error("api_key_rotate", id=key_id) == (104, "API key not found")
+    assert await node.error("api_key_revoke", id=key_id) == (104, "API key not found")
+
+
 async def test_when_a_key_was_used_is_kept_to_the_minute(node):
     made = await make(node)
     used_at = node.world.now()
