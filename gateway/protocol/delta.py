@@ -7,14 +7,14 @@ A patch is made once per publication and base, in the loop turn that delivers it
 of one document: what both ends share is found by comparing slices, and only what lies between is looked up block by block.
 That search has a budget and gives up when it is spent: the patch gets longer, never wrong. No insert begins or ends inside
 a UTF-8 character, so that a patch between texts is a text and can go to a JSON connection; bytes that are no text may break
-this, and then `text_patch` has none.
+this, and such a patch goes to no JSON connection.
 """
 
 import re
 from typing import Final
 from zlib import adler32
 
-__all__ = ["DeltaError", "apply", "diff", "text_patch"]
+__all__ = ["DeltaError", "apply", "diff"]
 
 _DIGITS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
 _PAIRS: Final = [bytes((high, low)) for high in _DIGITS for low in _DIGITS]
@@ -53,17 +53,6 @@ def diff(base: bytes, target: bytes) -> bytes:
         copies += _search(base, target, prefix, end)
     copies.append((end, suffix, len(base) - suffix))
     return _write(target, copies)
-
-
-def text_patch(base: bytes, target: bytes) -> str | None:
-    """Make the patch as a text, for JSON; None where it is none, or not smaller than `target` (both in bytes)."""
-    patch = diff(base, target)
-    if len(patch) >= len(target):
-        return None
-    try:
-        return patch.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def apply(base: bytes, delta: bytes) -> bytes:

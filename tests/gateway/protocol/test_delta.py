@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.protocol.delta import DeltaError, apply, diff, text_patch
+from gateway.protocol.delta import DeltaError, apply, diff
 
 JSON = {"id": 7, "symbol": "ABC", "price": 100.25, "at": "2026-11-24T19:43:03Z", "venue": "Zürich", "active": True}
 
@@ -153,11 +153,7 @@ class TestDiff:
         assert int_of(patch[patch.index(b",") + 1 : -1]) == words
 
 
-class TestTextPatch:
-    def test_is_the_patch(self):
-        base, target = encode(JSON), encode(JSON | {"price": 99})
-        assert text_patch(base, target) == diff(base, target).decode()
-
+class TestPatchOfTexts:
     @settings(deadline=None)
     @given(st.lists(st.text("аб€🎈 x", max_size=60), max_size=6), st.lists(st.text("аб€🎈 x", max_size=60), max_size=6))
     @example(["аааааааааааааааааааааааа"], ["аааааааааааабааааааааааа"])
@@ -171,24 +167,8 @@ class TestTextPatch:
         # By bytes, "Ж" and "і" end alike, and "а" and "е" begin alike: more is shared than the patch may copy.
         shared = "изнь коротка, искусство вечно"
         base, target = f"Ж{shared}а", f"{'новое ' * 5}і{shared}е{'ещё ' * 5}"
-        patch = text_patch(base.encode(), target.encode())
-        assert patch is not None
+        patch = diff(base.encode(), target.encode()).decode()
         assert patch.startswith(f"2K\nu:{'новое ' * 5}іr@2,a:е{'ещё ' * 5}")
-
-    @settings(deadline=None)
-    @given(PAIRS)
-    def test_is_smaller_than_the_target_or_none(self, pair):
-        base, target = pair
-        if (text := text_patch(base, target)) is not None:
-            assert len(text.encode()) < len(target)
-            assert apply(base, text.encode()) == target
-
-    def test_is_none_where_it_saves_nothing(self):
-        assert text_patch(b'{"a":1}', b'{"b":2}') is None
-
-    def test_is_none_where_the_insert_is_no_text(self):
-        shared = b"x" * 100
-        assert text_patch(shared, shared + b"\xff\xfe") is None
 
 
 class TestApply:
