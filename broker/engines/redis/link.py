@@ -159,19 +159,6 @@ class Link:
             raise EngineUnavailable(f"Redis is away: {reason_of(exc)}") from exc
         return connection
 
-    async def everywhere(self, *args: Argument) -> Sequence[Any]:
-        """Run one command at every master, such as a step of SCAN over a part of the keys.
-
-        Raises:
-            EngineUnavailable: One of them did not answer.
-        """
-        packed = pack(*args)
-        try:
-            answers = [server.call(0, packed) for server in self._servers.all()]
-            return await asyncio.gather(*answers)
-        except ResponseError as exc:
-            raise refused(exc) from exc
-
     async def listen(self, topic: str, receive: Receive) -> None:
         """Have `receive` called, in the loop, with every payload of a topic; once it returns, no later one is missed.
 

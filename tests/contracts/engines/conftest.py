@@ -18,6 +18,7 @@ from broker.engines.memory.engine import MemoryEngine
 from broker.engines.redis.address import parse_address
 from broker.engines.redis.engine import RedisEngine
 from broker.engines.redis.link import Argument, Link
+from broker.engines.redis.packing import pack
 from broker.engines.redis.scripts import Script
 from broker.model import ClientInfo, Join, Leave, Publication, Published, PublishOptions, Slice
 from config.clock import Clock, ManualClock
@@ -89,7 +90,8 @@ class StandingLink(Link):
 
     async def age(self, seconds: float) -> None:
         self.now_us += round(seconds * 1_000_000)
-        await self.everywhere("EVAL", AGE, 0, self.keys.pattern(), round(seconds * 1000), STRETCH)
+        age = pack("EVAL", AGE, 0, self.keys.pattern(), round(seconds * 1000), STRETCH)
+        await asyncio.gather(*(server.call(0, age) for server in self._servers.all()))
 
 
 def told(script: Script, now_us: int) -> Script:

@@ -155,10 +155,6 @@ async def test_a_link_that_was_never_opened_can_be_closed(broker_settings, clock
     await link.close()
 
 
-async def test_every_master_is_asked(link):
-    assert await link.everywhere("ECHO", "a") == [b"a"]
-
-
 def test_scripts_of_several_files_are_one_text():
     composed = load_script("stream", "read")
     assert composed.name == "read"
