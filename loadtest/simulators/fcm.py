@@ -98,10 +98,6 @@ class FcmService:
     def error(self, status: int, reason: str) -> Reply:
         return _error(status, reason or "The service answered with an error.", reason)
 
-    def revoke_tokens(self) -> None:
-        """Make every access token invalid, as when an account's key is revoked."""
-        self._expires_at_by_token.clear()
-
     def _deliver(self, message: Message) -> Reply:
         match self.fates.settle(message.address, fate_of_word(message.address)):
             case Fate.GONE:

@@ -125,11 +125,6 @@ def test_without_a_good_token_nothing_is_sent(caller: Caller, authorization: str
     assert caller.outbox.items() == []
 
 
-def test_revoked_tokens_are_refused(caller: Caller) -> None:
-    caller.service.revoke_tokens()
-    assert caller.send({"token": "a"}).status == 401
-
-
 # -- messages
 
 
