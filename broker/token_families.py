@@ -83,5 +83,5 @@ class TokenFamilies(Protocol):
         Ending one that has ended is no error, so that whoever failed halfway can do it again.
         """
 
-    async def of_user(self, user: str, *, limit: int) -> Sequence[TokenFamily]:
-        """List a user's families, the newest first."""
+    async def of_user(self, user: str, *, limit: int, only_open: bool = False) -> Sequence[TokenFamily]:
+        """List a user's families, the newest first; with `only_open` those alone that nobody has ended."""

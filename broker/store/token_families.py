@@ -23,6 +23,7 @@ _FIND: Final = select(TOKEN_FAMILIES).where(_F.id == bindparam("of_id"))
 _OF_USER: Final = (
     select(TOKEN_FAMILIES).where(_F.user == bindparam("of_user")).order_by(_F.created_at.desc(), _F.id).limit(bindparam("most"))
 )
+_OPEN_OF_USER: Final = _OF_USER.where(_F.ended_at.is_(None))
 _OVER: Final = (
     select(_F.id)
     .where(_F.token_expires_at <= bindparam("now"))
@@ -98,11 +99,11 @@ class SqlTokenFamilies:
         family, _ = await self._trail.write(work, lambda answer: _acts_of_end(*answer, reason))
         return family
 
-    async def of_user(self, user: str, *, limit: int) -> Sequence[TokenFamily]:
+    async def of_user(self, user: str, *, limit: int, only_open: bool = False) -> Sequence[TokenFamily]:
         if not is_name(user):
             return []
-        asked = {"of_user": user, "most": limit}
-        return await self._database.read(lambda connection: [_family(row) for row in connection.execute(_OF_USER, asked)])
+        query, asked = _OPEN_OF_USER if only_open else _OF_USER, {"of_user": user, "most": limit}
+        return await self._database.read(lambda connection: [_family(row) for row in connection.execute(query, asked)])
 
 
 def _resource(family_id: str) -> str:

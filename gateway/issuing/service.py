@@ -158,7 +158,7 @@ class TokenService:
             Unavailable: As `revoke`.
         """
         count = 0
-        while living := [one for one in await self.of_user(user) if one.ended_at is None]:
+        while living := await self._families.of_user(user, limit=_LISTED, only_open=True):
             for family in living:
                 await self._end(family.id, EndReason.API)
             count += len(living)

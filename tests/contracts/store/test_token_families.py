@@ -116,6 +116,8 @@ async def test_those_of_a_user_come_newest_first(
     await store.token_families.open(make_family("other", "ben"))
     assert [one.id for one in await store.token_families.of_user("ann", limit=2)] == ["f2", "f1"]
     assert await store.token_families.of_user("a\0b", limit=2) == []
+    await store.token_families.end("f2", EndReason.API, at=clock.now())
+    assert [one.id for one in await store.token_families.of_user("ann", limit=2, only_open=True)] == ["f1", "f0"]
 
 
 async def test_those_whose_time_is_over_are_forgotten(

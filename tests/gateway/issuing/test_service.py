@@ -291,6 +291,15 @@ async def test_the_api_ends_one_or_all(issuer: Any) -> None:
         await issuer.service.end("0" * 32)
 
 
+async def test_all_are_ended_however_many_are_newer(issuer: Any) -> None:
+    oldest = await issuer.issue()
+    for _ in range(101):  # one more than a list tells
+        issuer.clock.move(1)
+        await issuer.issue()
+    assert await issuer.service.end_all("ann") == 102
+    assert await refused(issuer, oldest.refresh_token) == "ended: api"
+
+
 async def test_a_word_that_was_not_said_is_said_later(issuer: Any) -> None:
     pair = await issuer.issue()
     await issuer.store.token_families.end(pair.family_id, EndReason.REUSED, at=issuer.clock.now())
