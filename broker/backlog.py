@@ -1,6 +1,6 @@
 """Port: what waits in each lane, for whoever watches the pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -24,6 +24,14 @@ class Backlog(Protocol):
 
     async def lanes(self, *, limit: int) -> Sequence[LaneBacklog]:
         """Tell every lane's backlog, counting no further than `limit`.
+
+        Raises:
+            StoreUnavailable: The same call may succeed later.
+        """
+
+    async def undecided(self) -> Mapping[Lane, datetime]:
+        """Tell of each lane in which a decision is due and in nobody's hands since when the oldest is. Deliveries are left out:
+        those of a carrier that is paused, slow or full hold up none of the others.
 
         Raises:
             StoreUnavailable: The same call may succeed later.

@@ -11,7 +11,7 @@ is called off piece by piece.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
@@ -183,9 +183,9 @@ class Campaigns(Protocol):
     async def cancelled(self) -> str:
         """Tell a campaign that is still being called off, or an empty text."""
 
-    async def waiting(self, lane: Lane, *, limit: int) -> int:
-        """Count what waits in a lane for a worker or a provider's rate, up to `limit`; of long queues only the earliest part
-        is looked at, so that counting stays cheap."""
+    async def waiting(self, lane: Lane, carriers: Collection[str], *, limit: int) -> int:
+        """Count what waits in a lane, up to `limit`: decisions that are due, and deliveries of some carriers, also those that
+        a rate has put off. What waits for other carriers is passed over at no cost."""
 
     async def begin(self, campaign_id: str) -> bool:
         """Count the audience and let a campaign run whose time has come; False where somebody else was first."""

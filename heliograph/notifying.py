@@ -34,7 +34,7 @@ class Notifying:
         store, settings = ground.store, ground.settings.notifications
         renderer = make_renderer(ground)
         wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
-        self.overload = Overload(store.backlog, settings.overload, ground.clock)
+        self.overload = Overload(store.backlog, settings.overload, ground.clock, held=lambda: ground.overrides.now.lanes)
         intake = all_of(intake_of(lambda: ground.overrides.now, ground.clock), self.overload.take_in)
         campaigns = CampaignService(store.campaigns, settings, wording, intake)
         topics = TopicService(store.topics)

@@ -1,14 +1,19 @@
 """The part of a process that brings notifications to whoever is not there."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
 
 from prometheus_client import REGISTRY
 
 from broker.channels import ChannelRules
 from broker.click_links import ClickLinks
+from broker.errors import Unavailable
 from broker.inbox_news import InboxChanged, nobody_asks
 from broker.open_links import OpenLinks
+from broker.pipeline_reports import CarrierReport, PipelineReport
 from broker.unsubscribe import UnsubscribeLinks
 from heliograph.ending import Ending
 from heliograph.ground import Ground, make_renderer
@@ -22,7 +27,8 @@ from pushers.duties import Duties, Duty
 from pushers.experiment_picks import experiment_picks
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
-from pushers.pipeline import CarrierState, Pipeline
+from pushers.pipeline import Pipeline
+from pushers.pipeline_reports import pipeline_reports
 from pushers.providers.configured import build_providers, limits_of
 from pushers.providers.renewal import credential_watch
 from pushers.statistics import statistics_duties
@@ -30,11 +36,14 @@ from pushers.templates.telling import Telling
 
 __all__ = ["PusherPart"]
 
+_WITHDRAWING_S: Final = 1.0
+
 
 class PusherPart:
     """The pipeline and its providers."""
 
     def __init__(self, ground: Ground) -> None:
+        self._ground = ground
         settings, engine = ground.settings, ground.engine
         providers = build_providers(settings.providers, clock=ground.clock)
         for provider in providers:
@@ -71,6 +80,7 @@ class PusherPart:
                     undo_within_s=settings.notifications.deletion_guard.undo_within,
                 ),
                 credential_watch(providers, pipeline.renewed),
+                *([] if _is_alone(ground) else [pipeline_reports(self.report, ground.store.pipeline_reports)]),
                 *audit_retention(ground.store.audit, ground.clock, retention_s=settings.audit.retention),
                 backlog_watch(ground.store.backlog, pipeline.metrics, ground.clock),
                 *_campaign_duties(ground, pipeline, inbox_changed),
@@ -81,13 +91,15 @@ class PusherPart:
         self._carriers = providers
         self.started = pipeline.started
 
-    def carriers(self) -> list[CarrierState]:
+    def carriers(self) -> list[CarrierReport]:
         """Tell how each carrier is."""
         return self._pipeline.carriers()
 
-    def deliveries(self) -> dict[str, int]:
-        """Count the attempts that ended since the start, by outcome."""
-        return self._pipeline.metrics.deliveries_by_outcome()
+    def report(self) -> PipelineReport:
+        """Tell how the pipeline is."""
+        deliveries = self._pipeline.metrics.deliveries_by("outcome")
+        name, at = self._ground.settings.node.name, self._ground.clock.now()
+        return PipelineReport(self._ground.process_id, name, at, deliveries, self.carriers(), self.concerns())
 
     def concerns(self) -> list[str]:
         """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""
@@ -113,6 +125,15 @@ class PusherPart:
     async def stop(self, _ending: Ending) -> None:
         """Claim nothing more, finish and record the deliveries under way, give leases back."""
         await self._pipeline.stop()
+        if not _is_alone(self._ground):
+            with contextlib.suppress(Unavailable, TimeoutError):  # then it is forgotten a little later
+                async with asyncio.timeout(_WITHDRAWING_S):
+                    await self._ground.store.pipeline_reports.withdraw(self._ground.process_id)
+
+
+def _is_alone(ground: Ground) -> bool:
+    """Whether nobody else is there who could ask how this pipeline is."""
+    return urlsplit(ground.settings.broker.url).scheme == "memory"
 
 
 def _telling(ground: Ground) -> Telling:
@@ -143,6 +164,7 @@ def _campaign_duties(ground: Ground, pipeline: Pipeline, inbox_changed: InboxCha
         ground.store.topics,
         settings.campaigns,
         ground.clock,
+        carriers=pipeline.serving,
         retention_s=settings.retention,
         count=pipeline.metrics.campaigned,
         inbox_changed=inbox_changed,

@@ -6,7 +6,7 @@ share campaigns without knowing of each other. Campaigns of one lane take turns,
 others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Final
 
@@ -48,6 +48,8 @@ class CampaignDuties:
     """Makes the duties of one process.
 
     Args:
+        carriers: Tells for which carriers' deliveries a campaign waits. Those of a carrier that is paused or failing wait
+            in the store, and hold up no campaign to others.
         retention_s: How long notifications are kept, 0 for ever: they are not counted beyond.
         count: Told how many users were `expanded` or `skipped`.
         inbox_changed: Told of the users in whose inbox there is something new.
@@ -60,13 +62,14 @@ class CampaignDuties:
         settings: CampaignSettings,
         clock: Clock,
         *,
+        carriers: Callable[[], Collection[str]],
         retention_s: float = 0.0,
         count: Callable[[str, int], None] = lambda _result, _users: None,
         inbox_changed: InboxChanged = nobody_asks,
     ) -> None:
         self._campaigns, self._topics, self._settings, self._clock, self._count = campaigns, topics, settings, clock, count
         self._counted_for_s = min(_COUNTED_FOR_S, retention_s / 2 or _COUNTED_FOR_S)
-        self._inbox_changed = inbox_changed
+        self._carriers, self._inbox_changed = carriers, inbox_changed
         self._rooms: dict[Lane, _Room] = {}
 
     def duties(self) -> list[Duty]:
@@ -132,6 +135,6 @@ class CampaignDuties:
         now = self._clock.monotonic()
         room = self._rooms.get(lane)
         if room is None or now - room.counted_at >= (_FRESH_S if room.users > 0 else _FULL_S):
-            waiting = await self._campaigns.waiting(lane, limit=self._settings.backlog)
+            waiting = await self._campaigns.waiting(lane, self._carriers(), limit=self._settings.backlog)
             room = self._rooms[lane] = _Room(self._settings.backlog - waiting, now)
         return room

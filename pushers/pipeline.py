@@ -14,7 +14,6 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from broker.bell import Bell
-from broker.breaker import BreakerState
 from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
 from broker.frequency import Frequency
@@ -25,6 +24,7 @@ from broker.notification import Lane
 from broker.notification import Provider as ProviderName
 from broker.outage import Outage
 from broker.overrides import InForce
+from broker.pipeline_reports import CarrierReport
 from broker.presence import UserPresence
 from broker.pubsub import PubSub
 from config.clock import Clock
@@ -51,7 +51,7 @@ from pushers.templates.telling import Telling
 from pushers.tracing.parts import parts_of
 from pushers.worker import Worker
 
-__all__ = ["CarrierState", "Pipeline", "PipelineStatistics"]
+__all__ = ["Pipeline", "PipelineStatistics"]
 
 _log = get_logger()
 
@@ -79,16 +79,6 @@ class PipelineStatistics(msgspec.Struct, frozen=True):
     queued: int
     under_way: int
     unwritten: int
-
-
-class CarrierState(msgspec.Struct, frozen=True):
-    """How a carrier is: `is_held` says that an operator has it left alone."""
-
-    name: str
-    breaker: BreakerState
-    under_way: int
-    is_held: bool
-    complaint: str
 
 
 class Pipeline:
@@ -185,12 +175,26 @@ class Pipeline:
             worker.hold(overrides.leaves_alone(name))
         self._work.ring()
 
-    def carriers(self) -> list[CarrierState]:
+    def carriers(self) -> list[CarrierReport]:
         """Tell how each carrier is."""
+        ended = self.metrics.deliveries_by("provider")
         return [
-            CarrierState(name, worker.breaker_state, worker.under_way, worker.is_held, worker.complaint)
+            CarrierReport(
+                name,
+                worker.breaker_state.value,
+                worker.under_way,
+                worker.queued,
+                ended.get(name, 0),
+                self._rates.per_s(name),
+                worker.is_held,
+                worker.complaint,
+            )
             for name, worker in self._workers.items()
         ]
+
+    def serving(self) -> frozenset[str]:
+        """Name the carriers that may be called now; all of them where that is none."""
+        return frozenset(name for name, worker in self._workers.items() if not worker.is_blocked) or frozenset(self._workers)
 
     async def run(self) -> None:
         """Work until `stop` is called. One call per object."""

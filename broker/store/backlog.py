@@ -1,9 +1,10 @@
-"""What waits in each lane, on SQL: a look at the front of the index that claims go by."""
+"""What waits in each lane, on SQL: a look at the front of the index that claims go by, or of that of decisions alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from broker.backlog import LaneBacklog
 from broker.notification import Lane
@@ -23,6 +24,13 @@ _FRONT: Final = (
     .subquery()
 )
 _COUNTED: Final = select(func.count().label("waiting"), func.min(_FRONT.c.due_at).label("oldest")).select_from(_FRONT)
+_OLDEST_PLAN: Final = (
+    select(STEPS.c.due_at)
+    # Written out: it is the condition of the partial index.
+    .where(STEPS.c.lane == bindparam("of_lane"), STEPS.c.provider == literal_column("''"), STEPS.c.due_at <= bindparam("now"))
+    .order_by(STEPS.c.due_at)
+    .limit(1)
+)
 
 
 class SqlBacklog:
@@ -34,6 +42,15 @@ class SqlBacklog:
     async def lanes(self, *, limit: int) -> Sequence[LaneBacklog]:
         asked = {"now": to_micros(self._clock.now()), "most": limit}
         return await self._database.read(lambda connection: [_lane(connection, lane, asked) for lane in Lane])
+
+    async def undecided(self) -> Mapping[Lane, datetime]:
+        now = to_micros(self._clock.now())
+        return await self._database.read(lambda connection: _undecided(connection, now))
+
+
+def _undecided(connection: Connection, now: int) -> Mapping[Lane, datetime]:
+    asked = ((lane, connection.execute(_OLDEST_PLAN, {"of_lane": int(lane), "now": now}).scalar_one_or_none()) for lane in Lane)
+    return {lane: from_micros(due_at) for lane, due_at in asked if due_at is not None}
 
 
 def _lane(connection: Connection, lane: Lane, asked: dict[str, int]) -> LaneBacklog:

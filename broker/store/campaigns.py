@@ -1,13 +1,13 @@
 """Campaigns on SQL."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, literal_column, select, update
 
 from broker.audit import Act
 from broker.campaigns import Campaign, CampaignEvent, CampaignState, Due, Expansion, NewCampaign, following
@@ -64,16 +64,22 @@ _DUE: Final = (
 _PENDING: Final = select(COUNTS.c.total).where(COUNTS.c.campaign_id == _ID, COUNTS.c.state == State.PENDING.value)
 _TALLY_DUE: Final = select(PAGES.c.draft_id).where(PAGES.c.tally_at <= bindparam("now")).limit(1)
 _CANCELLED: Final = select(_C.id).where(_C.calling_off.is_not(None)).order_by(_C.id).limit(1)
-_EARLIEST: Final = (
-    select(_S.due_at, _S.provider)
-    .where(_S.lane == bindparam("of_lane"), _S.due_at.is_not(None))
-    .order_by(_S.due_at)
-    .limit(bindparam("looked_at"))
+# The conditions on the provider that are written out are those of the partial indexes.
+_DUE_PLANS: Final = select(func.count()).select_from(
+    select(_S.due_at)
+    .where(_S.lane == bindparam("of_lane"), _S.provider == literal_column("''"), _S.due_at <= bindparam("now"))
+    .limit(bindparam("most"))
     .subquery()
 )
-# What is due waits for a worker; what a provider's rate has put off waits for that, and has a carrier.
-_WAITING: Final = select(func.count()).select_from(
-    select(_EARLIEST.c.due_at).where(or_(_EARLIEST.c.due_at <= bindparam("now"), _EARLIEST.c.provider != "")).subquery()
+_SENDS: Final = select(func.count()).select_from(
+    select(_S.provider)
+    .where(
+        _S.lane == bindparam("of_lane"),
+        _S.provider != literal_column("''"),
+        Among(_S.provider, bindparam("carriers", type_=TextList())),
+    )
+    .limit(bindparam("most"))
+    .subquery()
 )
 _ENDED: Final = (
     select(_C.id)
@@ -170,9 +176,11 @@ class SqlCampaigns:
     async def cancelled(self) -> str:
         return await self._database.read(lambda connection: connection.execute(_CANCELLED).scalar_one_or_none() or "")
 
-    async def waiting(self, lane: Lane, *, limit: int) -> int:
-        asked = {"of_lane": int(lane), "now": self._now(), "looked_at": 2 * limit}
-        counted = await self._database.read(lambda connection: int(connection.execute(_WAITING, asked).scalar_one()))
+    async def waiting(self, lane: Lane, carriers: Collection[str], *, limit: int) -> int:
+        asked = {"of_lane": int(lane), "now": self._now(), "most": limit, "carriers": sorted(carriers)}
+        counted = await self._database.read(
+            lambda connection: sum(int(connection.execute(query, asked).scalar_one()) for query in (_DUE_PLANS, _SENDS))
+        )
         return min(limit, counted)
 
     async def begin(self, campaign_id: str) -> bool:

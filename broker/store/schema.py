@@ -87,6 +87,9 @@ STEPS: Final = Table(
     Column("lease", _TEXT),
     Column("worker", _TEXT),
     Index("steps_by_due", "lane", "due_at"),
+    # Whoever asks how far decisions are behind, or how much is on its way to some carriers, passes over nobody else's steps.
+    Index("steps_of_plans", "lane", "due_at", sqlite_where=text("provider = ''"), postgresql_where=text("provider = ''")),
+    Index("steps_of_sends", "lane", "provider", sqlite_where=text("provider <> ''"), postgresql_where=text("provider <> ''")),
     sqlite_with_rowid=False,
 )
 

@@ -1,17 +1,21 @@
-"""Whether the pipeline has room for more (N-33): a lane whose oldest step waits too long takes nothing new for a while.
+"""Whether the pipeline has room for more (N-33): a lane whose oldest decision waits too long takes nothing new for a while.
+
+Decisions are what all notifications have in common, whatever way they go: while a carrier is paused, slow or full its
+deliveries wait, and what goes another way does not. A lane that an operator holds is not behind, and holds up no other.
 
 What is more important goes first, so a lane is as late as the latest of those before it. Limits rise with importance: bulk is
 refused first, critical ones last. Nobody's call asks the store: a task looks every two seconds, where there is a limit.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from broker.backlog import Backlog, LaneBacklog
+from broker.backlog import Backlog
 from broker.errors import Unavailable, Withheld
 from broker.notification import Lane
 from broker.outage import Outage
@@ -37,10 +41,16 @@ def all_of(*intakes: Callable[[Lane], None]) -> Callable[[Lane], None]:
 
 
 class Overload(Collector):
-    """Looks at the queue, and turns away what would wait too long; `take_in` is a `gateway.notify.intake.Intake`."""
+    """Looks at the queue, and turns away what would wait too long; `take_in` is a `gateway.notify.intake.Intake`.
 
-    def __init__(self, backlog: Backlog, settings: OverloadSettings, clock: Clock) -> None:
-        self._backlog, self._clock = backlog, clock
+    Args:
+        held: Tells of which lanes nothing is claimed for now.
+    """
+
+    def __init__(
+        self, backlog: Backlog, settings: OverloadSettings, clock: Clock, *, held: Callable[[], Collection[Lane]] = frozenset
+    ) -> None:
+        self._backlog, self._clock, self._held = backlog, clock, held
         named = {Lane[name.upper()]: limit_s for name, limit_s in settings.limits.items()}
         self._limits: Mapping[Lane, float] = {lane: limit_s for lane, limit_s in named.items() if limit_s}
         self._age_by_lane: Mapping[Lane, float] = {}
@@ -76,19 +86,21 @@ class Overload(Collector):
     async def look(self) -> float:
         """Look once; tells in how many seconds to look again."""
         try:
-            lanes = await self._backlog.lanes(limit=1)
+            undecided = await self._backlog.undecided()
         except Unavailable as exc:
             return self._outage.failed(exc)
         self._outage.ended()
-        self._age_by_lane, self._looked_at = self._ages(lanes), self._clock.monotonic()
+        self._age_by_lane, self._looked_at = self._ages(undecided), self._clock.monotonic()
         return _INTERVAL_S
 
-    def _ages(self, lanes: Sequence[LaneBacklog]) -> Mapping[Lane, float]:
-        now, latest_s, ages = self._clock.now(), 0.0, {}
-        for found in sorted(lanes, key=lambda one: one.lane):
-            if found.oldest_due_at is not None:
-                latest_s = max(latest_s, (now - found.oldest_due_at).total_seconds())
-            ages[found.lane] = latest_s
+    def _ages(self, undecided: Mapping[Lane, datetime]) -> Mapping[Lane, float]:
+        now, held, latest_s, ages = self._clock.now(), self._held(), 0.0, {}
+        for lane in sorted(Lane):
+            if lane in held:
+                continue
+            if lane in undecided:
+                latest_s = max(latest_s, (now - undecided[lane]).total_seconds())
+            ages[lane] = latest_s
         return ages
 
     def collect(self) -> Iterable[Metric]:

@@ -20,8 +20,8 @@ MEBIBYTE = 2**20
 
 
 @pytest.fixture
-async def store(tmp_path):
-    opened = await open_store(f"sqlite:///{tmp_path}/store.db", clock=ManualClock())
+async def store(store_file):
+    opened = await open_store(f"sqlite:///{store_file}", clock=ManualClock())
     yield opened
     await opened.close()
 
@@ -39,7 +39,9 @@ async def subscribe(store, count):
 async def begin(store):
     draft = Draft((), Content("Tide"), Lane.BULK, DEFAULT_ROUTES, 5.0, 5.0, 1e6, terms=Terms(RoutePolicy()))
     campaign_id = await store.campaigns.create(NewCampaign(Audience(("everybody",)), draft))
-    duties = CampaignDuties(store.campaigns, store.topics, CampaignSettings(backlog=1_000_000), ManualClock())
+    duties = CampaignDuties(
+        store.campaigns, store.topics, CampaignSettings(backlog=1_000_000), ManualClock(), carriers=frozenset
+    )
     assert await duties.advance() == 0.0
     return campaign_id, duties
 

@@ -22,7 +22,7 @@ class Office:
     def __init__(self, store, clock, users):
         self.store, self.clock, self.users = store, clock, users
         self.counted = {"expanded": 0, "skipped": 0}
-        self.told_of_inbox = []
+        self.told_of_inbox, self.carriers = [], {"fcm"}
         self.duties = self.process()
 
     def process(self, backlog=100, retention_s=0.0):
@@ -32,6 +32,7 @@ class Office:
             self.store.topics,
             settings,
             self.clock,
+            carriers=lambda: self.carriers,
             retention_s=retention_s,
             count=self._count,
             inbox_changed=self.told_of_inbox.extend,
@@ -65,9 +66,9 @@ class Office:
 
 
 @pytest.fixture
-async def office(tmp_path):
+async def office(store_file):
     clock = ManualClock()
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     users = [f"user-{number:04}" for number in range(350)]
     await store.topics.subscribe("news", users)
     yield Office(store, clock, users)
@@ -91,7 +92,7 @@ async def test_a_full_queue_is_left_alone_until_it_is_shorter(office):
     await office.work()
     assert await office.told(campaign_id) == 140
     while await office.state(campaign_id) is not CampaignState.DONE:
-        assert await office.store.campaigns.waiting(Lane.BULK, limit=1000) <= 100
+        assert await office.store.campaigns.waiting(Lane.BULK, {"fcm"}, limit=1000) <= 100
         await office.deliver(100)
         office.clock.move(0.25)
         await office.work()

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from broker.backlog import LaneBacklog
 from broker.errors import StoreUnavailable, Withheld
 from broker.notification import Lane
 from config.clock import ManualClock
@@ -23,24 +22,20 @@ class Queue:
     def __init__(self, clock):
         self.clock, self.late_s, self.is_away, self.asked = clock, {}, False, 0
 
-    async def lanes(self, *, limit):
+    async def undecided(self):
         self.asked += 1
         if self.is_away:
             raise StoreUnavailable("away")
         now = self.clock.now()
-        return [
-            LaneBacklog(
-                lane, int(lane in self.late_s), now - timedelta(seconds=self.late_s[lane]) if lane in self.late_s else None
-            )
-            for lane in reversed(Lane)
-        ]
+        return {lane: now - timedelta(seconds=late_s) for lane, late_s in reversed(self.late_s.items())}
 
 
 class Scene:
     def __init__(self, limits=LIMITS):
         self.clock = ManualClock()
         self.queue = Queue(self.clock)
-        self.overload = Overload(self.queue, OverloadSettings(**limits), self.clock)
+        self.held = set()
+        self.overload = Overload(self.queue, OverloadSettings(**limits), self.clock, held=lambda: self.held)
 
     async def refused(self, **late_s):
         """Which lanes are refused when the oldest steps are so late."""
@@ -109,6 +104,13 @@ async def test_without_limits_nobody_looks_and_nobody_is_refused():
 
 async def test_lanes_without_a_limit_are_never_refused():
     assert await Scene({"bulk": 60}).refused(critical=9_000) == {"bulk"}
+
+
+async def test_a_lane_that_is_held_is_not_behind_and_holds_up_no_other():
+    scene = Scene()
+    scene.held = {Lane.HIGH, Lane.BULK}
+    assert await scene.refused(high=9_000, bulk=9_000) == set()
+    assert await scene.refused(high=9_000, normal=121) == {"normal"}
 
 
 async def test_what_was_seen_long_ago_counts_no_more():

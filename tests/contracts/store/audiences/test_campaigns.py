@@ -418,15 +418,17 @@ async def test_campaigns_of_a_lane_take_turns(store, new, run, clock):
 async def test_what_waits_is_counted_up_to_a_limit(store, pipeline, new, run, clock, make_draft):
     await store.ledger.accept(make_draft(*numbered(8)))
     await store.ledger.accept(make_draft(*numbered(3), lane=Lane.BULK))
-    assert [await store.campaigns.waiting(Lane.NORMAL, limit=limit) for limit in (100, 5)] == [8, 5]
-    assert await store.campaigns.waiting(Lane.BULK, limit=100) == 3
+    assert [await store.campaigns.waiting(Lane.NORMAL, (), limit=limit) for limit in (100, 5)] == [8, 5]
+    assert await store.campaigns.waiting(Lane.BULK, (), limit=100) == 3
     device = await pipeline.register("user-000")
     (step, *others) = await pipeline.claim(8, lanes=[Lane.NORMAL])
     sends = (NewSend(device, pipeline.after(3600)),)
     waits = [PlanDone(one, next_plan_at=pipeline.after(30)) for one in others]
     await store.ledger.record([PlanDone(step, sends=sends), *waits], [])
     # A delivery that a rate has put off waits; a decision that has its time does not.
-    assert await store.campaigns.waiting(Lane.NORMAL, limit=100) == 1
+    assert await store.campaigns.waiting(Lane.NORMAL, {"apns", "fcm"}, limit=100) == 1
+    # What waits for a carrier that is paused holds up no campaign to others.
+    assert await store.campaigns.waiting(Lane.NORMAL, {"apns"}, limit=100) == 0
 
 
 async def test_a_topic_that_goes_ends_its_campaign(store, new, run):
