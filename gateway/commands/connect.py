@@ -99,9 +99,10 @@ class Connect:
             # Whoever was blocked or revoked meanwhile was not found among the connected, and others may have come.
             self._check_trust(claims.user, token)
             self._arrival.check_limits(claims.user)
+            self._withdrawal.look_again(client, claims)
             for entry in wanted:
-                if not self._access.keeps(client, entry.channel, entry.grant.source, self._rules.options(entry.channel)):
-                    raise Unavailable("a policy changed meanwhile")  # SDKs try once more, and are judged anew
+                if not self._may_still_enter(client, entry):
+                    raise Unavailable("roles or a policy changed meanwhile")  # SDKs try once more, and are judged anew
             codec = client.wire.codec
             subs = {
                 entrance.room.channel: subscribe_result(self._entrances.settle(entrance), self._sub_ttl(entrance), codec)
@@ -216,6 +217,14 @@ class Connect:
         if options.subscribe_proxy_enabled and self._access.permissions.is_limited_to(client.user, channel, options) is None:
             return None  # only a subscribe of its own asks the backend
         return self._access.source(client, channel, options)[0]
+
+    def _may_still_enter(self, client: Client, wanted: _Wanted) -> bool:
+        channel, grant, options = wanted.channel, wanted.grant, self._rules.options(wanted.channel)
+        if grant.lent:
+            rights = self._access.permissions.rights(client.capabilities, client.user, channel, options, self._rules)
+            if grant.lent not in rights:
+                return False
+        return self._access.keeps(client, channel, grant.source, options)
 
     def _result(self, client: Client, ttl: int, data: bytes, subs: dict[str, SubscribeResult]) -> ConnectResult:
         settings, wire = self._settings, client.wire

@@ -31,6 +31,10 @@ class Withdrawal:
     def begin(self, client: Client, claims: ConnectionClaims) -> None:
         """Give a client that connects the rights that it brings along and has by its roles."""
         self._note(client, claims)
+        self.look_again(client, claims)
+
+    def look_again(self, client: Client, claims: ConnectionClaims) -> None:
+        """Give a client that connects what its roles say by now: while it waits, nobody else looks at it."""
         client.capabilities = self._capabilities(client, claims.capabilities)
 
     def renew(self, client: Client, claims: ConnectionClaims) -> None:

@@ -1,5 +1,7 @@
 """Roles over the API, and what clients may do by them."""
 
+import asyncio
+
 import pytest
 
 PERMISSION_DENIED = {"code": 103, "message": "permission denied"}
@@ -57,6 +59,29 @@ async def test_those_who_are_connected_get_what_is_added(node):
     await node.result("role_assign", user="bob", role="editor")
     assert may(other, "docs:a") == ["publish"]
     assert client.closed is other.closed is None
+
+
+@pytest.mark.parametrize("subs", [{}, {"docs:a": {}}])
+async def test_what_is_taken_back_while_somebody_connects_is_not_had(node, subs):
+    await node.result("role_set", name="editor", permissions=["publish,subscribe docs:*"])
+    await node.result("role_assign", user="ann", role="editor")
+    users, taken_back = node.node.engine.users, asyncio.Event()
+    connected, users.connected = users.connected, lambda *who: wait_for(taken_back, connected, *who)
+    client = node.world.client()
+    assert client.send({"id": 1, "connect": {"token": node.world.token("ann"), "subs": subs}}) == []
+    await node.result("role_unassign", user="ann", role="editor")
+    taken_back.set()
+    await asyncio.sleep(0)
+    (reply,) = client.read()
+    if subs:
+        assert reply["error"] == {"code": 100, "message": "internal server error", "temporary": True}
+    else:
+        assert may(client, "docs:a") == []
+
+
+async def wait_for(event, call, *args):
+    await event.wait()
+    await call(*args)
 
 
 @pytest.mark.parametrize(
