@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from broker.errors import StoreUnavailable
-from broker.ledger import Passage, PlanDone
+from broker.ledger import Passage, PlanDone, Step
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.passages import LINGER_S, Passages, next_step
@@ -43,7 +43,7 @@ class FollowUps:
 
     async def _go_on(self, through: Sequence[Passage]) -> None:
         decided: dict[str, PlanDone] = {}
-        steps = [step for step in map(next_step, through) if step is not None]
+        steps = [step for passage in through if (step := _next_step(passage)) is not None]
         try:
             decided = {done.step.id: done for done in await self._planner.decide(steps)}
         except StoreUnavailable:
@@ -54,3 +54,11 @@ class FollowUps:
             self._recorder.add_passages(
                 [msgspec.structs.replace(passage, then=decided.get(passage.plan.step.id)) for passage in through]
             )
+
+
+def _next_step(passage: Passage) -> Step | None:
+    try:
+        return next_step(passage)
+    except Exception:  # the edge of a passage: what was made is written all the same, and the plan falls due by itself
+        _log.exception("plan.broke", notification=passage.plan.step.notification.id)
+        return None
