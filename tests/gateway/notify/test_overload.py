@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from broker.errors import StoreUnavailable, Withheld
-from broker.notification import Lane
+from broker.ledger import NewSend, PlanDone
+from broker.notification import Device, Lane, Provider
+from broker.store.store import open_store
 from config.clock import ManualClock
 from config.operation_settings import OverloadSettings
+from config.settings import NotificationSettings
+from gateway.notify.campaigns import CampaignService, campaign_methods
+from gateway.notify.methods import notification_methods
 from gateway.notify.overload import Overload, all_of
+from gateway.notify.service import NotificationService
 
 LIMITS = {"bulk": 60.0, "normal": 120.0, "high": 300.0, "critical": 600.0}
 
@@ -148,3 +154,54 @@ async def test_several_doors_are_all_asked():
     with pytest.raises(Withheld):
         take_in(Lane.BULK)
     assert seen == [Lane.HIGH, Lane.BULK]
+
+
+@pytest.fixture
+async def open_desk(world, api, tmp_path):
+    """The HTTP API over a real store, with limits; gives the API, the store, its clock and what looks at it."""
+    clock, settings = ManualClock(), NotificationSettings(overload=OverloadSettings(**LIMITS))
+    store = await open_store(f"sqlite:///{tmp_path}/overload.db", clock=clock)
+    overload = Overload(store.backlog, settings.overload, clock)
+    campaigns = CampaignService(store.campaigns, settings, intake=overload.take_in)
+    service = NotificationService(
+        store.ledger, store.devices, store.preferences, settings, campaigns=campaigns, intake=overload.take_in
+    )
+    yield api(world(), [*notification_methods(service), *campaign_methods(campaigns)]), store, clock, overload
+    await store.close()
+
+
+async def test_over_the_api_it_is_503_with_a_moment_to_come_back(open_desk):
+    api, _store, clock, overload = open_desk
+    (waits,) = (await api.result("notify", user="ann", title="Tide"))["notifications"]
+    clock.move(130)
+    await overload.look()
+    for request in (
+        {"user": "bob", "title": "Tide"},
+        {"user": "bob", "title": "Tide", "priority": "bulk", "idempotency_key": "k-1"},
+    ):
+        for headers in ({}, {"X-Centrifugo-Error-Mode": "transport"}):
+            refused = await api.post("notify", request, headers)
+            late_s = 130 - LIMITS[request.get("priority", "normal")]
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, f"{min(60, late_s):.0f}")
+            assert "not taken now, try again later" in refused.text
+    campaign = {"audience": {"all": True}, "notification": {"title": "Tide", "priority": "bulk"}}
+    assert (await api.post("campaign_create", campaign)).status_code == 503
+    assert (await api.post("notify", {"user": "bob", "title": "Tide", "priority": "high"})).status_code == 200
+    await api.result("notification_cancel", id=waits["id"])
+    await overload.look()
+    assert (await api.post("notify", {"user": "bob", "title": "Tide"})).status_code == 200
+
+
+async def test_a_paused_carrier_with_an_old_backlog_refuses_nobody(open_desk):
+    """N-33, N-10"""
+    api, store, clock, overload = open_desk
+    await api.result("notify", users=["ann", "bob"], title="Tide")
+    until, now = clock.now() + timedelta(seconds=30), clock.now()
+    plans = await store.ledger.claim("w", {Lane.NORMAL: 9}, lease_until=until)
+    device = Device("d-1", "ann", Provider.FCM, "token", "", now)
+    await store.ledger.record([PlanDone(plan, sends=(NewSend(device, now),)) for plan in plans], [])
+    clock.move(86_000)
+    await overload.look()
+    for priority in ("critical", "high", "normal", "bulk"):
+        await api.result("notify", user="cid", title="Tide", priority=priority)
+    assert sum(overload.refused_by_lane.values()) == 0
