@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from broker.notification import DEFAULT_ROUTES, Lane, Outcome, Provider, Route, State
+from broker.overrides import InForce
 from config.settings import NotificationSettings, ProviderLimits
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropMessage, Retry
 
@@ -147,6 +148,20 @@ async def test_new_credentials_serve_at_once_what_is_waiting_in_the_store(rig, d
     pipeline.renewed("fcm:kiosk")
     await rig.advance(1.1)
     assert rig.state(later) is State.EXHAUSTED
+
+
+async def test_whoever_waits_for_deliveries_waits_for_carriers_that_serve(rig, device):  # N-10
+    refused = rig.add_app("fcm:kiosk")
+    refused.default = ConfigPause("PERMISSION_DENIED")
+    rig.ledger.register(kiosk(device))
+    pipeline = await rig.start()
+    assert pipeline.serving() == set(rig.providers)
+    rig.ledger.add(routes=PUSH)
+    await rig.quiet()
+    assert pipeline.serving() == set(rig.providers) - {"fcm:kiosk"}
+    only = rig.make("w-2", providers=[refused])
+    only.obey(InForce(carriers=frozenset({"fcm:kiosk"})))
+    assert only.serving() == {"fcm:kiosk"}, "where none serves, what is expanded is bounded by what waits for them"
 
 
 async def test_an_expired_one_leaves_a_paused_app_without_a_call(rig, device):  # N-8
