@@ -55,6 +55,12 @@ class Metrics:
         self._paused = Gauge(
             "heliograph_provider_paused", "1 while its settings are held to be wrong.", ("provider",), registry=registry
         )
+        self._shares = Gauge(
+            "heliograph_rate_share",
+            "At which share of its rate a provider is called; below 1 after it has said that a quota is exceeded.",
+            ("provider",),
+            registry=registry,
+        )
         self._under_way = Gauge(
             "heliograph_deliveries_under_way", "Calls to a provider under way.", ("provider",), registry=registry
         )
@@ -105,6 +111,10 @@ class Metrics:
     def watch_pause(self, provider: str, complaint: Callable[[], str]) -> None:
         """Say where it is read whether a provider is left alone because of its settings."""
         self._paused.labels(provider).set_function(lambda: bool(complaint()))
+
+    def watch_share(self, provider: str, share: Callable[[], float]) -> None:
+        """Say where it is read how far a provider is slowed down."""
+        self._shares.labels(provider).set_function(share)
 
     def campaigned(self, result: str, users: int) -> None:
         """Count users of campaigns."""

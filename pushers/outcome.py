@@ -22,13 +22,15 @@ class Retry(msgspec.Struct, frozen=True):
     """Temporary. `after_s` is the provider's own word and wins over our backoff; None leaves it to us.
 
     `scope` says for whom: this message, this device, or everything for this provider. `is_failure` says whether the circuit
-    breaker counts it (server errors yes, throttling no).
+    breaker counts it (server errors yes, throttling no). With `is_quota` the carrier was called faster than it allows, so that
+    it is slowed down.
     """
 
     reason: str
     after_s: float | None = None
     scope: Literal["message", "device", "lane"] = "message"
     is_failure: bool = True
+    is_quota: bool = False
 
 
 class DropDevice(msgspec.Struct, frozen=True):

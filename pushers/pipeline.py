@@ -424,6 +424,7 @@ class Pipeline:
         self.metrics.watch(provider.name, lambda: gate.state, lambda: worker.under_way)
         self.metrics.watch_pause(provider.name, lambda: gate.complaint)
         self.metrics.watch_guard(guard)
+        self.metrics.watch_share(provider.name, lambda: rates.share(provider.name))
         return worker
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -16,6 +16,7 @@ from broker.notification import Device, Lane
 from config.clock import Clock
 from config.provider_settings import ProviderLimits, ProviderTotals
 from config.rate_windows import parse_rate_window
+from pushers.throttle import Throttle
 from pushers.turns import Turns
 
 __all__ = ["Rates"]
@@ -41,7 +42,8 @@ class _Rule(msgspec.Struct, frozen=True):
     """What the calls of a carrier are limited by, in the order in which it is asked."""
 
     group: str
-    shared: tuple[Claim, ...]
+    total: tuple[Claim, ...]
+    app: Claim | None
     user: _Windows
     device: _Windows
     spares_critical: bool
@@ -49,18 +51,20 @@ class _Rule(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, carrier: str, limits: ProviderLimits, overriding_per_s: float = 0.0) -> "_Rule":
         provider = carrier.partition(":")[0]
-        shared = []
+        total: tuple[Claim, ...] = ()
         if isinstance(limits, ProviderTotals) and limits.total_rate_per_s > 0:
-            shared.append(Claim("provider", Rate(limits.total_rate_per_s, limits.total_burst)))
+            total = (Claim("provider", Rate(limits.total_rate_per_s, limits.total_burst)),)
+        app = None
         if overriding_per_s:
             # A name of its own: what was counted under another rate says nothing about this one.
             rate = Rate(overriding_per_s, math.ceil(overriding_per_s))
-            shared.append(Claim(f"app:{carrier}:{overriding_per_s:g}", rate))
+            app = Claim(f"app:{carrier}:{overriding_per_s:g}", rate)
         elif limits.rate_per_s > 0:
-            shared.append(Claim(f"app:{carrier}", Rate(limits.rate_per_s, limits.burst)))
+            app = Claim(f"app:{carrier}", Rate(limits.rate_per_s, limits.burst))
         return cls(
             provider,
-            tuple(shared),
+            total,
+            app,
             _Windows.of("user", carrier, limits.rate_per_user),
             _Windows.of("device", carrier, limits.rate_per_device),
             limits.critical_passes_rate_per_user,
@@ -68,11 +72,12 @@ class _Rule(msgspec.Struct, frozen=True):
 
     @property
     def is_any(self) -> bool:
-        return bool(self.shared or self.user.rates or self.device.rates)
+        return bool(self.total or self.app or self.user.rates or self.device.rates)
 
-    def claims(self, device: Device, lane: Lane) -> Sequence[Claim]:
+    def claims(self, device: Device, lane: Lane, slowed: Claim | None) -> Sequence[Claim]:
+        app = slowed or self.app
         user = () if self.spares_critical and lane is Lane.CRITICAL else self.user.claims(device.user)
-        return [*self.shared, *user, *self.device.claims(device.id)]
+        return [*self.total, *((app,) if app else ()), *user, *self.device.claims(device.id)]
 
 
 class Rates:
@@ -81,7 +86,17 @@ class Rates:
     def __init__(self, limits: Limits, provider_limits: Mapping[str, ProviderLimits], clock: Clock) -> None:
         self._limits, self._clock, self._settings = limits, clock, provider_limits
         self._turns = Turns()
+        self._throttles: dict[str, Throttle] = {}
         self.override({})
+
+    def throttle(self, carrier: str) -> Throttle:
+        """Give what slows a carrier down, to be told of its calls and of its complaints."""
+        return self._throttles.setdefault(carrier, Throttle())
+
+    def share(self, carrier: str) -> float:
+        """Tell at which share of its rate a carrier is called; 1.0 where it is not slowed down."""
+        throttle = self._throttles.get(carrier)
+        return 1.0 if throttle is None else throttle.share(self._clock.monotonic())
 
     def override(self, per_s: Mapping[str, float]) -> None:
         """Have some carriers go by other rates than `rate_per_s`, until told again; a second's worth may come at once."""
@@ -90,8 +105,8 @@ class Rates:
         self._rules = {carrier: rule for carrier, rule in rules.items() if rule.is_any}
 
     def is_limited(self, carrier: str) -> bool:
-        """Whether the carrier has a rate at all."""
-        return carrier in self._rules
+        """Whether the carrier has a rate at all, now."""
+        return carrier in self._rules or self.share(carrier) < 1.0
 
     async def spend(self, carrier: str, device: Device, lane: Lane) -> float:
         """Spend one call.
@@ -101,14 +116,27 @@ class Rates:
         Raises:
             EngineUnavailable: The rates are not known now.
         """
-        rule = self._rules.get(carrier)
-        claims = rule.claims(device, lane) if rule else ()
-        if rule is None or not claims:
+        rule = self._rules.get(carrier) or _Rule.of(carrier, _UNLIMITED)
+        claims = rule.claims(device, lane, self._slowed(carrier, rule.app))
+        if not claims:
             return 0.0
         waits_s = await self._limits.acquire_all(rule.group, claims)
         if not any(waits_s):
             return 0.0
         return self._sent_away_s(rule.group, lane, [pair for pair in zip(claims, waits_s, strict=True) if pair[1]])
+
+    def _slowed(self, carrier: str, app: Claim | None) -> Claim | None:
+        """Make what stands in the place of a carrier's own rate while it is slowed down; None where it is not.
+
+        It keeps its name: what was spent at the full rate counts, and processes that differ in how slow they are share it.
+        """
+        share = self.share(carrier)
+        if share == 1.0:
+            return None
+        if app is None:
+            per_s = self._throttles[carrier].measured_per_s * share
+            return Claim(f"app:{carrier}:slowed", Rate(per_s, math.ceil(per_s)))
+        return Claim(app.key, Rate(app.rate.per_s * share, math.ceil(app.rate.burst * share)))
 
     def _sent_away_s(self, group: str, lane: Lane, refused: Sequence[tuple[Claim, float]]) -> float:
         """Find the first moment that is free in the queues of all that refused."""

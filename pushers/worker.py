@@ -21,7 +21,7 @@ from pushers import verdict
 from pushers.deletion_guard import DeletionGuard
 from pushers.gate import Gate, Permit
 from pushers.leases import Held
-from pushers.outcome import SendOutcome
+from pushers.outcome import Retry, SendOutcome
 from pushers.provider import Provider
 from pushers.rates import Rates
 from pushers.recorder import Recorder
@@ -77,6 +77,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._is_awaited = False
+        self._throttle = rates.throttle(provider.name)
         self._limits_outage = Outage("limits", clock, base_s=1.0)
 
     @property
@@ -250,6 +251,7 @@ class Worker:
     async def _call(self, step: Step, permit: Permit) -> None:
         device = step.device
         assert device is not None
+        self._throttle.call(permit.began)
         try:
             outcome = await self._tell(step.notification, device, step.rules.locale)
         except asyncio.CancelledError:
@@ -275,6 +277,8 @@ class Worker:
         device = step.device
         assert device is not None
         self._gate.leave(permit, outcome)
+        if isinstance(outcome, Retry) and outcome.is_quota:
+            self._slow_down(outcome.reason)
         if not self._guard.allows(outcome):
             outcome = verdict.kept(outcome)
         now = self._clock.now()
@@ -290,6 +294,13 @@ class Worker:
         if done.retry_at is not None and self._gate.is_out and self._passes_on(step):
             done = verdict.passed_on(step, device, now=now)
         self._record(done, took_s=self._clock.monotonic() - permit.began)
+
+    def _slow_down(self, reason: str) -> None:
+        """Halve the rate for what comes after the pause that the provider asks for."""
+        now = self._clock.monotonic()
+        if self._throttle.complain(now, now + self._gate.blocked_s()):
+            share = round(self._throttle.share(now), 3)
+            _log.warning("provider.slowed", provider=self._provider.name, reason=reason, share=share)
 
     def _put_all_back(self, blocked_s: float) -> None:
         now = self._clock.now()

@@ -66,11 +66,13 @@ def build(message: FcmMessage, *, url: str, token: str, timeout_s: float) -> Htt
 
 
 class _Error(msgspec.Struct, frozen=True):
-    """What the body of an error says: FCM's own code, the status of Google's APIs, and whether a field is blamed."""
+    """What the body of an error says: FCM's own code, the status of Google's APIs, whether a field is blamed, and whether the
+    quota that is exceeded is that of a single device."""
 
     code: str = ""
     status: str = ""
     blames_field: bool = False
+    is_of_device: bool = False
 
 
 def classify(response: HttpResponse, *, now: datetime, counted_bytes: int = 0, cuts: tuple[str, ...] = ()) -> SendOutcome:
@@ -89,7 +91,10 @@ def classify(response: HttpResponse, *, now: datetime, counted_bytes: int = 0, c
         case _, "UNREGISTERED":
             return DropDevice(reason, now)
         case (429, _) | (_, "QUOTA_EXCEEDED"):
-            return Retry(reason, parse_retry_after(said, now, _QUOTA_PAUSE_S), scope="lane", is_failure=False)
+            after_s = parse_retry_after(said, now, _QUOTA_PAUSE_S)
+            if error.is_of_device:
+                return Retry(reason, after_s, scope="device", is_failure=False)
+            return Retry(reason, after_s, scope="lane", is_failure=False, is_quota=True)
         case 400, _:
             return _classify_bad_request(error, reason, now, counted_bytes)
         case 401, _:
@@ -127,7 +132,7 @@ def _read_error(answer: dict[str, Any]) -> _Error:
     error = answer.get("error")
     if not isinstance(error, dict):
         return _Error()
-    code, blames_field = "", False
+    code, blames_field, is_of_device = "", False, False
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         if not isinstance(detail, dict):
@@ -137,4 +142,14 @@ def _read_error(answer: dict[str, Any]) -> _Error:
             code = str(detail.get("errorCode", ""))
         elif kind.endswith("google.rpc.BadRequest"):
             blames_field = True
-    return _Error(code, str(error.get("status", "")), blames_field)
+        elif kind.endswith("google.rpc.QuotaFailure"):
+            is_of_device = is_of_device or _names_device(detail.get("violations"))
+    return _Error(code, str(error.get("status", "")), blames_field, is_of_device)
+
+
+def _names_device(violations: object) -> bool:
+    """Whether a QuotaFailure is about the rate to a single device: its subject is one."""
+    return isinstance(violations, list) and any(
+        isinstance(one, dict) and str(one.get("subject", "")).lower().startswith(("device", "registration"))
+        for one in violations
+    )

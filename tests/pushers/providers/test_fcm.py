@@ -22,6 +22,7 @@ from pushers.providers.http_message import HttpResponse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELD = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{"field": "message.data"}]}
+DEVICE_QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"subject": "device:fcm-token"}]}
 
 
 def response(status: int, code: str = "", *details: Any, state: str = "", after: str = "") -> HttpResponse:
@@ -43,8 +44,12 @@ TABLE: list[tuple[HttpResponse, SendOutcome]] = [
     (response(404, "UNREGISTERED"), DropDevice("UNREGISTERED", NOW)),
     (response(404, state="NOT_FOUND"), ConfigPause("NOT_FOUND")),
     (response(413), TooLarge(4096)),
-    (response(429, "QUOTA_EXCEEDED"), Retry("QUOTA_EXCEEDED", 60.0, scope="lane", is_failure=False)),
-    (response(429, "QUOTA_EXCEEDED", after="9"), Retry("QUOTA_EXCEEDED", 9.0, scope="lane", is_failure=False)),
+    (response(429, "QUOTA_EXCEEDED"), Retry("QUOTA_EXCEEDED", 60.0, scope="lane", is_failure=False, is_quota=True)),
+    (
+        response(429, "QUOTA_EXCEEDED", after="9"),
+        Retry("QUOTA_EXCEEDED", 9.0, scope="lane", is_failure=False, is_quota=True),
+    ),
+    (response(429, "QUOTA_EXCEEDED", DEVICE_QUOTA), Retry("QUOTA_EXCEEDED", 60.0, scope="device", is_failure=False)),
     (response(500, "INTERNAL"), Retry("INTERNAL", 10.0)),
     (response(500, "INTERNAL", after="3"), Retry("INTERNAL", 3.0, is_failure=False)),
     (response(502), Retry("status 502")),
