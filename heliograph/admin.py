@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.routing import BaseRoute
 
+from broker.pipeline_reports import PipelineReport
 from gateway.admin.attempts import Attempts
 from gateway.admin.figures import FigureDesk
 from gateway.admin.live import LiveFigures
@@ -51,7 +52,15 @@ class Admin:
         sessions = Sessions(settings, ground.revocation, engine.control, ground.clock)
         own = Issuer("admin", Keyring.of_keys({"HS256": (sessions.live_key,)}), ISSUER, user_prefix=USER_PREFIX)
         node.tokens.connections.issuers.add(own)
-        self._desk = desk = FigureDesk(node, engine.control, ground.store.backlog, calls.tally, detail, ground.clock)
+        self._desk = desk = FigureDesk(
+            node,
+            engine.control,
+            ground.store.backlog,
+            ground.store.pipeline_reports,
+            calls.tally,
+            detail,
+            ground.clock,
+        )
         self._live = LiveFigures(desk, sessions, node.hub, ground.clock)
         is_alone = urlsplit(ground.settings.broker.url).scheme == "memory"
         page = AdminPage(
@@ -67,10 +76,10 @@ class Admin:
         self.routes = page.routes
         self.server_options = {"ws": functools.partial(WebSocketConnection.of_uvicorn, node)}
 
-    def tell_of_deliveries(self, count: Callable[[], Mapping[str, int]]) -> None:
-        """Have the figures tell of a pipeline's attempts, by outcome."""
+    def tell_of_pipeline(self, tell: Callable[[], PipelineReport]) -> None:
+        """Have the figures tell of this process's own pipeline as it is."""
         if self._desk is not None:
-            self._desk.deliveries = count
+            self._desk.own_pipeline = tell
 
     async def run(self) -> None:
         """Tell those who watch, until cancelled."""

@@ -21,5 +21,5 @@ def make_health_detail(ground: Ground, readiness: Readiness) -> HealthDetail:
 def tell_of_carriers(detail: HealthDetail, pusher: PusherPart) -> None:
     """Have it tell of a pipeline's carriers."""
     detail.carriers = lambda: [
-        CarrierHealth(one.name, one.breaker.value, one.under_way, one.is_held, one.complaint) for one in pusher.carriers()
+        CarrierHealth(one.name, one.breaker, one.under_way, one.is_paused, one.complaint) for one in pusher.carriers()
     ]

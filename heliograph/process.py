@@ -127,7 +127,7 @@ class Process:
             readiness.concerns = _both(readiness.concerns, pusher.concerns)
             tell_of_carriers(detail, pusher)
             if admin is not None:
-                admin.tell_of_deliveries(pusher.deliveries)
+                admin.tell_of_pipeline(pusher.report)
             parts.append(pusher)
         parts.append(OverridesPart(ground, is_told=self._sockets.clients is not None))
         if self._sockets.operations is not None:

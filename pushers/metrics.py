@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -90,13 +91,13 @@ class Metrics:
         self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
         self._call = cache(calls.labels)
 
-    def deliveries_by_outcome(self) -> dict[str, int]:
-        """Add up the attempts that ended, by outcome."""
+    def deliveries_by(self, label: Literal["outcome", "provider"]) -> dict[str, int]:
+        """Add up the attempts that ended, by one of their labels."""
         counts: dict[str, int] = {}
         for sample in (sample for metric in self._deliveries.collect() for sample in metric.samples):
             if sample.name.endswith("_total"):
-                outcome = sample.labels["outcome"]
-                counts[outcome] = counts.get(outcome, 0) + int(sample.value)
+                name = sample.labels[label]
+                counts[name] = counts.get(name, 0) + int(sample.value)
         return counts
 
     def watch(self, provider: str, state: Callable[[], BreakerState], under_way: Callable[[], int]) -> None:

@@ -22,6 +22,7 @@ from broker.frequency import Frequency
 from broker.inbox import Inbox
 from broker.ledger import Ledger
 from broker.overrides import Overrides
+from broker.pipeline_reports import PipelineReports
 from broker.policies import Policies
 from broker.preferences import Preferences
 from broker.removed_devices import RemovedDevices
@@ -49,6 +50,7 @@ from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
 from broker.store.moments import to_micros
 from broker.store.overrides import SqlOverrides
+from broker.store.pipeline_reports import SqlPipelineReports
 from broker.store.policies import SqlPolicies
 from broker.store.postgresql import PostgresDatabase, connect_arguments
 from broker.store.postgresql_signals import PostgresSignals
@@ -97,6 +99,7 @@ class Store:
     preferences: Preferences
     dead_letters: DeadLetters
     deletion_guards: DeletionGuards
+    pipeline_reports: PipelineReports
     status_events: StatusEvents
     webhook_switch: WebhookSwitch
     suppression: Suppression
@@ -145,6 +148,7 @@ class Store:
         self.preferences = SqlPreferences(database, trail)
         self.dead_letters = SqlDeadLetters(database, clock, trail, made_due=ledger.made_due)
         self.deletion_guards = SqlDeletionGuards(database, clock, trail)
+        self.pipeline_reports = SqlPipelineReports(database, clock)
         self.retention = SqlRetention(database, clock, idempotency_ttl_s=idempotency_ttl_s)
         self.erasure = SqlErasure(database, chain, trail, ended=ledger.was_ended)
         self.templates = SqlTemplates(database, clock, trail)

@@ -1,4 +1,4 @@
-"""The figures of the page: what this node counts, who else is in the fleet, what waits in the lanes, how carriers are.
+"""The figures of the page: what this node counts, who else is in the fleet, what waits in the lanes, how pipelines are.
 
 Counters are told as they stand, and the page makes rates of them: so a look that was missed costs nothing. They are gathered
 when somebody looks and at no other time, and looks within a moment share one gathering.
@@ -6,6 +6,7 @@ when somebody looks and at no other time, and looks within a moment share one ga
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,12 +14,13 @@ import msgspec
 from broker.backlog import Backlog
 from broker.control import Control, NodeInfo
 from broker.errors import Unavailable
+from broker.pipeline_reports import CarrierReport, PipelineReport, PipelineReports
 from config.clock import Clock
 from gateway.health_detail import HealthDetail
 from gateway.node import Node
 from gateway.tallies import CallTally
 
-__all__ = ["FigureDesk", "Figures", "LaneFigures", "NodeFigures"]
+__all__ = ["FigureDesk", "Figures", "LaneFigures", "NodeFigures", "PipelineFigures"]
 
 _FRESH_S: Final = 1.0
 _COUNTED: Final = 100_000
@@ -53,18 +55,26 @@ class LaneFigures(msgspec.Struct, frozen=True):
     age_s: float
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """Everything at one moment, in Unix seconds; `missing` names what could not be asked.
+class PipelineFigures(msgspec.Struct, frozen=True):
+    """How a pipeline was at a moment, in Unix seconds (see `broker.pipeline_reports`); `here` where it is that of the node."""
 
-    Attributes:
-        deliveries: Attempts that ended in this process since it started, by outcome; None where it has no pipeline.
-    """
+    worker: str
+    name: str
+    here: bool
+    at: float
+    deliveries: Mapping[str, int]
+    carriers: Sequence[CarrierReport]
+    concerns: Sequence[str]
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Everything at one moment, in Unix seconds; `missing` names what could not be asked."""
 
     at: float
     node: NodeFigures
     nodes: Sequence[NodeInfo]
     lanes: Sequence[LaneFigures]
-    deliveries: Mapping[str, int] | None
+    pipelines: Sequence[PipelineFigures]
     health: Any
     missing: list[str]
 
@@ -73,15 +83,22 @@ class FigureDesk:
     """Gathers figures.
 
     Attributes:
-        deliveries: Counts attempts by outcome, where there is a pipeline.
+        own_pipeline: Tells of the pipeline of this process, where there is one.
     """
 
     def __init__(
-        self, node: Node, control: Control, backlog: Backlog, calls: CallTally, detail: HealthDetail, clock: Clock
+        self,
+        node: Node,
+        control: Control,
+        backlog: Backlog,
+        reports: PipelineReports,
+        calls: CallTally,
+        detail: HealthDetail,
+        clock: Clock,
     ) -> None:
-        self._node, self._control, self._backlog = node, control, backlog
+        self._node, self._control, self._backlog, self._reports = node, control, backlog, reports
         self._calls, self._detail, self._clock = calls, detail, clock
-        self.deliveries: Callable[[], Mapping[str, int]] | None = None
+        self.own_pipeline: Callable[[], PipelineReport] | None = None
         self._last: Figures | None = None
         self._looked_at = -_FRESH_S
         self._looking = asyncio.Lock()
@@ -96,15 +113,17 @@ class FigureDesk:
 
     async def _gather(self) -> Figures:
         missing: list[str] = []
-        nodes, lanes = await asyncio.gather(
-            _or_nothing("nodes", self._control.nodes(), missing), _or_nothing("lanes", self._lanes(), missing)
+        nodes, lanes, reports = await asyncio.gather(
+            _or_nothing("nodes", self._control.nodes(), missing),
+            _or_nothing("lanes", self._lanes(), missing),
+            _or_nothing("pipelines", self._reports.present(), missing),
         )
         return Figures(
-            at=round(self._clock.now().timestamp(), 3),
+            at=_seconds(self._clock.now()),
             node=self._count(),
             nodes=sorted(nodes, key=lambda node: (node.name, node.uid)),
             lanes=lanes,
-            deliveries=None if self.deliveries is None else self.deliveries(),
+            pipelines=self._pipelines(reports),
             health=await self._detail.tell(),
             missing=missing,
         )
@@ -130,6 +149,24 @@ class FigureDesk:
             lag_ms=round(node.lag.average_s * 1000, 2),
         )
 
+    def _pipelines(self, reports: Sequence[PipelineReport]) -> list[PipelineFigures]:
+        """Put our own first, as it is now and not as it said last."""
+        own = [] if self.own_pipeline is None else [self.own_pipeline()]
+        ours = {one.worker for one in own}
+        told = [*own, *(one for one in reports if one.worker not in ours)]
+        return [
+            PipelineFigures(
+                one.worker,
+                one.name,
+                one.worker in ours,
+                _seconds(one.at),
+                one.deliveries,
+                one.carriers,
+                one.concerns,
+            )
+            for one in told
+        ]
+
     async def _lanes(self) -> list[LaneFigures]:
         now = self._clock.now()
         return [
@@ -140,6 +177,10 @@ class FigureDesk:
             )
             for one in await self._backlog.lanes(limit=_COUNTED)
         ]
+
+
+def _seconds(moment: datetime) -> float:
+    return round(moment.timestamp(), 3)
 
 
 async def _or_nothing(name: str, asked: Any, missing: list[str]) -> Sequence[Any]:

@@ -85,7 +85,7 @@ async def test_a_paused_carrier_is_left_alone_and_what_waited_goes_on_at_once(ri
     waiting = rig.ledger.add(routes=PUSH)
     await rig.quiet()
     say(pipeline, (Kind.PAUSE_CARRIER, "fcm", None))
-    assert [(one.name, one.is_held) for one in pipeline.carriers() if one.name == "fcm"] == [("fcm", True)]
+    assert [(one.name, one.is_paused) for one in pipeline.carriers() if one.name == "fcm"] == [("fcm", True)]
     rig.providers[Provider.FCM].answer()
     await rig.advance(600.0)
     assert rig.state(under_way) is State.EXHAUSTED, "a call under way may end"

@@ -46,7 +46,7 @@ class Site:
         own = Issuer("admin", Keyring.of_keys({"HS256": (self.sessions.live_key,)}), ISSUER, user_prefix=USER_PREFIX)
         node.tokens.connections.issuers.add(own)
         detail = HealthDetail(node.readiness, PresentOverrides(store.overrides, clock), clock, version="test")
-        self.desk = FigureDesk(node, world.engine.control, store.backlog, calls.tally, detail, clock)
+        self.desk = FigureDesk(node, world.engine.control, store.backlog, store.pipeline_reports, calls.tally, detail, clock)
         self.live = LiveFigures(self.desk, self.sessions, node.hub, clock)
         page = AdminPage(
             Surroundings(settings.origin),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.pipeline_reports import CarrierReport, PipelineReport
 from gateway.admin.attempts import Attempts
 
 PASSWORD = "correct horse battery"
@@ -211,8 +212,27 @@ async def test_figures_are_told_to_those_who_have_logged_in(site):
     assert figures["node"]["clients"] == 1
     assert [lane["lane"] for lane in figures["lanes"]] == ["critical", "high", "normal", "bulk"]
     assert figures["nodes"][0]["uid"] == figures["node"]["uid"]
-    assert (figures["missing"], figures["deliveries"]) == ([], None)
+    assert (figures["missing"], figures["pipelines"]) == ([], [])
     assert figures["health"]["state"] == "ready"
+
+
+async def test_the_pipelines_of_all_processes_are_told_our_own_as_it_is_now(site):
+    one = await site()
+    now = one.world.clock.now()
+
+    def report(worker: str, breaker: str) -> PipelineReport:
+        return PipelineReport(worker, worker, now, {"accepted": 3}, [CarrierReport("fcm", breaker, 0, 0, 3)], ["a concern"])
+
+    for worker in ("other", "own"):
+        await one.store.pipeline_reports.report(report(worker, "open"))
+    one.desk.own_pipeline = lambda: report("own", "closed")
+    await one.log_in("rob")
+    told = (await one.http.get("/admin/figures")).json()["pipelines"]
+    assert [(each["worker"], each["here"], each["carriers"][0]["breaker"]) for each in told] == [
+        ("own", True, "closed"),
+        ("other", False, "open"),
+    ]
+    assert (told[1]["at"], told[1]["deliveries"], told[1]["concerns"]) == (now.timestamp(), {"accepted": 3}, ["a concern"])
 
 
 @pytest.mark.parametrize(

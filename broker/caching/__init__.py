@@ -1,0 +1,1 @@
+"""Caches of what stands in the store: cache-aside, in two levels."""
