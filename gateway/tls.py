@@ -51,6 +51,7 @@ class ServerTls:
         except BadCertificate as exc:
             raise SettingsError([f"{_SECTION}.{exc}"]) from None
         self._newest = self.context
+        self._renewed_at = 0.0
         self.context.sni_callback = self._hand_over
 
     def concerns(self) -> list[str]:
@@ -82,7 +83,7 @@ class ServerTls:
             self._problem = f"{_SECTION}.{exc}"
             _log.error("certificate.unusable", reason=self._problem, kept="the former one")
             return False
-        self._problem = ""
+        self._problem, self._renewed_at = "", self._clock.now().timestamp()
         _log.info("certificate.renewed", ends_at=int(self.ends_at))
         return True
 
@@ -98,9 +99,16 @@ class ServerTls:
             asked.cancel()
             passed.cancel()
 
-    def _hand_over(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+    def _hand_over(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> int | None:
         if self._newest is not self.context:
             connection.context = self._newest
+            if self._settings.client_ca_file and connection.session_reused and self._is_older(connection.session):
+                return ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE  # it may come again, and show its certificate
+        return None
+
+    def _is_older(self, session: ssl.SSLSession | None) -> bool:
+        """Whether a session of TLS 1.2, which shows no certificate again, was begun before the authorities were read anew."""
+        return session is None or session.time <= self._renewed_at
 
 
 class ExpiryCollector(Collector):
@@ -138,6 +146,7 @@ def _make(settings: TlsSettings) -> tuple[ssl.SSLContext, float]:
         _use("client_ca_file", "cannot be used", context.load_verify_locations, settings.client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
         # A resumed session is not asked for its certificate again: an authority that was taken out would live on in tickets.
+        # What TLS 1.2 resumes without one is looked at in `_hand_over`.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     return context, ends_at

@@ -4,6 +4,8 @@ import asyncio
 import json
 import shutil
 import ssl
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -227,6 +229,36 @@ def test_asking_makes_it_look_at_once(run, authority):
         watching.cancel()
 
     run(scenario())
+
+
+def shake_hands(tls, client, session=None):
+    """Connect by TLS 1.2 in memory, and part in peace; gives the client's session, and whether the server resumed one."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server_side = tls.context.wrap_bio(to_server, to_client, server_side=True)
+    client_side = client.wrap_bio(to_client, to_server, server_hostname="localhost", session=session)
+    for step in ("do_handshake", "do_handshake", "unwrap"):
+        for side in (client_side, server_side, client_side):
+            with suppress(ssl.SSLWantReadError):
+                getattr(side, step)()
+    return client_side.session, server_side.session_reused
+
+
+def test_no_session_outlives_the_authority_that_let_it_in(run, authority, tmp_path):
+    client_ca = Path(shutil.copy(authority.ca_file, tmp_path / "clients.pem"))
+    cert_file, key_file = authority.issue("one")
+    settings = TlsSettings(cert_file=str(cert_file), key_file=str(key_file), client_ca_file=str(client_ca))
+    tls = ServerTls(settings, SystemClock())
+    client = trusting(authority, maximum_version=ssl.TLSVersion.TLSv1_2)
+    client.load_cert_chain(*authority.issue("client"))
+    session, _ = shake_hands(tls, client)
+    assert shake_hands(tls, client, session)[1]
+    (tmp_path / "other").mkdir()
+    shutil.copy(type(authority)(tmp_path / "other").ca_file, client_ca)
+    run(tls.renew())
+    with pytest.raises(ssl.SSLError):
+        shake_hands(tls, client)
+    with pytest.raises(ssl.SSLError):
+        shake_hands(tls, client, session)
 
 
 def test_both_in_one_file_will_do(authority, tmp_path):
