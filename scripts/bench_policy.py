@@ -11,7 +11,7 @@ import time
 import timeit
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,7 +27,7 @@ from gateway.protocol.json_codec import JsonCodec
 from gateway.session.client import Client
 from gateway.transports.frames import WebSocketWire
 
-ROUNDS, CALLS = 12, 10_000
+ROUNDS, CALLS = 60, 2_000
 CLAIMS = ("dept", "level")
 CONDITIONS = (
     '"admin" in roles && claims.level >= {n}',
@@ -58,10 +58,11 @@ class SilentTransport:
 
 def make_node(remember: int) -> Node:
     docs = {"name": "docs", "allow_publish_for_client": True, "allow_subscribe_for_client": True}
+    closed = {"name": "closed"}
     settings = Settings.model_validate(
         {
             "client": {"token": {"hmac_secret_key": "s" * 32}},
-            "channel": {"namespaces": [docs]},
+            "channel": {"namespaces": [docs, closed]},
             "policy": {"claims": CLAIMS, "decision_cache": remember},
         }
     )
@@ -90,7 +91,7 @@ def microseconds(call: Callable[[], Any]) -> float:
 
 def tell(what: str, value: float, beside: float | None = None) -> None:
     ratio = "" if beside is None else f"   x{value / beside:.2f}"
-    print(f"{what:<62}{value:>8.2f} us{ratio}")
+    print(f"{what:<70}{value:>8.2f} us{ratio}")
 
 
 def without_policies() -> None:
@@ -159,16 +160,31 @@ def with_policies() -> None:
     put(node, PolicyForm(tuple(rules(50, lambda _: ()))))
     client = make_client(node)
     tell("50 rules, remembered", microseconds(lambda: node.access.publish(client, "docs:plan", options)))
-    node = make_node(0)
-    put(node, PolicyForm((*rules(49, lambda _: ()), RuleForm("zz", "deny", ("publish",)))))
-    client = make_client(node)
-    node._withdrawal.begin(client, node.tokens.connections.connection(token()))
-    tell(
-        "50 rules, not remembered, denied by the last", microseconds(lambda: node.access.publish(client, "docs:plan", options))
-    )
+    effects: tuple[Literal["deny", "allow"], ...] = ("deny", "allow")
+    for effect in effects:
+        costs = [deciding(effect, position) for position in range(0, 50, 7)]
+        tell(f"50 rules, not remembered, one decides ({effect}): the cheapest place", min(costs))
+        tell(f"50 rules, not remembered, one decides ({effect}): the dearest place", max(costs))
     form = PolicyForm(tuple(rules(50, lambda _: ())))
     compiled = min(timeit.repeat(lambda: Policy(check(form, CLAIMS), 1), number=1, repeat=5)) * 1e6
     tell("checking and compiling 50 rules", compiled)
+
+
+def deciding(effect: Literal["deny", "allow"], position: int) -> float:
+    """Measure fifty rules of which one decides, by its place in the order of names."""
+    others = [
+        RuleForm(f"rule-{n:02}", effect, rule.actions, (), (), rule.condition) for n, rule in enumerate(rules(50, lambda _: ()))
+    ]
+    others[position] = RuleForm(f"rule-{position:02}", effect, ("publish",), (), (), 'user == "ann"')
+    node = make_node(0)
+    put(node, PolicyForm(tuple(others)))
+    client = make_client(node)
+    node._withdrawal.begin(client, node.tokens.connections.connection(token()))
+    # Without options nothing allows it but a rule.
+    channel = "docs:plan" if effect == "deny" else "closed:plan"
+    options = node.rules.options(channel)
+    assert node.access.publish(client, channel, options).rule == f"policy:rule-{position:02}"
+    return microseconds(lambda: node.access.publish(client, channel, options))
 
 
 async def main() -> None:

@@ -22,6 +22,7 @@ __all__ = ["ATTRIBUTES", "TEXT_MAX", "TIME", "BadCondition", "Condition", "Langu
 
 TEXT_MAX: Final = 2048
 _NODES_MAX: Final = 400
+_RUN: Final = 10
 
 TIME: Final = ("time.clock", "time.weekday", "time.date", "time.hour")
 # What a condition may ask for, and its type. The names are whole: `connection` alone is none.
@@ -100,17 +101,28 @@ class Language:
         asked = frozenset(node.name for node in tree.walk() if node.kind == "ident") & ATTRIBUTES.keys()
         return Condition(text, program, asked)
 
-    def together(self, conditions: Sequence[Condition]) -> tuple[Any, Any]:
-        """Make a program that is true where one of the conditions is, and one that tells of each whether it is.
+    def any_of(self, conditions: Sequence[Condition]) -> Any:
+        """Make a program that is true where one of the conditions is.
 
-        In the first, one that fails is passed over where another is true (cel-spec, "Logical Operators"), and fails the whole
-        else; the second fails where one does.
+        One that fails is passed over where another is true (cel-spec, "Logical Operators"), and fails the whole else.
 
         Raises:
             BadCondition: They are nested too deeply together.
         """
-        texts = [f"({one.text}\n)" for one in conditions]
-        return self._compile(" || ".join(texts)), self._compile(f"[{','.join(texts)}]")
+        return self._compile(" || ".join(f"({one.text}\n)" for one in conditions))
+
+    def first_of_runs(self, conditions: Sequence[Condition]) -> Any:
+        """Make a program that tells of each ten conditions which one is true first: its number from 1, counted over all, or 0.
+
+        It fails where one of the conditions does, unless one before it in its run is true. One row of all would be asked no
+        faster, and is nested more deeply than the library reads.
+
+        Raises:
+            BadCondition: They are nested too deeply together.
+        """
+        texts = [f"({one.text}\n) ? {number} : " for number, one in enumerate(conditions, 1)]
+        runs = ["".join(texts[begin : begin + _RUN]) + "0" for begin in range(0, len(texts), _RUN)]
+        return self._compile(f"[{', '.join(runs)}]")
 
     def activation(self, values: Mapping[str, Any]) -> Any:
         """Hand over what the attributes are; a value that CEL does not know makes conditions that ask for it fail.

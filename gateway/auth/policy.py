@@ -4,12 +4,14 @@ Denying wins over allowing, and the order of rules means nothing. A rule whose c
 another kind, *counts against* whoever asks: a rule that denies then denies, one that allows does not allow.
 
 Rules are put together by action and by the patterns and the zone that they share. A decision looks at those groups alone whose
-patterns fit, and asks their rules together, as one expression. Only once such a bundle has decided it is asked which rule did.
+patterns fit, and asks their rules together, as one expression that tells which of them decides. Only where one of them fails
+they are asked one by one.
 """
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -52,42 +54,89 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class _Bundle(msgspec.Struct, frozen=True):
-    """Rules that are asked together: `any_of` is true as soon as one of them is, `which` tells that of each."""
+    """Rules that are asked together.
 
+    Attributes:
+        runs: Tells of each run of rules which one of them is so first, counted from 1 over all, 0 where none is.
+        any_of: Is true as soon as one of them is, whichever fails beside it; None where failing counts as being so.
+    """
+
+    runs: Any
     any_of: Any
-    which: Any
     each: tuple[tuple[Decision, Any], ...]
 
-    def decider(self, activation: Any, *, when_failing: bool) -> Decision:
-        """Find the first one by name that decides; called once they do together."""
+    def ask(self, activation: Any, *, when_failing: bool) -> Decision | None:
+        """Tell what the first one by name that is so decides; None where none is.
+
+        Args:
+            when_failing: What counts where a rule cannot be answered.
+        """
         if len(self.each) == 1:
-            return self.each[0][0]
-        told = None if activation is None else _value(self.which, activation, plain=True)
-        for number, (decision, program) in enumerate(self.each):
-            if told[number] if isinstance(told, list) else _is_so(program, activation, when_failing=when_failing):
+            decision, program = self.each[0]
+            return decision if _is_so(program, activation, when_failing=when_failing) else None
+        if activation is None:
+            return self.each[0][0] if when_failing else None
+        told = _value(self.runs, activation, plain=True)
+        if isinstance(told, list):
+            number = next(filter(None, told), 0)
+            return self.each[number - 1][0] if number else None
+        return self._ask_each(activation, when_failing=when_failing)
+
+    def _ask_each(self, activation: Any, *, when_failing: bool) -> Decision | None:
+        """Do the same where one fails."""
+        if not when_failing and not _is_so(self.any_of, activation, when_failing=False):
+            return None
+        for decision, program in self.each:
+            if _is_so(program, activation, when_failing=when_failing):
                 return decision
-        return self.each[0][0]  # they failed together, for what that cost, and none alone
+        return self.each[0][0] if when_failing else None  # they failed together, for what that cost, and none alone
+
+
+class _Asked(msgspec.Struct, frozen=True, eq=False):
+    """What some rules ask for: nothing else is handed over. Groups that ask for the same things share one, by identity.
+
+    Attributes:
+        names: Of attributes, without the time.
+        take: Gives what facts hold of these, in their order.
+        lists: Those that are lists.
+        zone: That of the time; None where nobody asks for it.
+    """
+
+    names: tuple[str, ...]
+    take: Callable[[Facts], tuple[Any, ...]]
+    lists: tuple[str, ...]
+    zone: Any
+
+    def values(self, facts: Facts, now: datetime) -> dict[str, Any]:
+        """Give the values of the attributes."""
+        values = dict(zip(self.names, self.take(facts), strict=True))
+        for name in self.lists:
+            values[name] = list(values[name])  # CEL knows no tuples
+        if self.zone is not None:
+            values.update(_time(now.astimezone(self.zone)))
+        return values
 
 
 class _Group(msgspec.Struct, frozen=True):
-    """Rules of one action that share patterns and zone; `zone` is None where none of them asks for the time.
-
-    `attributes` are those that some of them ask for: no others are handed over.
-    """
+    """Rules of one action that share patterns and zone."""
 
     channels: tuple[Wildcard, ...]
     # Which of these an allowing rule means where a channel is private: those that say so.
     private: tuple[Wildcard, ...]
     methods: tuple[Wildcard, ...]
-    zone: Any
-    attributes: frozenset[str]
+    asked: _Asked
     denying: tuple[_Bundle, ...]
     allowing: tuple[_Bundle, ...]
 
+    @property
+    def asks_time(self) -> bool:
+        """Whether what it decides changes without anybody doing anything."""
+        return self.asked.zone is not None
+
     def fits(self, channel: str, method: str) -> bool:
         """Whether the group is about this at all."""
-        return (not self.channels or any(pattern.matches(channel) for pattern in self.channels)) and (
-            not self.methods or any(pattern.matches(method) for pattern in self.methods)
+        return (not self.channels or _fits_one(self.channels, channel)) and (
+            not self.methods or _fits_one(self.methods, method)
         )
 
     def may_allow(self, channel: str) -> bool:
@@ -134,14 +183,14 @@ class Policy:
             groups = self.concerning(facts.action, facts.channel, facts.method)
         activations = _Activations(self._language, facts, now)
         for group in groups:
-            if group.denying and (found := _ask(group.denying, activations.of(group), when_failing=True)) is not None:
+            if group.denying and (found := _ask(group.denying, activations.of(group.asked), when_failing=True)) is not None:
                 return found
         if base.allowed:
             return base
         for group in groups:
             if not group.allowing or not group.may_allow(facts.channel):
                 continue
-            if (found := _ask(group.allowing, activations.of(group), when_failing=False)) is not None:
+            if (found := _ask(group.allowing, activations.of(group.asked), when_failing=False)) is not None:
                 return found
         return base
 
@@ -162,26 +211,24 @@ class _Activations:
 
     def __init__(self, language: Language, facts: Facts, now: datetime) -> None:
         self._language, self._facts, self._now = language, facts, now
-        self._made: dict[Any, Any] = {}
+        self._made: dict[int, Any] = {}
 
-    def of(self, group: _Group) -> Any:
-        """Give the one for a group; None where a text of the facts is none, so that nothing can be asked."""
-        key = (group.attributes, group.zone)
+    def of(self, asked: _Asked) -> Any:
+        """Give the one for this; None where a text of the facts is none, so that nothing can be asked."""
+        key = id(asked)
         if key not in self._made:
             try:
-                self._made[key] = self._language.activation(self._values(group))
+                self._made[key] = self._language.activation(asked.values(self._facts, self._now))
             except (RuntimeError, TypeError, UnicodeError):
                 self._made[key] = None
         return self._made[key]
 
-    def _values(self, group: _Group) -> dict[str, Any]:
-        facts = self._facts
-        values = {name: getattr(facts, field) for name, field in _FIELDS.items() if name in group.attributes}
-        for name in _LISTS & group.attributes:
-            values[name] = list(values[name])  # CEL knows no tuples
-        if group.zone is not None:
-            values.update(_time(self._now.astimezone(group.zone)))
-        return values
+
+def _fits_one(patterns: Sequence[Wildcard], name: str) -> bool:
+    for pattern in patterns:  # noqa: SIM110 (a generator costs twice as much, and every decision passes here)
+        if pattern.matches(name):
+            return True
+    return False
 
 
 def _time(moment: datetime) -> dict[str, Any]:
@@ -194,14 +241,10 @@ def _time(moment: datetime) -> dict[str, Any]:
 
 
 def _ask(bundles: Sequence[_Bundle], activation: Any, *, when_failing: bool) -> Decision | None:
-    """Ask rules; gives what the first one by name decides, None where none does.
-
-    Args:
-        when_failing: What counts where a rule cannot be answered.
-    """
+    """Ask rules; gives what the first one by name decides, None where none does."""
     for bundle in bundles:
-        if _is_so(bundle.any_of, activation, when_failing=when_failing):
-            return bundle.decider(activation, when_failing=when_failing)
+        if (found := bundle.ask(activation, when_failing=when_failing)) is not None:
+            return found
     return None
 
 
@@ -224,18 +267,32 @@ def _group(rules: Sequence[ReadRule], action: str, language: Language) -> tuple[
     for rule in rules:
         if action in rule.actions:
             sorted_out.setdefault((tuple(sorted(rule.channels)), tuple(sorted(rule.methods)), rule.zone), []).append(rule)
+    shared: dict[tuple[tuple[str, ...], Any], _Asked] = {}
     return tuple(
         _Group(
             wildcards_of(channels),
             wildcards_of([pattern for pattern in channels if pattern.startswith(_PRIVATE)]),
             wildcards_of(methods),
-            zone,
-            frozenset().union(*(rule.condition.attributes for rule in members)),
+            shared.setdefault((names := _names(members), zone), _Asked(names, *_taking(names), zone)),
             _bundle([rule for rule in members if rule.denies], language),
             _bundle([rule for rule in members if not rule.denies], language),
         )
         for (channels, methods, zone), members in sorted_out.items()
     )
+
+
+def _names(rules: Sequence[ReadRule]) -> tuple[str, ...]:
+    asked = frozenset().union(*(rule.condition.attributes for rule in rules))
+    return tuple(name for name in _FIELDS if name in asked)
+
+
+def _taking(names: Sequence[str]) -> tuple[Callable[[Facts], tuple[Any, ...]], tuple[str, ...]]:
+    """Tell how attributes are taken from facts, and which are lists."""
+    fields = [_FIELDS[name] for name in names]
+    lists = tuple(name for name in names if name in _LISTS)
+    if len(fields) > 1:
+        return attrgetter(*fields), lists  # one call in C; for a single field it would give no tuple
+    return lambda facts: tuple(getattr(facts, field) for field in fields), lists
 
 
 def _shelve(groups: Sequence[_Group]) -> _Shelf:
@@ -252,16 +309,20 @@ def _shelve(groups: Sequence[_Group]) -> _Shelf:
     return _Shelf(tuple(shared), {name: tuple(some) for name, some in apart.items()})
 
 
-def _bundle(rules: Sequence[ReadRule], language: Language) -> tuple[_Bundle, ...]:
+def _bundle(rules: Sequence[ReadRule], language: Language, together: int = _TOGETHER) -> tuple[_Bundle, ...]:
     """Put rules together, in the order of their names."""
-    bundles = []
-    for begin in range(0, len(rules), _TOGETHER):
-        part = rules[begin : begin + _TOGETHER]
+    bundles: list[_Bundle] = []
+    for begin in range(0, len(rules), together):
+        part = rules[begin : begin + together]
+        conditions, each = [rule.condition for rule in part], tuple(map(_decides, part))
+        if len(part) == 1:
+            bundles.append(_Bundle(None, None, each))
+            continue
         try:
-            programs = language.together([rule.condition for rule in part])
-            bundles.append(_Bundle(*programs, tuple(map(_decides, part))))
-        except BadCondition:  # too deep together; each for itself was not
-            bundles += [_Bundle(rule.condition.program, None, (_decides(rule),)) for rule in part]
+            any_of = None if part[0].denies else language.any_of(conditions)
+            bundles.append(_Bundle(language.first_of_runs(conditions), any_of, each))
+        except BadCondition:  # too deep together; fewer are less so, and each for itself was not
+            bundles += _bundle(part, language, (len(part) + 1) // 2)
     return tuple(bundles)
 
 

@@ -151,7 +151,7 @@ class PolicyDesk:
             return base, False
         if policy.networks:
             facts = msgspec.structs.replace(facts, networks=policy.networks_of(facts.address))
-        asks_time = any(group.zone is not None for group in groups)
+        asks_time = True in [group.asks_time for group in groups]
         return policy.decide(base, facts, self._clock.now(), groups), asks_time
 
     def _try(self, base: Decision, decision: Decision, facts: Facts, told: Callable[[str], tuple[str, str, str, Any]]) -> None:

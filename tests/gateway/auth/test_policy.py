@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.auth.decision import Decision
@@ -116,6 +116,30 @@ def test_a_condition_that_fails_counts_against_whoever_asks(condition, claims):
     if "\ud800" not in claims.values():
         others = (allow(condition), allow("false", "a"), allow('user == "ann"', "z"))
         assert made(*others).decide(NO, facts, NOON) == Decision(True, "policy:z")
+
+
+HOLDS, HOLDS_NOT, FAILS = 'user == "ann"', 'user == "bob"', "claims.absent == 1"
+
+
+@given(st.lists(st.sampled_from((HOLDS, HOLDS_NOT, HOLDS_NOT, HOLDS_NOT, FAILS)), max_size=140), st.booleans())
+@example([HOLDS_NOT] * 49 + [HOLDS], True)
+@example([HOLDS_NOT] * 70 + [FAILS] + [HOLDS_NOT] * 3 + [HOLDS], False)
+@settings(max_examples=30, deadline=None)
+def test_the_first_rule_by_name_that_is_so_decides_wherever_it_stands(conditions, denies):
+    make, base = (deny, YES) if denies else (allow, NO)
+    policy = made(*(make(one, f"r{n:03}") for n, one in enumerate(conditions)), claims=(*CLAIMS, "absent"))
+    counts = (HOLDS, FAILS) if denies else (HOLDS,)
+    first = next((n for n, one in enumerate(conditions) if one in counts), None)
+    expected = base if first is None else Decision(not denies, f"policy:r{first:03}")
+    assert policy.decide(base, ANN, NOON) == expected
+
+
+def test_deeply_nested_conditions_are_asked_apart():
+    deep = "(" * 5 + "true && !" * 1 + "(" * 8 + 'user == "bob"' + ")" * 13
+    ternary = "user == 'x' ? true : " * 24 + "false"
+    rules = [deny(deep, "a"), *(deny(ternary, f"b{n:02}") for n in range(30)), deny(HOLDS, "c")]
+    assert made(*rules[1:]).decide(YES, ANN, NOON) == Decision(False, "policy:c")
+    assert made(*rules).decide(YES, ANN, NOON) == Decision(False, "policy:a")
 
 
 def test_what_together_costs_too_much_denies():
