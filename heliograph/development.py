@@ -157,16 +157,17 @@ def open_development(
         raise SettingsError([f"{file}: is damaged; delete it to get new secrets"]) from None
 
 
-def banner(settings: Settings, development: Development) -> str:
+def banner(settings: Settings, development: Development, *, operations_port: int = 0) -> str:
     """Write what is printed at the start: the page to open, the key, and two calls ready to be copied.
 
     Args:
         settings: With the port that is listened on.
         development: Where the secrets are kept.
+        operations_port: Where operators have a port of their own, which then has their page too; 0 for nowhere.
     """
     host = settings.http.host
-    scheme = "https" if settings.http.tls.is_on else "http"
-    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
+    base = f"{'https' if settings.http.tls.is_on else 'http'}://{f'[{host}]' if ':' in host else host}"
+    url = f"{base}:{settings.http.port}"
     key = settings.http_api.keys[0].get_secret_value() if settings.http_api.keys else ""
     publish = {"channel": "chat", "data": {"text": "hello"}}
     notify = {"user": "bob", "title": "Hello Bob", "body": "Seen here, or on your phone, or in your mailbox."}
@@ -177,7 +178,7 @@ def banner(settings: Settings, development: Development) -> str:
             "",
             f"Open {url}/",
             f"API key: {key}",
-            *_operator_lines(settings, development, url),
+            *_operator_lines(settings, development, f"{base}:{operations_port or settings.http.port}"),
             "",
             "Publish to a channel:",
             _curl(f"{url}/api/publish", key, publish),

@@ -17,16 +17,26 @@ __all__ = ["greet"]
 _log = get_logger()
 
 
-def greet(settings: Settings, role: Role, development: Development | None, *, port: int, notes: Sequence[str] = ()) -> None:
+def greet(
+    settings: Settings,
+    role: Role,
+    development: Development | None,
+    *,
+    port: int,
+    operations_port: int = 0,
+    notes: Sequence[str] = (),
+) -> None:
     """Print it, flushed; before the port answers, so that whoever waits for either has both.
 
     Args:
         port: The port that is listened on, which settings need not know.
+        operations_port: Where operators have a port of their own; 0 for nowhere.
         notes: Further lines.
     """
     if development is not None:
         http = settings.http.model_copy(update={"port": port})
-        click.echo(banner(settings.model_copy(update={"http": http}), development), nl=False)
+        shown = settings.model_copy(update={"http": http})
+        click.echo(banner(shown, development, operations_port=operations_port), nl=False)
     else:
         host = settings.http.host if role.has_clients else settings.pusher.host
         does = "serves" if role.has_clients else "pushes; health and metrics at"

@@ -129,7 +129,11 @@ class _Supervisor:
             for number, (listener, operator) in enumerate(zip(clients, operations, strict=True), 1)
         ]
         shown = settings.model_copy(update={"broker": settings.broker.model_copy(update=overrides.get("broker", {}))})
-        return slots, lambda: greet(shown, self._role, self._development, port=port, notes=notes)
+        first = operations[0]
+        operations_port = 0 if first is None else port_of(first)
+        return slots, lambda: greet(
+            shown, self._role, self._development, port=port, operations_port=operations_port, notes=notes
+        )
 
     def _bind(self, resources: contextlib.AsyncExitStack) -> tuple[list[socket.socket], list[socket.socket | None]]:
         """Bind the ports of all workers: that of clients, and that of operators where there is one."""

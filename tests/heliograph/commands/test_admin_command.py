@@ -51,6 +51,8 @@ def test_the_start_says_how_to_get_in_without_disturbing_the_key(directory):
     (line,) = [line for line in lines if development.operator_password in line]
     assert "http://127.0.0.1:8000/admin" in line and OPERATOR in line
     assert [line for line in lines if line.startswith("API key: ")] == [f"API key: {development.api_key}"]
+    elsewhere = banner(development.settings(), development, operations_port=9100)
+    assert "http://127.0.0.1:9100/admin" in elsewhere and "http://127.0.0.1:8000/api/publish" in elsewhere
 
 
 @pytest.mark.parametrize("users", ["[]", '[{"name":"operator","password_hash":"{hash}","role":"read"}]'])
