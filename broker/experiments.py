@@ -7,14 +7,28 @@ move as have to.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from broker.notification import Variant
 
-__all__ = ["Experiments", "Interval", "Lead", "Pick", "VariantResult", "assign", "compare", "leader", "wilson", "winner"]
+__all__ = [
+    "Counted",
+    "Experiments",
+    "Interval",
+    "Lead",
+    "Pick",
+    "Place",
+    "VariantResult",
+    "add_up",
+    "assign",
+    "compare",
+    "leader",
+    "wilson",
+    "winner",
+]
 
 _Z_95: Final = 1.959963984540054
 
@@ -38,6 +52,20 @@ class VariantResult(msgspec.Struct, frozen=True):
     def share(self) -> float:
         """Which part of them did."""
         return self.acknowledged / self.trials if self.trials else 0.0
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How far an experiment was counted: notifications are walked by variant and id, and these are the last one's."""
+
+    variant: str = ""
+    notification_id: str = ""
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What a piece of an experiment came to, by variant; and where the next piece begins, None where that was the last."""
+
+    results: tuple[VariantResult, ...]
+    then: Place | None
 
 
 class Lead(msgspec.Struct, frozen=True):
@@ -68,10 +96,18 @@ class Experiments(Protocol):
     """What can be asked of experiments."""
 
     async def results(self, experiment: str) -> Sequence[VariantResult]:
-        """Count by variant, in the order of their names; nothing where nobody was ever in the experiment.
+        """Count all of it by variant, in the order of their names; nothing where nobody was ever in the experiment.
+
+        It is counted piece by piece, so that nobody else waits for it; what changes meanwhile may be counted or not.
 
         Raises:
             StoreUnavailable: The same call may succeed later.
+        """
+
+    async def count(self, experiment: str, *, after: Place, limit: int) -> Counted:
+        """Count a piece: at most so many notifications behind a place. The pieces' results are to be added up (`add_up`).
+
+        Raises as `results`.
         """
 
     async def pick(self, pick: Pick) -> None:
@@ -83,11 +119,26 @@ class Experiments(Protocol):
     async def pick_of(self, experiment: str) -> Pick | None:
         """Read what was said. Raises as `results`."""
 
-    async def undecided(self, *, limit: int) -> Sequence[Pick]:
-        """List those that still wait for their variant, by experiment. Raises as `results`."""
+    async def undecided(self, *, after: str = "", limit: int) -> Sequence[Pick]:
+        """List those that still wait for their variant, by experiment, beginning behind one. Raises as `results`."""
 
     async def decide(self, pick: Pick, variant: str) -> None:
         """Give an undecided pick its variant; nothing where somebody has said something else meanwhile. Raises as `results`."""
+
+
+def add_up(results: Iterable[VariantResult]) -> tuple[VariantResult, ...]:
+    """Add up what pieces of an experiment came to, by variant, in the order of their names."""
+    totals: dict[str, VariantResult] = {}
+    for one in results:
+        so_far = totals.get(one.variant, VariantResult(one.variant, 0, 0, 0))
+        totals[one.variant] = VariantResult(
+            one.variant,
+            so_far.total + one.total,
+            so_far.sent + one.sent,
+            so_far.acknowledged + one.acknowledged,
+            so_far.is_control or one.is_control,
+        )
+    return tuple(totals[name] for name in sorted(totals))
 
 
 def assign(experiment: str, user: str, variants: Sequence[Variant]) -> Variant:

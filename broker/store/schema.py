@@ -61,6 +61,7 @@ NOTIFICATIONS: Final = Table(
         "notifications_by_experiment",
         "experiment",
         "variant",
+        "id",  # they are counted piece by piece
         sqlite_where=text("experiment <> ''"),
         postgresql_where=text("experiment <> ''"),
     ),
