@@ -44,6 +44,7 @@ class PipelineReport(msgspec.Struct, frozen=True):
         name: What operators call it; several may have the same.
         deliveries: Attempts that ended since its start, by outcome.
         concerns: What an operator should know of, though the process works; one sentence each.
+        certificates: When those that providers are shown end, by carrier, in Unix seconds.
     """
 
     worker: str
@@ -52,6 +53,7 @@ class PipelineReport(msgspec.Struct, frozen=True):
     deliveries: Mapping[str, int]
     carriers: Sequence[CarrierReport]
     concerns: Sequence[str] = ()
+    certificates: Mapping[str, float] = {}
 
 
 class PipelineReports(Protocol):

@@ -61,6 +61,8 @@ class Admin:
             detail,
             ground.clock,
         )
+        if (tls := ground.tls) is not None:
+            desk.certificates = lambda: {"http.tls": tls.ends_at}
         self._live = LiveFigures(desk, sessions, node.hub, ground.clock)
         is_alone = urlsplit(ground.settings.broker.url).scheme == "memory"
         page = AdminPage(

@@ -97,9 +97,15 @@ class PusherPart:
 
     def report(self) -> PipelineReport:
         """Tell how the pipeline is."""
-        deliveries = self._pipeline.metrics.deliveries_by("outcome")
-        name, at = self._ground.settings.node.name, self._ground.clock.now()
-        return PipelineReport(self._ground.process_id, name, at, deliveries, self.carriers(), self.concerns())
+        return PipelineReport(
+            worker=self._ground.process_id,
+            name=self._ground.settings.node.name,
+            at=self._ground.clock.now(),
+            deliveries=self._pipeline.metrics.deliveries_by("outcome"),
+            carriers=self.carriers(),
+            concerns=self.concerns(),
+            certificates=dict(self.certificates()),
+        )
 
     def concerns(self) -> list[str]:
         """Tell what an operator should know of, though the process is well: credentials that are refused, or cannot be used."""

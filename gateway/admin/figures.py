@@ -65,16 +65,22 @@ class PipelineFigures(msgspec.Struct, frozen=True):
     deliveries: Mapping[str, int]
     carriers: Sequence[CarrierReport]
     concerns: Sequence[str]
+    certificates: Mapping[str, float]
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Everything at one moment, in Unix seconds; `missing` names what could not be asked."""
+    """Everything at one moment, in Unix seconds; `missing` names what could not be asked.
+
+    Attributes:
+        certificates: When those that the ports of this process show end, by setting, in Unix seconds.
+    """
 
     at: float
     node: NodeFigures
     nodes: Sequence[NodeInfo]
     lanes: Sequence[LaneFigures]
     pipelines: Sequence[PipelineFigures]
+    certificates: Mapping[str, float]
     health: Any
     missing: list[str]
 
@@ -84,6 +90,7 @@ class FigureDesk:
 
     Attributes:
         own_pipeline: Tells of the pipeline of this process, where there is one.
+        certificates: Tells when those that our ports show end.
     """
 
     def __init__(
@@ -99,6 +106,7 @@ class FigureDesk:
         self._node, self._control, self._backlog, self._reports = node, control, backlog, reports
         self._calls, self._detail, self._clock = calls, detail, clock
         self.own_pipeline: Callable[[], PipelineReport] | None = None
+        self.certificates: Callable[[], Mapping[str, float]] = dict
         self._last: Figures | None = None
         self._looked_at = -_FRESH_S
         self._looking = asyncio.Lock()
@@ -124,6 +132,7 @@ class FigureDesk:
             nodes=sorted(nodes, key=lambda node: (node.name, node.uid)),
             lanes=lanes,
             pipelines=self._pipelines(reports),
+            certificates=self.certificates(),
             health=await self._detail.tell(),
             missing=missing,
         )
@@ -163,6 +172,7 @@ class FigureDesk:
                 one.deliveries,
                 one.carriers,
                 one.concerns,
+                one.certificates,
             )
             for one in told
         ]

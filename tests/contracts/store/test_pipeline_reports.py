@@ -10,8 +10,9 @@ from config.clock import ManualClock
 
 
 def report_of(worker: str, clock: ManualClock, name: str = "pusher") -> PipelineReport:
-    carriers = [CarrierReport("apns:kiosk", "open", 3, 7, 40, rate_per_s=12.5, is_paused=True, complaint="403 BadToken")]
-    return PipelineReport(worker, name, clock.now(), {"accepted": 30, "retry": 10}, carriers, ["the certificate ends soon"])
+    carrier = CarrierReport("apns:kiosk", "open", 3, 7, 40, rate_per_s=12.5, is_paused=True, complaint="403 BadToken")
+    deliveries, concerns, certificates = {"accepted": 30, "retry": 10}, ["smtp refuses us"], {"apns": 4711.5}
+    return PipelineReport(worker, name, clock.now(), deliveries, [carrier], concerns, certificates)
 
 
 async def test_the_newest_word_of_each_process_is_told(store: Store, clock: ManualClock) -> None:

@@ -212,7 +212,7 @@ async def test_figures_are_told_to_those_who_have_logged_in(site):
     assert figures["node"]["clients"] == 1
     assert [lane["lane"] for lane in figures["lanes"]] == ["critical", "high", "normal", "bulk"]
     assert figures["nodes"][0]["uid"] == figures["node"]["uid"]
-    assert (figures["missing"], figures["pipelines"]) == ([], [])
+    assert (figures["missing"], figures["pipelines"], figures["certificates"]) == ([], [], {})
     assert figures["health"]["state"] == "ready"
 
 
