@@ -19,6 +19,7 @@ from gateway.api.channels import channel_methods
 from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
 from gateway.api.guard import Guard
+from gateway.api.key_rate import KeyRate
 from gateway.api.keys import KeyBook
 from gateway.api.method import Method, table_of
 from gateway.api.publishing import publishing_methods
@@ -170,7 +171,7 @@ def _endpoint(ground: Ground, calls: Calls, keys: KeyBook) -> ApiEndpoint:
         calls,
         ground.store.audit,
         keys=keys,
-        limits=ground.engine.limits,
+        pace=KeyRate(ground.engine.limits, ground.clock),
         key_rate=rate_of(ground.settings.limits.calls_per_key),
     )
 

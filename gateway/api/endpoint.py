@@ -16,12 +16,13 @@ import msgspec
 
 from broker.audit import Act, Decision, NoAudit, Witness
 from broker.caller import Actor, ActorKind, Caller, bind_caller, caller
-from broker.errors import EngineUnavailable, StoreUnavailable, Withheld
-from broker.limits import Limits, Rate
+from broker.errors import StoreUnavailable, Withheld
+from broker.limits import Rate
 from config.logs import get_logger, mask_token
 from config.settings import HttpApiSettings
 from gateway.api.call import Calls, Malformed, count_commands
 from gateway.api.errors import TOO_MANY_REQUESTS, ApiError, status_of
+from gateway.api.key_rate import KeyRate
 from gateway.api.keys import UNBOUND, KeyBook, Permit
 from gateway.api.messages import BatchResult
 from gateway.api.rate_headers import rate_headers
@@ -69,15 +70,15 @@ class ApiEndpoint:
         witness: Witness | None = None,
         *,
         keys: KeyBook | None = None,
-        limits: Limits | None = None,
+        pace: KeyRate | None = None,
         key_rate: Rate | None = None,
     ) -> None:
-        """Make it; `key_rate` is that of keys without one of their own. Rates need `limits`."""
+        """Make it; `key_rate` is that of keys without one of their own. Rates need a `pace`, which counts."""
         self._settings, self._calls, self._witness = settings, calls, witness or NoAudit()
         # Those of the settings may do everything.
         texts = [key.get_secret_value() for key in settings.keys]
         self._permits = {key.encode(): _unbound(key) for key in texts}
-        self._keys, self._limits, self._key_rate = keys, limits, key_rate
+        self._keys, self._pace, self._key_rate = keys, pace, key_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -136,12 +137,9 @@ class ApiEndpoint:
 
     async def _is_in_pace(self, permit: Permit, rate: Rate, name: str, body: bytes, told: list[tuple[bytes, bytes]]) -> bool:
         """Count a request against its key's rate, a batch by its calls; `told` gets the headers that say what is left."""
-        assert self._limits is not None, "keys that have rates come with limits"
+        assert self._pace is not None, "keys that have rates come with what counts them"
         cost = 1 if name != "batch" else min(rate.burst, count_commands(body))
-        try:
-            allowance = await self._limits.spend(f"api_key:{permit.key_id}", rate, cost=cost)
-        except EngineUnavailable:
-            return True  # a limit that cannot be asked keeps nobody out: what the call needs of the engine fails by itself
+        allowance = await self._pace.spend(permit.key_id, rate, cost)
         told += rate_headers(rate, allowance)
         return allowance.wait_s <= 0
 

@@ -2,15 +2,21 @@
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from broker.engines.memory.limits import MemoryLimits
 from broker.errors import EngineUnavailable
 from broker.limits import Rate
+from config.clock import ManualClock
 from gateway.api.call import Calls
 from gateway.api.endpoint import ApiEndpoint
+from gateway.api.key_rate import KeyRate
 
 
 def caller(made, limits):
-    endpoint = ApiEndpoint(made.settings.http_api, Calls({}), limits=limits, key_rate=Rate(0.5, 2))
+    pace = KeyRate(limits, made.clock)
+    endpoint = ApiEndpoint(made.settings.http_api, Calls({}), pace=pace, key_rate=Rate(0.5, 2))
     return httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://node")
 
 
@@ -37,12 +43,48 @@ async def test_without_keys_nobody_is_counted(world):
         assert {answer.status_code for answer in await post(http, "any", 9)} == {200}
 
 
-@pytest.mark.parametrize("key", ["one-key-of-the-tests"])
-async def test_a_limit_that_cannot_be_asked_keeps_nobody_out(world, key):
-    class Away:
-        async def spend(self, *_args, **_options):
-            raise EngineUnavailable("away")
+class Outage:
+    """Limits of an engine that goes away and comes back; counts what it was asked."""
 
+    def __init__(self, limits):
+        self._limits, self.is_away, self.asked = limits, False, 0
+
+    async def spend(self, key, rate, *, cost=1):
+        self.asked += 1
+        if self.is_away:
+            raise EngineUnavailable("away")
+        return await self._limits.spend(key, rate, cost=cost)
+
+
+async def test_while_the_engine_is_away_a_node_counts_alone(world):
+    key = "one-key-of-the-tests"
     made = world(http_api={"keys": [key]})
-    async with caller(made, Away()) as http:
-        assert {answer.status_code for answer in await post(http, key, 9)} == {200}
+    limits = Outage(made.engine.limits)
+    async with caller(made, limits) as http:
+        assert (await post(http, key, 1))[0].headers["ratelimit-remaining"] == "1"
+        limits.is_away = True
+        answers = await post(http, key, 3)  # no fresh burst: it goes on from what it was told
+        assert [answer.status_code for answer in answers] == [200, 429, 429]
+        assert (answers[1].headers["retry-after"], answers[0].headers["ratelimit-remaining"]) == ("2", "0")
+        assert limits.asked == 2  # nobody else waits for what does not answer
+        made.clock.move(4.0)
+        assert [answer.status_code for answer in await post(http, key, 3)] == [200, 200, 429]
+        limits.is_away = False
+        made.clock.move(1.0)
+        assert (await post(http, key, 1))[0].status_code == 200
+        assert limits.asked == 4
+
+
+@given(st.floats(0.1, 1000), st.integers(1, 50), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 60)), max_size=40))
+async def test_alone_it_grants_what_an_engine_would(per_s, burst, asked):
+    clock, rate = ManualClock(), Rate(per_s, burst)
+    shared, alone = MemoryLimits(clock), Outage(None)
+    alone.is_away = True
+    pace = KeyRate(alone, clock)
+    for pause_s, cost in asked:
+        clock.move(pause_s)
+        expected, got = await shared.spend("a", rate, cost=cost), await pace.spend("a", rate, cost)
+        assert got.remaining == expected.remaining
+        assert got.wait_s == pytest.approx(expected.wait_s)
+        assert got.whole_in_s == pytest.approx(expected.whole_in_s)
+    assert pace.alone == len(asked)
