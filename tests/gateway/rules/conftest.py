@@ -17,6 +17,7 @@ from gateway.api.channels import channel_methods
 from gateway.api.connections import connection_methods
 from gateway.api.endpoint import ApiEndpoint
 from gateway.api.guard import Guard
+from gateway.api.key_rate import KeyRate
 from gateway.api.method import table_of
 from gateway.api.publishing import publishing_methods
 from gateway.app import GatewayApp
@@ -56,7 +57,8 @@ class RuledNode:
         guard = Guard(node.roles, node.denials, store.audit, node.policies.judge_call)
         calls = Calls(table_of(methods), world.clock, guard.allows)
         names.update(calls.methods)
-        endpoint = ApiEndpoint(world.settings.http_api, calls, store.audit, keys=self.rules.keys, limits=engine.limits)
+        pace = KeyRate(engine.limits, world.clock)
+        endpoint = ApiEndpoint(world.settings.http_api, calls, store.audit, keys=self.rules.keys, pace=pace)
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(GatewayApp(world.settings, node, endpoint)), base_url="http://node"
         )
