@@ -4,6 +4,8 @@ Opening a step for a delivery, claiming it, and then claiming the plan again cos
 notification, and most deliveries are through after some milliseconds. So what a decision asks for at once is begun at once.
 When all of it is through, what comes next is decided, and all is written in one stroke (`broker.ledger.Passage`). What takes
 longer than `LINGER_S` is written down as it stands: then the steps of what is under way are opened, and go their ordinary way.
+Where nothing has come about yet that anybody could know, it waits longer, `LONGEST_S` in all: a provider that is slow would
+otherwise cost the store three times as much for each notification as one that is quick.
 
 A passage ends by its last delivery, by time, or with the pipeline. A delivery that nobody tells of any more, because its
 notification has ended or an error of ours has lost it, ends by time too, and its step's lease runs out like any other.
@@ -19,19 +21,28 @@ from broker.ledger import Passage, PlanDone, SendDone, Step, send_of
 from config.clock import Clock
 from pushers.leases import Held
 
-__all__ = ["LINGER_S", "Passages", "next_step"]
+__all__ = ["LINGER_S", "LONGEST_S", "Passages", "next_step"]
 
 LINGER_S: Final = 1.0
+LONGEST_S: Final = 10.0
 
 
 class _Open:
     """A passage with deliveries under way."""
 
-    __slots__ = ("deadline", "made", "plan", "under_way")
+    __slots__ = ("deadline", "ends_by", "made", "plan", "under_way")
 
-    def __init__(self, plan: PlanDone, under_way: dict[str, Step], deadline: float) -> None:
-        self.plan, self.under_way, self.deadline = plan, under_way, deadline
+    def __init__(self, plan: PlanDone, under_way: dict[str, Step], now: float) -> None:
+        self.plan, self.under_way = plan, under_way
+        self.deadline, self.ends_by = now + LINGER_S, now + LONGEST_S
         self.made: list[SendDone] = []
+
+    def tells_nothing(self, held: Held) -> bool:
+        """Whether there is nothing to write but that it is under way, and all of that is."""
+        plan = self.plan
+        if self.made or plan.arrives or plan.closes or plan.tells is not None:
+            return False
+        return all(step_id in held for step_id in self.under_way)
 
     def as_it_stands(self) -> Passage:
         return Passage(self.plan, tuple(self.made), tuple(self.under_way.values()))
@@ -70,7 +81,7 @@ class Passages:
             return ()
         for step in steps.values():
             self._held.take(step)
-        self._open[plan.step.notification.id] = _Open(plan, steps, self._clock.monotonic() + LINGER_S)
+        self._open[plan.step.notification.id] = _Open(plan, steps, self._clock.monotonic())
         self.any_open.ring()
         return tuple(steps.values())
 
@@ -98,12 +109,20 @@ class Passages:
     def take_lingering(self) -> Sequence[Passage]:
         """Give out those that are open for too long, each once: what is under way in them is a step of its own from now on."""
         now = self._clock.monotonic()
-        lingering = []
+        late = []
         for notification_id, passage in self._open.items():
             if now < passage.deadline:
                 break
-            lingering.append(notification_id)
-        return [self._open.pop(notification_id).as_it_stands() for notification_id in lingering]
+            late.append(notification_id)
+        lingering = []
+        for notification_id in late:
+            passage = self._open.pop(notification_id)
+            if now < passage.ends_by and passage.tells_nothing(self._held):
+                passage.deadline = now + LINGER_S
+                self._open[notification_id] = passage  # behind all the others, as its deadline is
+            else:
+                lingering.append(passage.as_it_stands())
+        return lingering
 
     def give_up(self) -> Sequence[Passage]:
         """Give out what there is to tell at the end. Of what has come to nothing yet the lease goes back, and that is all."""

@@ -1,8 +1,9 @@
 """Writes down what became of steps, as many as have gathered, in one transaction after another.
 
-While one transaction is under way the next one gathers, so that the size of batches follows the load by itself. What the
-store does not take is kept and tried again; nothing is forgotten but by the death of the process, and then the leases run
-out. The store may hold a result twice only as a line of the timeline.
+While one transaction is under way the next one gathers, so that the size of batches follows the load by itself; where much is
+under way and little has come yet, it waits a moment for more. What the store does not take is kept and tried again; nothing
+is forgotten but by the death of the process, and then the leases run out. The store may hold a result twice only as a line of
+the timeline.
 """
 
 import asyncio
@@ -31,6 +32,10 @@ T = TypeVar("T", PlanDone, SendDone)
 
 # Bounds the length of a transaction, and so how long it keeps others from the store.
 _MOST: Final = 1000
+# With at least so many steps under way, fewer results than that wait so long for others: a transaction for each few of them
+# costs a slow provider's mails a quarter as much again.
+_MANY: Final = 100
+_GATHER_S: Final = 0.02
 
 
 class Recorder:
@@ -86,6 +91,8 @@ class Recorder:
         while True:
             await self._bell.wait()
             while self._passages or self._plans or self._sends:
+                if len(self) < _MANY <= len(self._held):
+                    await self._clock.sleep(_GATHER_S)
                 await self._write()
                 self._moved.set()
 

@@ -12,7 +12,7 @@ from config.category_settings import CapSettings
 from config.settings import NotificationSettings
 from pushers.leases import Held
 from pushers.outcome import DropDevice, Retry
-from pushers.passages import LINGER_S, Passages, next_step
+from pushers.passages import LINGER_S, LONGEST_S, Passages, next_step
 
 PUSH = (Route.PUSH,)
 
@@ -24,9 +24,9 @@ def hall(clock):
     return held, passages, rung
 
 
-def decided(step, clock, *devices, id="n-1", notification=None):
+def decided(step, clock, *devices, id="n-1", notification=None, **more):
     plan = step(notification, id=id, attempt=3, devices=devices)
-    return PlanDone(plan, sends=tuple(NewSend(one, clock.now()) for one in devices))
+    return PlanDone(plan, sends=tuple(NewSend(one, clock.now()) for one in devices), **more)
 
 
 def ended(send, clock, outcome=Outcome.ACCEPTED, **more):
@@ -58,6 +58,22 @@ class TestBook:
         assert [done.step for done in lingering.made] == [first]
         assert lingering.under_way == (second,)
         assert not passages.take(ended(second, clock)), "it is recorded by itself from now on"
+
+    def test_what_has_nothing_to_tell_waits_longer_as_long_as_it_is_held(self, hall, step, device, notification, clock):
+        held, passages, _ = hall
+        plans = [
+            decided(step, clock, device(), id=name, notification=notification(id=name), **more)
+            for name, more in (("a", {}), ("b", {}), ("c", {"arrives": True}))
+        ]
+        first, second, third = (passages.begin(plan)[0] for plan in plans)
+        held.drop(second)  # as when its notification was acknowledged
+        clock.move(LINGER_S)
+        assert [one.under_way for one in passages.take_lingering()] == [(second,), (third,)]
+        clock.move(LONGEST_S - LINGER_S - 0.01)
+        assert passages.take_lingering() == []
+        clock.move(LINGER_S)
+        assert [one.under_way for one in passages.take_lingering()] == [(first,)]
+        assert len(passages) == 0
 
     def test_a_device_that_is_under_way_already_begins_nothing(self, hall, step, device, clock):
         held, passages, _ = hall
@@ -177,7 +193,7 @@ class TestPipeline:
         assert late.id in {step.notification.id for claim in rig.ledger.claims for step in claim}
 
     async def test_a_store_that_is_away_gets_it_later(self, rig, device):
-        rig.ledger.register(device(Provider.FCM))
+        rig.ledger.register(device(Provider.FCM), device(Provider.APNS))
         rig.providers[Provider.FCM].hang()
         sent = rig.ledger.add(routes=PUSH)
         pipeline = await rig.start()
@@ -188,8 +204,8 @@ class TestPipeline:
         assert pipeline.statistics().unwritten == 2
         rig.ledger.is_away = False
         await rig.advance(6.0)
-        assert rig.outcomes(sent) == [("fcm", "accepted")]
-        assert len(rig.calls(Provider.FCM)) == 1
+        assert rig.outcomes(sent) == [("apns", "accepted"), ("fcm", "accepted")]
+        assert [len(rig.calls(provider)) for provider in (Provider.FCM, Provider.APNS)] == [1, 1]
         assert pipeline.statistics().held == 0
 
     async def test_stop_tells_what_was_made_and_gives_back_what_was_not(self, rig, device):
