@@ -10,7 +10,7 @@ from config.logs import get_logger
 from gateway.auth.policy import Policy
 from gateway.auth.policy_document import BadPolicy, check, decode
 
-__all__ = ["PolicyFile", "read_policy_file"]
+__all__ = ["PolicyFile", "problems_of_policy_file", "read_policy_file"]
 
 _log = get_logger()
 
@@ -32,6 +32,20 @@ def read_policy_file(path: Path, claims: Collection[str]) -> Policy:
     return Policy(check(decode(text, is_toml=path.suffix != ".json"), claims), 0)
 
 
+def problems_of_policy_file(name: str, claims: Collection[str]) -> list[str]:
+    """Write a line for each reason for which a start would refuse a file of the settings; none where it would not. Blocks."""
+    path = Path(name)
+    try:
+        read_policy_file(path, claims)
+    except BadPolicy as exc:
+        return _lines(path, exc)
+    return []
+
+
+def _lines(path: Path, refused: BadPolicy) -> list[str]:
+    return [f"policy.file: {path}: {problem}" for problem in refused.problems]
+
+
 class PolicyFile:
     """One file, by its name in the settings."""
 
@@ -49,7 +63,7 @@ class PolicyFile:
         try:
             return await asyncio.to_thread(read_policy_file, self._path, self._claims)
         except BadPolicy as exc:
-            raise SettingsError([f"policy.file: {self._path}: {problem}" for problem in exc.problems]) from None
+            raise SettingsError(_lines(self._path, exc)) from None
 
     async def newer(self) -> Policy | None:
         """Read it again if it has changed; None where it has not, or cannot be used: what is in force then stays."""

@@ -40,6 +40,30 @@ def test_says_what_forbids_a_start(run) -> None:
     assert [line.split(": ")[1] for line in ended.problems] == ["client.token", "broker.url"]
 
 
+def test_reads_roles_and_the_policy_as_a_start_does(run) -> None:
+    Path("policy.toml").write_text(
+        '[[rules]]\nname = "night"\neffect = "deny"\nactions = ["fly"]\ncondition = """user ==\n\n  nobody"""\n'
+    )
+    roles = '[[roles]]\nname = "editor"\npermissions = ["fly:*"]\n'
+    rules = f'client.token.hmac_secret_key = "{SECRET}"\npolicy.file = "policy.toml"\n{roles}'
+    checked = run("config", "check", "--config", write(rules))
+
+    assert checked.code == 2
+    assert [line.removeprefix("heliograph: ").split(": ")[:2] for line in checked.problems] == [
+        ["roles[0].permissions[0]", "must begin with actions, separated by commas without blanks"],
+        ["policy.file", "policy.toml"],
+        ["policy.file", "policy.toml"],
+    ]
+    assert "line 3, column 3" in checked.problems[2]
+    started = run("gateway", "--config", write(f"http.port = 0\n{rules.replace(roles, '')}"))
+    assert (started.code, started.problems) == (checked.code, checked.problems[1:])
+    started = run("gateway", "--config", write(f"http.port = 0\n{rules}"))
+    assert (started.code, started.problems) == (checked.code, checked.problems[:1])
+    Path("policy.toml").unlink()
+    checked = run("config", "check", "--config", write(rules.replace(roles, "")))
+    assert checked.problems == ["heliograph: policy.file: policy.toml: policy: cannot be read: No such file or directory"]
+
+
 def test_takes_the_file_from_the_environment(run, monkeypatch) -> None:
     monkeypatch.setenv("HELIOGRAPH_CONFIG", write(f'client.token.hmac_secret_key = "{SECRET}"\n'))
 
