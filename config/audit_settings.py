@@ -24,6 +24,11 @@ class AuditSettings(Section):
         description="Signs the chain, so that writing the store is not enough to forge a record; at least 16 bytes.",
     )
     previous_hmac_keys: tuple[SecretStr, ...] = Field((), description="Keys that older records were signed with.")
+    unsigned_through: int = Field(
+        0,
+        ge=0,
+        description="Number of the last record from before there was a key; with one, later records without count as broken.",
+    )
     on_failure: Literal["continue", "refuse"] = Field(
         "continue",
         description="Changes outside the store (disconnects, blocks, revocations) while the audit cannot be written: made and "

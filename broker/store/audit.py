@@ -202,7 +202,7 @@ class SqlAudit:
         return verification
 
     async def _look_from(self, start: Start, anchor: Anchor | None) -> Verification:
-        look = Look(start, self._signer, anchor)
+        look = Look(start, self._signer, anchor, unsigned_through=self._settings.unsigned_through)
         while True:
             piece = await self._database.read(partial(read_piece, after=look.after, last=start.last, limit=_READ))
             if not piece.rows:

@@ -92,14 +92,19 @@ def _base(details: str) -> Anchor:
 
 
 class Look:
-    """Takes the pieces of a chain in order, and tells what is wrong with it."""
+    """Takes the pieces of a chain in order, and tells what is wrong with it.
 
-    def __init__(self, start: Start, signer: Signer, anchor: Anchor | None) -> None:
-        self._start, self._signer, self._anchor = start, signer, anchor
+    Args:
+        unsigned_through: The last record from before there was a key. Unsigned ones after it may be whoever's who can write the
+            store, though signed ones follow: these are put on top of whatever is there.
+    """
+
+    def __init__(self, start: Start, signer: Signer, anchor: Anchor | None, *, unsigned_through: int = 0) -> None:
+        self._start, self._signer, self._anchor, self._unsigned_through = start, signer, anchor, unsigned_through
         self._previous = start.base
         self._problems: list[str] = []
         self._records = self._unsigned = 0
-        self._first = 0
+        self._first = self._last_stray = 0
         self._newest_key = ""
         self._unknown_keys: set[str] = set()
         self._missing: dict[str, int] = {}
@@ -154,6 +159,8 @@ class Look:
             self._unsigned += 1
             if self._newest_key:
                 self._tell(f"record {row.sequence} is not signed, though one before it is")
+            elif row.sequence > self._unsigned_through:
+                self._last_stray = row.sequence
         elif not self._signer.knows(row.key_id) and row.key_id not in self._unknown_keys:
             self._unknown_keys.add(row.key_id)
             self._tell(f"record {row.sequence} is signed with a key that the settings do not name ({row.key_id})")
@@ -191,6 +198,9 @@ class Look:
         start, newest = self._start, self._previous
         if self._signer.key_id and self._records and not self._newest_key:
             self._tell("no record is signed, though the settings name a key: was it set after the last start?")
+        elif self._signer.key_id and self._last_stray:
+            told = f"records up to {self._last_stray} are not signed"
+            self._tell(f"{told}: if the key was set after them, let audit.unsigned_through say so")
         if self._anchor is not None and self._anchor.sequence > newest.sequence:
             self._tell(f"the chain ends at {newest.sequence}, before the anchor: records were cut off")
         if start.head is None:

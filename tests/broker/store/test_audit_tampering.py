@@ -80,10 +80,10 @@ class connected:
         self.connection.close()
 
 
-def look_over(raw: sqlite3.Connection, signer: Signer, anchor: Anchor | None = None) -> Verification:
+def look_over(raw: sqlite3.Connection, signer: Signer, anchor: Anchor | None = None, **more: int) -> Verification:
     with connected(raw) as (_, connection):
         start = read_start(connection)
-        look = Look(start, signer, anchor)
+        look = Look(start, signer, anchor, **more)
         while (piece := read_piece(connection, look.after, start.last, limit=4)).rows:
             look.take(piece)
         return look.end()
@@ -295,8 +295,19 @@ def test_records_from_before_there_was_a_key_count_as_such() -> None:
     raw = make_chain(Signer())
     with connected(raw) as (_, connection):
         note(connection, Signer((KEY,)), record(9))
-    found = look_over(raw, Signer((KEY,)))
+    found = look_over(raw, Signer((KEY,)), unsigned_through=LENGTH)
     assert (found.problems, found.unsigned) == ((), LENGTH - 2)
+    (problem,) = look_over(raw, Signer((KEY,)), unsigned_through=LENGTH - 1).problems
+    assert problem == "records up to 14 are not signed: if the key was set after them, let audit.unsigned_through say so"
+
+
+def test_a_chain_made_anew_without_the_key_is_found_though_honest_records_follow() -> None:
+    known = Signer((KEY,))
+    raw = make_chain(known)
+    forge(raw, 3, lambda row: row.update(decision="granted"))
+    with connected(raw) as (_, connection):
+        note(connection, known, record(9))
+    assert "records up to 14 are not signed" in str(look_over(raw, known).problems)
 
 
 def test_nothing_recorded_is_whole() -> None:
