@@ -1,5 +1,6 @@
 """Real servers for whoever needs one: one for all tests of a process, and others that a test may stop and start."""
 
+import asyncio
 import ipaddress
 import logging
 import shutil
@@ -91,6 +92,22 @@ def authority(tmp_path: Path) -> Authority:
     folder = tmp_path / "tls"
     folder.mkdir()
     return Authority(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without rows: its tables are made once for all tests, since that takes longer than most of them."""
+    from broker.store.store import upgrade_store  # the others need not wait for its import
+
+    file = tmp_path_factory.mktemp("empty") / "store.db"
+    asyncio.run(upgrade_store(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture
+def store_file(empty_store: Path, tmp_path: Path) -> Path:
+    """The file of a store of the test's own, with its tables and without rows."""
+    return Path(shutil.copy(empty_store, tmp_path / "store.db"))
 
 
 @pytest.fixture(autouse=True)

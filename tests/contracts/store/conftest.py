@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from broker.devices import Registration
 from broker.ledger import Step, StepKind
 from broker.notification import ROUTES, Content, Device, Draft, Lane, Provider
-from broker.store.store import Store, open_store
+from broker.store.store import Store, open_store, upgrade_store
 from config.clock import ManualClock
 from config.settings import StoreSettings
 
@@ -28,17 +30,40 @@ def engine(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@contextmanager
+def database(server: Any, template: str) -> Iterator[str]:
+    name = f"test_{next(_NUMBERS)}"
+    server.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.get_uri(database=name)
+    server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def store_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def new_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database without tables."""
     if engine == "sqlite":
         yield f"sqlite:///{tmp_path}/new/heliograph.db"
         return
-    server = request.getfixturevalue("postgres_server")
-    name = f"test_{next(_NUMBERS)}"
-    server.psql(f"CREATE DATABASE {name}")
-    yield server.get_uri(database=name)
-    server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+    with database(request.getfixturevalue("postgres_server"), "template1") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def empty_database(postgres_server: Any) -> str:
+    """The name of a database without rows: its tables are made once for all tests."""
+    postgres_server.psql("CREATE DATABASE empty")
+    asyncio.run(upgrade_store(postgres_server.get_uri(database="empty"), settings=PATIENT))
+    return "empty"
+
+
+@pytest.fixture
+def store_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database with its tables and without rows."""
+    if engine == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('store_file')}"
+        return
+    with database(request.getfixturevalue("postgres_server"), request.getfixturevalue("empty_database")) as url:
+        yield url
 
 
 @pytest.fixture

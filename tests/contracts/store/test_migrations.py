@@ -17,6 +17,12 @@ NEVER = StoreSettings(migrate="never")
 NEEDED = needed_revision().needed
 
 
+@pytest.fixture
+def store_url(new_url: str) -> str:
+    """Tables are what this is about, so nobody makes them before."""
+    return new_url
+
+
 async def execute(url: str, *statements: str) -> None:
     """Run statements beside the store."""
     address = make_url(url)

@@ -15,6 +15,12 @@ from broker.store.store import Store, open_store
 from config.clock import ManualClock, settle
 
 
+@pytest.fixture
+def store_url(new_url: str) -> str:
+    """Tables are what this is about, so nobody makes them before."""
+    return new_url
+
+
 async def on_connection(url: str, work: Callable[[Any], Any]) -> Any:
     """Run `work` on a connection of its own, beside the store."""
     address = make_url(url)
