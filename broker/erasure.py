@@ -12,9 +12,10 @@ class Erasure(Protocol):
     async def erase(self, user: str) -> Mapping[str, int]:
         """Remove a user's devices, preferences, notifications and whatever else names the user or belongs to these.
 
-        What is pending ends with it: no send begins after this. In several transactions, devices and preferences first; a
-        call that failed may be repeated, and one for a user of whom nothing is kept is no error. The user's id stays in the
-        answers of idempotency keys until these die (`notifications.idempotency_ttl`).
+        What is pending ends with it: no send begins after this. An escalation to somebody else that is pending goes too, since
+        it tells what the user was told; one that has ended is a notification of whoever it went to. In several transactions,
+        devices and preferences first; a call that failed may be repeated, and one for a user of whom nothing is kept is no
+        error.
 
         Returns:
             How many rows went, by what they were (`devices`, `notifications`, `entries`, …); only what there was.

@@ -14,6 +14,7 @@ from broker.store.audit_tables import AUDIT_SUBJECTS
 from broker.store.audit_trail import Trail
 from broker.store.belongings import remove_notifications, remove_of_user
 from broker.store.database import Database
+from broker.store.dialect import Among, TextList
 from broker.store.schema import DEVICES, NOTIFICATIONS, STEPS
 from broker.store.texts import is_name
 
@@ -22,6 +23,16 @@ __all__ = ["SqlErasure"]
 _PIECE: Final = 500
 _N: Final = NOTIFICATIONS.c
 _OF_USER: Final = select(_N.id).where(_N.user == bindparam("of_user")).order_by(_N.id).limit(_PIECE)
+_AMONG: Final = bindparam("among", type_=TextList())
+_E: Final = NOTIFICATIONS.alias("escalation").c
+# What tells somebody else if this user does not look.
+_ESCALATIONS: Final = (
+    select(_E.id)
+    .select_from(NOTIFICATIONS)
+    .join(_E.id.table, _E.id == _N.escalation_id)
+    .where(Among(_N.id, _AMONG), _N.escalation_id != "", _E.state == State.PENDING.value, _E.user != _N.user)
+    .order_by(_E.id)
+)
 # Steps before notifications, as all who take both.
 _HOLD_STEPS: Final = (
     select(STEPS.c.device_id)
@@ -53,11 +64,17 @@ class SqlErasure:
         erased = self._trail.record_of(Act("user.erased"))
         counts += Counter(await self._database.write(lambda connection: self._begin(connection, user, erased)))
         while ids := await self._database.read(lambda connection: _ids(connection, user)):
-            removed, pending = await self._database.write(partial(_remove, ids=ids))
-            for notification_id in pending:
-                self._ended(notification_id)
-            counts += Counter(removed)
+            # Before those they belong to, and by themselves: whoever writes of an escalation holds it and asks for the other.
+            if escalations := await self._database.read(partial(_escalations, ids=ids)):
+                counts += await self._remove(partial(_remove, ids=escalations, only_pending=True))
+            counts += await self._remove(partial(_remove, ids=ids))
         return {name: count for name, count in sorted(counts.items()) if count}
+
+    async def _remove(self, remove: Callable[[Connection], tuple[dict[str, int], list[str]]]) -> Counter[str]:
+        removed, pending = await self._database.write(remove)
+        for notification_id in pending:
+            self._ended(notification_id)
+        return Counter(removed)
 
     def _begin(self, connection: Connection, user: str, erased: AuditRecord) -> dict[str, int]:
         """Remove what names the user; the audit loses the way to it, and says so."""
@@ -72,13 +89,18 @@ def _ids(connection: Connection, user: str) -> list[str]:
     return list(connection.execute(_OF_USER, {"of_user": user}).scalars())
 
 
-def _remove(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Remove notifications whatever their state; tells how many rows went, and which ones were pending."""
+def _escalations(connection: Connection, ids: Sequence[str]) -> list[str]:
+    return list(connection.execute(_ESCALATIONS, {"among": list(ids)}).scalars())
+
+
+def _remove(connection: Connection, ids: Sequence[str], *, only_pending: bool = False) -> tuple[dict[str, int], list[str]]:
+    """Remove notifications; tells how many rows went, and which ones were pending."""
     drafts_by_id, pending = {}, []
     for notification_id in ids:
         connection.execute(_HOLD_STEPS, {"of_notification": notification_id})
         row = connection.execute(_HOLD, {"of_notification": notification_id}).one_or_none()
-        if row is not None:
+        is_pending = row is not None and row.state == State.PENDING.value
+        if row is not None and (is_pending or not only_pending):
             drafts_by_id[notification_id] = row.draft_id
-            pending += [notification_id] if row.state == State.PENDING.value else []
+            pending += [notification_id] if is_pending else []
     return remove_notifications(connection, drafts_by_id), pending

@@ -1,4 +1,8 @@
-"""Idempotency keys: the first request under a key is carried out, every other one gets the first one's answer."""
+"""Idempotency keys: the first request under a key is carried out, every other one gets the first one's answer.
+
+What is kept of an answer are ids, in order, and no users: a request that gets it names them again, in the same order, or its
+fingerprint would be another. So there is nothing to be found here when a user is erased.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -50,7 +54,7 @@ def take_key(connection: Connection, key: Key, answer: Sequence[Accepted]) -> tu
     Raises:
         BadInput: The first request had another fingerprint.
     """
-    row = {"key": key.key, "created_at": key.now, "fingerprint": key.fingerprint, "answer": msgspec.json.encode(answer)}
+    row = {"key": key.key, "created_at": key.now, "fingerprint": key.fingerprint, "answer": _encode(answer)}
     insert = upsert(connection, IDEMPOTENCY_KEYS).values(row)
     insert = insert.on_conflict_do_update(
         index_elements=[_KEYS.key],
@@ -62,12 +66,18 @@ def take_key(connection: Connection, key: Key, answer: Sequence[Accepted]) -> tu
     first = connection.execute(_FIRST, {"key": key.key}).one()
     if first.fingerprint != key.fingerprint:
         raise BadInput("idempotency_key", "was used before with another request")
-    return _ANSWER.decode(first.answer)
+    return tuple(
+        Accepted(kept.user or asked.user, kept.id) for kept, asked in zip(_ANSWER.decode(first.answer), answer, strict=True)
+    )
 
 
 def replace_answer(connection: Connection, key: Key, answer: Sequence[Accepted]) -> None:
     """Change the answer that was given under a key, in the transaction that took it."""
-    connection.execute(_ANSWER_ANEW, {"of_key": key.key, "new_answer": msgspec.json.encode(answer)})
+    connection.execute(_ANSWER_ANEW, {"of_key": key.key, "new_answer": _encode(answer)})
+
+
+def _encode(answer: Sequence[Accepted]) -> bytes:
+    return msgspec.json.encode([Accepted("", one.id) for one in answer])
 
 
 def purge(connection: Connection, dead_before: int) -> int:

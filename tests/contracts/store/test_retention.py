@@ -3,13 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
+from sqlalchemy import select, update
 
 from broker.dead_letters import DeadLetterFilter
 from broker.devices import Registration
 from broker.errors import NotFound
 from broker.ledger import NewSend, PlanDone, SendDone, StepKind
-from broker.notification import Entry, Outcome, Preference, Provider, State
+from broker.notification import Accepted, Entry, Escalation, Outcome, Preference, Provider, State
+from broker.routing import RoutePolicy
+from broker.store.schema import IDEMPOTENCY_KEYS
 from broker.store.store import Store
 
 OLD = timedelta(days=30)
@@ -129,6 +133,52 @@ async def test_erasing_takes_everything_of_one_user_and_nothing_of_another(store
     assert [step.notification.user for step in await pipeline.claim()] == ["ben"]
     assert await store.erasure.erase("ann") == {}
     assert await store.erasure.erase("no\0name") == {}
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_what_was_to_be_told_to_somebody_else_goes_while_it_is_pending(
+    store: Store, pipeline: Any, make_draft: Any, has_ended: bool
+) -> None:
+    """An escalation tells what the user was told; one that has ended is a notification of whoever it went to."""
+    escalation = Escalation("boss", 60.0, RoutePolicy())
+    anns, bens = await store.ledger.accept(msgspec.structs.replace(make_draft("ann", "ben"), escalation=escalation))
+    pipeline.clock.move(60)
+    plans = {one.notification.terms.escalates: one for one in await pipeline.claim() if one.notification.user == "boss"}
+    mine, other = plans[anns.id], plans[bens.id]
+    if has_ended:
+        await store.ledger.record([PlanDone(mine, finish=State.EXHAUSTED)], [])
+    counts = await store.erasure.erase("ann")
+    assert counts["notifications"] == (1 if has_ended else 2)
+    assert await exists(store, mine.notification.id) == has_ended
+    assert store.ledger.is_ended(mine.notification.id) or has_ended
+    assert await exists(store, other.notification.id)
+    late = Entry("live", Outcome.PUBLISHED, pipeline.after(0))
+    await store.ledger.record([PlanDone(mine, (late,), tells=(anns.id, late))], [])
+    assert await exists(store, mine.notification.id) == has_ended
+    # And of an escalation to somebody who is erased, the one it belongs to knows nothing any more.
+    assert (await store.erasure.erase("boss"))["notifications"] == (2 if has_ended else 1)
+    assert await store.ledger.acknowledge(bens.id, "ben") is State.ACKNOWLEDGED
+
+
+async def test_answers_under_keys_name_nobody(store: Store, make_draft: Any) -> None:
+    first = await store.ledger.accept(make_draft("ann", "ben"), idempotency_key="k", fingerprint=b"1")
+    await store.erasure.erase("ann")
+    held = await store.ledger._database.read(  # type: ignore[attr-defined]  # (no port reads what is kept of an answer)
+        lambda connection: connection.execute(select(IDEMPOTENCY_KEYS.c.answer)).scalar_one()
+    )
+    assert b"ann" not in held
+    assert b"ben" not in held
+    assert await store.ledger.accept(make_draft("ann", "ben"), idempotency_key="k", fingerprint=b"1") == first
+
+
+async def test_answers_that_were_kept_with_users_are_given_as_they_are(store: Store, make_draft: Any) -> None:
+    first = await store.ledger.accept(make_draft("ann", "ben"), idempotency_key="k", fingerprint=b"1")
+    older = msgspec.json.encode([Accepted("ann", "id-1"), Accepted("ben", "id-2")])
+    await store.ledger._database.write(  # type: ignore[attr-defined]
+        lambda connection: connection.execute(update(IDEMPOTENCY_KEYS).values(answer=older))
+    )
+    again = await store.ledger.accept(make_draft("ann", "ben"), idempotency_key="k", fingerprint=b"1")
+    assert again == (Accepted("ann", "id-1"), Accepted("ben", "id-2")) != first
 
 
 async def test_a_delivery_under_way_leaves_nothing_behind(store: Store, pipeline: Any, make_draft: Any) -> None:
