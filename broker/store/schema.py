@@ -116,7 +116,7 @@ IDEMPOTENCY_KEYS: Final = Table(
     Column("key", _TEXT, primary_key=True),
     Column("created_at", BigInteger, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
-    Column("answer", LargeBinary, nullable=False),  # JSON of the list of `Accepted`
+    Column("answer", LargeBinary, nullable=False),  # JSON of the list of `Accepted`, without users
     Index("idempotency_keys_by_age", "created_at"),
 )
 
