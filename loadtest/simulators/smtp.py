@@ -6,13 +6,14 @@ RCPT TO, or after the final dot for rules that say `taken`. Not modelled: bounce
 
 import asyncio
 import logging
+import re
 import ssl
 import warnings
 from email import message_from_bytes
 from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage, MIMEPart
 from email.policy import default
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, Final, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -46,6 +47,7 @@ _KEPT_HEADERS: Final = frozenset(
 # The library parses a header anew each time that it is looked at, a content type nine times for a mail of two parts. What a
 # line reads as never changes: 0.15 of the processor time of reading such a mail, where the lines repeat in the next one.
 _POLICY: Final = default.clone(header_factory=lru_cache(1024)(HeaderRegistry()))
+_NAMED: Final = re.compile(rb"^X-Notification-Id: ([A-Za-z0-9._-]+)\r$", re.MULTILINE)
 _FATES: Final = {
     Fate.GONE: (550, "5.1.1 The mailbox does not exist"),
     Fate.BUSY: (421, "4.3.2 Busy, try again later"),
@@ -146,15 +148,22 @@ class SmtpService:
 
     async def handle_DATA(self, server: "_Connection", session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)  # asked for by leaving decode_data off
-        content = _read(envelope.content)
-        for address in envelope.rcpt_tos:
-            self._outbox.record(self.name, address, **content)
-            self.tally.reply(250, "")
+        self._record(envelope.content, envelope.rcpt_tos)
         for action in server.take_faults():
             refusal = await self._misbehave(server, action)
             if refusal is not None:
                 return refusal
         return f"250 2.0.0 OK: queued as {self._clock.new_id().hex}"
+
+    def _record(self, raw: bytes, addresses: list[str]) -> None:
+        """Keep a mail for each address. A relay does not read it: where it plainly says which notification it is of, that is
+        done when somebody asks."""
+        named = _NAMED.search(raw, 0, raw.find(b"\r\n\r\n") + 2)
+        read = cache(partial(_read, raw))
+        notification_id = named[1].decode() if named else read()["notification_id"]
+        for address in addresses:
+            self._outbox.record_unread(self.name, address, notification_id, read)
+            self.tally.reply(250, "")
 
     async def _misbehave(self, server: "_Connection", action: Action) -> str | None:
         """Commit a fault; None where the relay goes on as usual."""

@@ -47,6 +47,20 @@ def test_filters() -> None:
     assert outbox.items(notification_id="unknown") == []
 
 
+def test_what_is_recorded_unread_is_read_once_when_asked_for() -> None:
+    outbox, reads = Outbox(ManualClock()), []
+
+    def read() -> dict[str, str]:
+        reads.append(1)
+        return {"title": "T", "body": "B", "notification_id": "n1"}
+
+    outbox.record_unread("email", "a@x", "n1", read)
+    assert (len(outbox), reads) == (1, [])
+    assert [(item.title, item.at) for item in outbox.items(notification_id="n1")] == [("T", 1767225600.0)]
+    assert outbox.items() == outbox.items(provider="email")
+    assert reads == [1]
+
+
 def test_it_holds_far_more_than_twenty_thousand() -> None:
     outbox = Outbox(ManualClock())
     for number in range(20_001):
@@ -81,6 +95,12 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(notification_id=st.sampled_from(["n1", "n2", ""]))
     def record(self, notification_id: str) -> None:
         record(self.outbox, notification_id)
+        self.model = [*self.model, notification_id][-4:]
+        self.recorded += 1
+
+    @rule(notification_id=st.sampled_from(["n1", "n2", ""]))
+    def record_unread(self, notification_id: str) -> None:
+        self.outbox.record_unread("email", "a", notification_id, lambda: {"title": "T", "body": "B", "notification_id": "?"})
         self.model = [*self.model, notification_id][-4:]
         self.recorded += 1
 
