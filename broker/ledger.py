@@ -18,7 +18,7 @@ takes longer than a moment is opened after all, as steps that are leased already
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -36,10 +36,7 @@ from broker.notification import (
 )
 from broker.preferences import UserRules
 
-__all__ = ["PLANS", "Ledger", "NewSend", "Notifications", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
-
-# Among paused carriers it stands for decisions.
-PLANS: Final = ""
+__all__ = ["Ledger", "NewSend", "Notifications", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
 
 
 class StepKind(StrEnum):
@@ -206,8 +203,7 @@ class Ledger(Notifications, Protocol):
         """Take due steps, at most so many per lane, lanes in order of priority, longest due first.
 
         Also takes over steps whose lease ran out (their attempt counts as begun). Sends of `paused` carriers are left alone,
-        unless their notification has expired; `PLANS` among them leaves decisions alone. Steps of one claim never overlap those
-        of another.
+        unless their notification has expired. Steps of one claim never overlap those of another.
         """
 
     async def renew(self, steps: Sequence[Step], *, lease_until: datetime) -> None:
