@@ -34,6 +34,11 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 
+PLAIN_LOG = [
+    *structlog.get_config()["processors"][:-1],
+    structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+]
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
@@ -111,13 +116,16 @@ def store_file(empty_store: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _unconfigured_logging() -> Iterator[None]:
-    """Take back what a command that ran within this process has set up for its log."""
+def _plain_log() -> Iterator[None]:
+    """Take back what a command that ran within this process has set up for its log, and leave tracebacks undrawn.
+
+    By default each frame is drawn with its variables if `rich` is there, which takes a tenth of a second for an error.
+    """
     handlers = logging.root.handlers[:]
+    structlog.configure(processors=PLAIN_LOG)
     yield
-    if structlog.is_configured():
-        structlog.reset_defaults()
-        logging.root.handlers[:] = handlers
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session", name="free_port")
