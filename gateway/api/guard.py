@@ -3,6 +3,9 @@
 A key may call the methods that it names, and those that its role may `call`. Where it names patterns of channels, every channel
 of a call must fit one; a method that can be given channels and is given none is then refused, since it would concern all of
 them. Keys of the settings are asked nothing: whoever can write settings could give them any right.
+
+Who hands out rights to keys could take any: so that needs a key that has them all. Where an operator wants it otherwise, a
+policy may allow it.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +24,11 @@ __all__ = ["Guard"]
 _BY_KEY: Final = Decision(True, "api_key:methods")
 _NOT_BY_KEY: Final = Decision(False, "api_key:methods")
 _CHANNEL: Final = Decision(False, "api_key:channels")
+_HANDS_OUT: Final = Decision(False, "api_key:hands_out")
+# By these a key could give itself, or another whose text it learns, what it has not.
+_HANDING_OUT: Final = frozenset({"api_key_create", "api_key_rotate", "policy_rollback", "policy_set", "role_set"})
+# No method is called so: only patterns fit that fit everything.
+_EVERYTHING: Final = "*"
 
 # Asked after the key has allowed a call; gives what is decided in the end.
 Ask = Callable[[Decision, Permit, str, Sequence[str]], Decision]
@@ -53,15 +61,20 @@ class Guard:
         return decision if self._policies is None else self._policies(decision, permit, method, channels or ())
 
     def _by_key(self, permit: Permit, method: str, channels: Sequence[str] | None) -> Decision:
-        if any(pattern.matches(method) for pattern in permit.methods):
-            decision = _BY_KEY
-        else:
-            decision = (self._roles.decide("call", method, (permit.role,)) if permit.role else None) or _NOT_BY_KEY
+        decision = self._by_name(permit, method)
+        if decision.allowed and method in _HANDING_OUT:
+            has_all = permit.channels is None and self._by_name(permit, _EVERYTHING).allowed
+            return decision if has_all else _HANDS_OUT
         if not decision.allowed or permit.channels is None or channels is None:
             return decision
         patterns = permit.channels
         fit = channels and all(any(pattern.matches(channel) for pattern in patterns) for channel in channels)
         return decision if fit else _CHANNEL
+
+    def _by_name(self, permit: Permit, method: str) -> Decision:
+        if any(pattern.matches(method) for pattern in permit.methods):
+            return _BY_KEY
+        return (self._roles.decide("call", method, (permit.role,)) if permit.role else None) or _NOT_BY_KEY
 
 
 def channels_of(request: Any) -> Sequence[str] | None:

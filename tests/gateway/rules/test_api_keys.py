@@ -229,6 +229,32 @@ async def test_a_grace_has_bounds(node, grace_s):
     assert (code, message.partition(":")[2]) == (107, " grace_s: must be from 0 to 7776000")
 
 
+@pytest.mark.parametrize("grant", [{"methods": ["api_*", "role_*", "policy_*"]}, {"methods": ["*"], "channels": ["docs:*"]}])
+async def test_no_key_hands_out_more_than_it_has(node, grant):
+    whole = await make(node, "whole", methods=["*"])
+    bounded = (await make(node, "bounded", **grant))["key"]
+    for method, request in (
+        ("api_key_create", {"name": "more", "methods": ["publish"], "channels": ["docs:*"]}),
+        ("api_key_rotate", {"id": whole["id"]}),
+        ("role_set", {"name": "mine", "permissions": ["call *"]}),
+        ("policy_set", {"policy": {"rules": []}}),
+        ("policy_rollback", {"version": 1}),
+    ):
+        assert await node.error(method, bounded, **request) == DENIED
+    assert node.node.denials.counts == {("api.call", "api_key:hands_out"): 5}
+    await node.result("api_key_revoke", bounded, id=whole["id"])
+
+
+async def test_who_has_everything_hands_out_rights_and_so_does_whom_a_policy_lets(node):
+    await node.result("role_set", name="root", permissions=["call *"])
+    for key in ((await make(node, "whole", methods=["*"]))["key"], (await make(node, "root", role="root", methods=[]))["key"]):
+        other = await node.result("api_key_create", key, name=f"of-{key[4:20]}", methods=["publish"])
+    rule = {"name": "turns", "effect": "allow", "actions": ["call"], "methods": ["api_key_rotate"], "condition": "key == 'turner'"}
+    turner = (await make(node, "turner", methods=["api_key_rotate"]))["key"]
+    await node.result("policy_set", policy={"rules": [rule]})
+    await node.result("api_key_rotate", turner, id=other["id"])
+
+
 async def test_a_refusal_is_counted_logged_and_audited(node):
     made = await make(node)
     await node.error("info", made["key"])
