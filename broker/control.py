@@ -12,6 +12,7 @@ __all__ = [
     "Disconnect",
     "Distrust",
     "Emulate",
+    "Forget",
     "NodeInfo",
     "Perform",
     "Recheck",
@@ -116,6 +117,18 @@ class RulesChanged(msgspec.Struct, frozen=True, tag="rules"):
     version: int
 
 
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """Let go of what is remembered of things that have changed (`broker.caching`).
+
+    Attributes:
+        cache: Which cache; "" for all of them, since changes may have been missed.
+        tags: What has changed; nothing named means everything in the cache.
+    """
+
+    cache: str = ""
+    tags: Sequence[str] = ()
+
+
 class Emulate(msgspec.Struct, frozen=True, tag="emulate"):
     """Hand a frame to a client whose transport only goes down, and whose way up came to another node.
 
@@ -130,7 +143,7 @@ class Emulate(msgspec.Struct, frozen=True, tag="emulate"):
     data: bytes
 
 
-Command = Emulate | Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed | RulesChanged
+Command = Emulate | Subscribe | Unsubscribe | Disconnect | Refresh | Distrust | Recheck | Shed | RulesChanged | Forget
 
 
 class TokenInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from broker.cache import SharedCache
 from broker.channels import namespace_of
 from broker.control import Control
 from broker.engines.engine import Engine
@@ -90,6 +91,10 @@ class TracedEngine:
     @property
     def revocation(self) -> Revocation:
         return self._engine.revocation
+
+    @property
+    def cache(self) -> SharedCache:
+        return self._engine.cache
 
     def gauges(self) -> Mapping[str, int]:
         return self._engine.gauges()

@@ -13,6 +13,7 @@ from broker.control import (
     Disconnect,
     Distrust,
     Emulate,
+    Forget,
     NodeInfo,
     Recheck,
     Refresh,
@@ -63,19 +64,20 @@ class Controlled:
         emulate: Callable[[str, bytes], None],
         channel_limit: int,
         rules_changed: Callable[[str, int], None] = lambda _subject, _version: None,
+        forget: Callable[[Forget], None] = lambda _command: None,
     ) -> None:
         self._hub, self._rules, self._entrances = hub, rules, entrances
         self._expiry, self._revocation = expiry, revocation
         self._clock, self._describe = clock, describe
         self._shed, self._emulate, self._channel_limit = shed, emulate, channel_limit
-        self._rules_changed = rules_changed
+        self._rules_changed, self._forget = rules_changed, forget
 
     async def perform(self, command: Command) -> None:
         """Carry it out on every matching connection here; none is no error.
 
         A connection that it fails on does not keep it from the others; the first failure is raised after them.
         """
-        if isinstance(command, Shed | Emulate | RulesChanged):
+        if isinstance(command, Shed | Emulate | RulesChanged | Forget):
             self._perform_here(command)
             return
         failures: list[Exception] = []
@@ -89,8 +91,11 @@ class Controlled:
         if failures:
             raise failures[0]
 
-    def _perform_here(self, command: Shed | Emulate | RulesChanged) -> None:
+    def _perform_here(self, command: Shed | Emulate | RulesChanged | Forget) -> None:
         """Carry out what is meant for a node rather than for a user's connections."""
+        if isinstance(command, Forget):
+            self._forget(command)
+            return
         if isinstance(command, RulesChanged):
             self._rules_changed(command.subject, command.version)
             return

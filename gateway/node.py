@@ -15,7 +15,7 @@ import msgspec
 
 from broker.audit import Witness
 from broker.channels import ChannelRules
-from broker.control import NodeInfo
+from broker.control import Forget, NodeInfo
 from broker.engines.engine import Engine
 from broker.model import Join, Leave, Publication
 from broker.overrides import InForce
@@ -114,6 +114,8 @@ class Node:
         self.policies = PolicyDesk(self.roles, self.denials, clock, remember=settings.policy.decision_cache)
         # Told of rules that have changed; of use where somebody reads them (`gateway.rule_service`).
         self.on_rules_changed: Callable[[str, int], None] = lambda _subject, _version: None
+        # Told of what caches are to let go of (`broker.caching`).
+        self.on_forget: Callable[[Forget], None] = lambda _command: None
         self.turn = Turn(self._call_soon)
         self.hub = Hub(self.turn)
         self.tasks = Tasks()
@@ -328,6 +330,7 @@ class Node:
             emulate=self.emulate,
             channel_limit=limit,
             rules_changed=lambda subject, version: self.on_rules_changed(subject, version),
+            forget=lambda command: self.on_forget(command),
         )
 
     def _listen(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from broker.cache import SharedCache
 from broker.control import Control
 from broker.history import History
 from broker.limits import Limits
@@ -36,6 +37,9 @@ class Engine(Protocol):
 
     @property
     def revocation(self) -> Revocation: ...
+
+    @property
+    def cache(self) -> SharedCache: ...
 
     def gauges(self) -> Mapping[str, int]:
         """Tell how much the engine holds, by names that stay the same; cheap, for metrics."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from broker.cache import NoSharedCache, SharedCache
 from broker.control import Control
 from broker.engines.memory.control import MemoryControl
 from broker.engines.memory.limits import MemoryLimits
@@ -28,6 +29,7 @@ class MemoryEngine:
     control: Control
     limits: Limits
     revocation: Revocation
+    cache: SharedCache
 
     def __init__(self, clock: Clock) -> None:
         self._streams = Streams(clock)
@@ -41,6 +43,7 @@ class MemoryEngine:
         self.control = MemoryControl()
         self.limits = self._limits
         self.revocation = self._revocation
+        self.cache = NoSharedCache()
 
     def gauges(self) -> Mapping[str, int]:
         """Streams, and channels with subscribers."""

@@ -5,6 +5,7 @@ from typing import Self
 
 import msgspec
 
+from broker.cache import SharedCache
 from broker.control import Control
 from broker.engines.redis.address import parse_address
 from broker.engines.redis.fleet import Fleet
@@ -37,6 +38,7 @@ class RedisEngine:
     control: Control
     limits: Limits
     revocation: Revocation
+    cache: SharedCache
 
     def __init__(self, link: Link, clock: Clock) -> None:
         self.link = link
@@ -48,6 +50,7 @@ class RedisEngine:
         self.control = self._fleet.control
         self.limits = self._fleet.limits
         self.revocation = self._fleet.revocation
+        self.cache = self._fleet.cache
 
     @classmethod
     def of(cls, settings: BrokerSettings, clock: Clock) -> Self:

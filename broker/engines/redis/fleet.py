@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import msgspec
 
-from broker.control import Recheck
+from broker.control import Forget, Recheck
+from broker.engines.redis.cache import RedisCache
 from broker.engines.redis.control import RedisControl
 from broker.engines.redis.heartbeat import Heartbeat
 from broker.engines.redis.intercom import Intercom
@@ -47,10 +48,12 @@ class Fleet:
         self.users = RedisUserPresence(link, places, self.leases)
         self.control = RedisControl(link, places, self.leases, self.intercom, clock)
         self.limits = RedisLimits(link, places)
+        self.cache = RedisCache(link, places)
         self.revocation = RedisRevocation(link, places, self.intercom, clock, on_late=lambda: self.control.send_here(Recheck()))
         self.heartbeat = Heartbeat(self.leases, (self.presence, self.users), (self.revocation.check,), clock)
         # What was told while nobody listened is made good at once, not at the next beat.
         link.on_resume(self.heartbeat.wake)
+        link.on_resume(lambda: self.control.send_here(Forget()))
 
     async def start(self) -> None:
         """Take part; the link is open, and `on_command` has been called where there is a node.

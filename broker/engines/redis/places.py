@@ -66,6 +66,14 @@ class Places:
         """Name the allowance of a key within a group, whose allowances share a slot."""
         return self._keys.tagged_entry("limit", group, key)
 
+    def cache_generation(self, cache: str, home: str) -> str:
+        """Name the generation of what caches keep of a home; `cache` is a word without a colon."""
+        return self._keys.tagged("cache-generation", f"{cache}:{home}")
+
+    def cache_entry(self, cache: str, home: str, entry: str) -> str:
+        """Name one of the values that a cache keeps of a home."""
+        return self._keys.tagged_entry("cache", f"{cache}:{home}", entry)
+
     def answer(self, node_id: str, asker: str, survey: int) -> str:
         """Name the parts of a node's answer to an asker's survey."""
         return self._keys.plain("answer", f"{asker}.{survey}.{node_id}")
