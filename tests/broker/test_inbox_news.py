@@ -63,8 +63,8 @@ class Desk:
 
 
 @pytest.fixture
-async def parts(clock: ManualClock, tmp_path: Path) -> AsyncIterator[tuple[Store, MemoryEngine, ManualClock]]:
-    store, engine = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock), MemoryEngine(clock)
+async def parts(clock: ManualClock, store_file: Path) -> AsyncIterator[tuple[Store, MemoryEngine, ManualClock]]:
+    store, engine = await open_store(f"sqlite:///{store_file}", clock=clock), MemoryEngine(clock)
     await engine.start()
     yield store, engine, clock
     await engine.close()

@@ -9,9 +9,9 @@ from config.clock import ManualClock
 from gateway.audit_metrics import AuditCollector
 
 
-async def test_what_was_recorded_dropped_and_looked_over_is_told(tmp_path: Path) -> None:
+async def test_what_was_recorded_dropped_and_looked_over_is_told(store_file: Path) -> None:
     audit = AuditSettings(queue_size=10)
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=ManualClock(), audit=audit)
+    store = await open_store(f"sqlite:///{store_file}", clock=ManualClock(), audit=audit)
     registry = CollectorRegistry()
     registry.register(AuditCollector(store.audit))
     for number in range(12):

@@ -123,10 +123,10 @@ async def test_credentials(world, api, credentials, code, text):
 
 
 @pytest.fixture
-async def opened(world, api, tmp_path):
+async def opened(world, api, store_file):
     """A world and its API with the notification methods on a store of their own."""
     made = world(channel=CHANNELS)
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=ManualClock())
+    store = await open_store(f"sqlite:///{store_file}", clock=ManualClock())
     service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings())
     yield made, api(made, notification_methods(service)), store
     await store.close()

@@ -59,12 +59,12 @@ class Audited:
 
 
 @pytest.fixture
-async def open_audited(world: Any, api: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+async def open_audited(world: Any, api: Any, store_file: Path) -> AsyncIterator[Callable[..., Any]]:
     stores = []
 
     async def make(audit: dict[str, Any] | None = None, **sections: Any) -> Audited:
         made = world(channel=CHANNEL, audit=audit or {}, **sections)
-        store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=made.clock, audit=AuditSettings(**(audit or {})))
+        store = await open_store(f"sqlite:///{store_file}", clock=made.clock, audit=AuditSettings(**(audit or {})))
         stores.append(store)
         return Audited(made, api, store)
 

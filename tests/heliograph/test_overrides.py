@@ -19,12 +19,12 @@ from heliograph.overrides import OverridesPart
 
 
 @pytest.fixture
-async def open_process(tmp_path):
+async def open_process(store_file):
     """Open the store as a process would; they share its file."""
     async with AsyncExitStack() as resources:
 
         async def open_one(clock):
-            store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+            store = await open_store(f"sqlite:///{store_file}", clock=clock)
             resources.push_async_callback(store.close)
             present = PresentOverrides(store.overrides, clock)
             return Ground(Settings(), clock, MemoryEngine(clock), store, "p-1", resources, present)

@@ -19,10 +19,10 @@ WEBHOOK = StatusWebhookSettings(url="https://app.example.org/hook", secrets=("01
 
 
 @pytest.fixture
-async def make(tmp_path):
+async def make(store_file):
     async with AsyncExitStack() as resources:
         clock = ManualClock()
-        store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+        store = await open_store(f"sqlite:///{store_file}", clock=clock)
         resources.push_async_callback(store.close)
 
         def make(webhook):

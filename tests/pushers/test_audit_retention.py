@@ -6,9 +6,9 @@ from config.clock import ManualClock
 from pushers.audit_retention import audit_retention
 
 
-async def test_what_is_old_goes_and_the_next_round_is_in_an_hour(tmp_path: Path) -> None:
+async def test_what_is_old_goes_and_the_next_round_is_in_an_hour(store_file: Path) -> None:
     clock = ManualClock()
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     for number in range(3):
         store.audit.record(Act("channel.publish", f"channel:{number}", decision=Decision.DENIED))
         await store.audit.settle()

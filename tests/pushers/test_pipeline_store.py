@@ -43,8 +43,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(rig, tmp_path, clock):
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+async def bench(rig, store_file, clock):
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     yield Bench(rig, store)
     await rig.kill()
     await store.close()

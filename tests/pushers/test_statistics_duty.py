@@ -20,8 +20,8 @@ from pushers.statistics import statistics_duties
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+async def store(store_file: Path, clock: ManualClock) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     yield store
     await store.close()
 

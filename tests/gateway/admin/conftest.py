@@ -1,6 +1,5 @@
 """The operator's page over a node on the memory engine and a store in a file, asked as browsers ask."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from broker.audit import AuditFilter, SealedRecord
 from broker.durable_revocation import DurableRevocation
 from broker.present_overrides import PresentOverrides
-from broker.store.store import Store, open_store, upgrade_store
+from broker.store.store import Store, open_store
 from gateway.admin.attempts import Attempts
 from gateway.admin.figures import FigureDesk
 from gateway.admin.live import LiveFigures
@@ -85,17 +84,9 @@ class Site:
         return [*reversed(records)]
 
 
-@pytest.fixture(scope="session")
-def empty_admin_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without rows: its tables are made once for all tests."""
-    file = tmp_path_factory.mktemp("empty") / "store.db"
-    asyncio.run(upgrade_store(f"sqlite:///{file}"))
-    return file
-
-
 @pytest.fixture
 async def site(
-    tmp_path: Path, empty_admin_store: Path, world: Callable[..., Any], api: Callable[..., Any]
+    tmp_path: Path, empty_store: Path, world: Callable[..., Any], api: Callable[..., Any]
 ) -> AsyncIterator[Callable[..., Awaitable[Site]]]:
     """Open a page; settings of `admin` are given by name, those of others as `sections`."""
     sites: list[Site] = []
@@ -105,7 +96,7 @@ async def site(
         rpc: dict[str, Any] = {"admin.watch": lambda user, data: made.live.watch(user, data)}
         around = world(rpc_methods=rpc, admin=chosen, **(sections or {}))
         file = tmp_path / f"store{len(sites)}.db"
-        shutil.copy(empty_admin_store, file)
+        shutil.copy(empty_store, file)
         store = await open_store(f"sqlite:///{file}", clock=around.clock)
         made = Site(around, api(around, operation_methods(store, around.clock)).calls, store, https=https)
         sites.append(made)

@@ -37,9 +37,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(world: Callable[..., Any], api: Callable[..., Any], tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(world: Callable[..., Any], api: Callable[..., Any], store_file: Path) -> AsyncIterator[Desk]:
     made = world()
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=made.clock)
+    store = await open_store(f"sqlite:///{store_file}", clock=made.clock)
     renderer = Renderer(store.templates, made.clock, default_locale="en")
     wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
     service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings(), wording=wording)

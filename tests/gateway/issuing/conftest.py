@@ -1,7 +1,5 @@
 """A service that issues tokens, on a store in a file and a memory engine's revocations."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from broker.control import Command, Distrust
 from broker.durable_revocation import DurableRevocation
 from broker.engines.memory.revocation import MemoryRevocation
-from broker.store.store import Store, open_store, upgrade_store
+from broker.store.store import Store, open_store
 from config.clock import ManualClock
 from config.token_settings import ConnectionTokenSettings
 from gateway.auth.tokens import TokenVerifier
@@ -69,18 +67,9 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without rows: its tables are made once for all tests."""
-    file = tmp_path_factory.mktemp("empty") / "store.db"
-    asyncio.run(upgrade_store(f"sqlite:///{file}"))
-    return file
-
-
 @pytest.fixture
-async def issuer(tmp_path: Path, empty_store: Path, clock: ManualClock) -> AsyncIterator[Issuer]:
-    shutil.copy(empty_store, tmp_path / "store.db")
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+async def issuer(store_file: Path, clock: ManualClock) -> AsyncIterator[Issuer]:
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     yield Issuer(store, clock)
     await store.close()
 

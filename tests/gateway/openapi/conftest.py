@@ -10,6 +10,7 @@ import pytest
 
 from broker.rendering.renderer import Renderer
 from broker.store.store import open_store
+from config.operation_settings import HabitSettings
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
@@ -58,12 +59,13 @@ class Described:
 
 
 @pytest.fixture
-async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path: Path) -> AsyncIterator[Described]:
+async def described(world: Callable[..., Any], api: Callable[..., Any], store_file: Path) -> AsyncIterator[Described]:
     made = world(
         channel=CHANNELS, node={"name": "gateway-1"}, client={"subscribe_to_user_personal_channel": {"enabled": False}}
     )
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=made.clock)
-    service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings())
+    store = await open_store(f"sqlite:///{store_file}", clock=made.clock)
+    settings = NotificationSettings(habits=HabitSettings(enabled=True))
+    service = NotificationService(store.ledger, store.devices, store.preferences, settings)
     client = made.client()
     client.connect(token=made.token("alice", jti="token-1", iat=1767225000), name="web", version="2.1.0")
     client.send({"id": 2, "subscribe": {"channel": "chat:lobby"}})
@@ -75,7 +77,7 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], tmp_path
         *template_methods(TemplateService(store.templates, Renderer(store.templates, made.clock, default_locale="en"), show)),
         *experiment_methods(store.experiments),
         *topic_methods(TopicService(store.topics)),
-        *campaign_methods(CampaignService(store.campaigns, NotificationSettings())),
+        *campaign_methods(CampaignService(store.campaigns, settings)),
         *operation_methods(store, made.clock),
     ]
     names: set[str] = set()

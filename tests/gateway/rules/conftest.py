@@ -87,7 +87,7 @@ class RuledNode:
 
 
 @pytest.fixture
-async def open_nodes(world: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Sequence[RuledNode]]]]:
+async def open_nodes(world: Any, store_file: Path) -> AsyncIterator[Callable[..., Awaitable[Sequence[RuledNode]]]]:
     """Open nodes that share a database, and tell each other of changes; gives also the line that they do it on."""
     stores: list[Store] = []
     line = Line()
@@ -96,7 +96,7 @@ async def open_nodes(world: Any, tmp_path: Path) -> AsyncIterator[Callable[..., 
         nodes = []
         for _ in range(count):
             made = world(**settings)
-            stores.append(await open_store(f"sqlite:///{tmp_path}/rules.db", clock=made.clock))
+            stores.append(await open_store(f"sqlite:///{store_file}", clock=made.clock))
             made.node = Node(
                 made.settings,
                 made.engine,

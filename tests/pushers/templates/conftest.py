@@ -16,8 +16,8 @@ from pushers.templates.telling import Telling
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    opened = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+async def store(store_file: Path, clock: ManualClock) -> AsyncIterator[Store]:
+    opened = await open_store(f"sqlite:///{store_file}", clock=clock)
     yield opened
     await opened.close()
 
