@@ -249,7 +249,13 @@ async def test_who_has_everything_hands_out_rights_and_so_does_whom_a_policy_let
     await node.result("role_set", name="root", permissions=["call *"])
     for key in ((await make(node, "whole", methods=["*"]))["key"], (await make(node, "root", role="root", methods=[]))["key"]):
         other = await node.result("api_key_create", key, name=f"of-{key[4:20]}", methods=["publish"])
-    rule = {"name": "turns", "effect": "allow", "actions": ["call"], "methods": ["api_key_rotate"], "condition": "key == 'turner'"}
+    rule = {
+        "name": "turns",
+        "effect": "allow",
+        "actions": ["call"],
+        "methods": ["api_key_rotate"],
+        "condition": "key == 'turner'",
+    }
     turner = (await make(node, "turner", methods=["api_key_rotate"]))["key"]
     await node.result("policy_set", policy={"rules": [rule]})
     await node.result("api_key_rotate", turner, id=other["id"])
