@@ -12,7 +12,8 @@ from gateway.api.errors import STATUS_BY_CODE, ApiError
 from gateway.api.explained import API_ERRORS
 from gateway.api.messages import BatchResult
 from gateway.api.method import Method, Methods
-from gateway.openapi.examples import EXAMPLES
+from gateway.openapi.examples import EXAMPLES, Example
+from gateway.openapi.further_examples import FURTHER_EXAMPLES
 from gateway.openapi.schemas import Schema, Schemas
 from gateway.protocol.error_classes import Explained
 
@@ -84,22 +85,19 @@ def _described(known: Explained) -> Schema:
 
 def _operation(method: Method, schemas: Schemas) -> Schema:
     summary, _, details = (inspect.getdoc(method.handle) or "").partition("\n\n")
-    example = EXAMPLES[method.name]
-    answer: Any = {"error" if example.is_failure else "result": example.result}
-    if method.name == "batch":
-        answer = example.result
+    requests, answers = _shown(method.name)
     operation = {
         "operationId": method.name,
         "tags": [method.group],
         "summary": " ".join(summary.split()),
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schemas.refer(method.request), "example": example.request}},
+            "content": {"application/json": {"schema": schemas.refer(method.request), **requests}},
         },
         "responses": {
             "200": {
                 "description": "Understood: what became of it.",
-                "content": {"application/json": {"schema": _answer_of(method, schemas), "example": answer}},
+                "content": {"application/json": {"schema": _answer_of(method, schemas), **answers}},
             },
             **{
                 str(status): {"$ref": f"#/components/responses/Status{status}"}
@@ -110,6 +108,24 @@ def _operation(method: Method, schemas: Schemas) -> Schema:
     if details:
         operation["description"] = " ".join(details.split())
     return operation
+
+
+def _shown(name: str) -> tuple[Schema, Schema]:
+    """Tell what stands beside the schemas of a request and of its answer: an example, or several by what they show."""
+    first, further = EXAMPLES[name], FURTHER_EXAMPLES.get(name, {})
+    if not further:
+        return {"example": first.request}, {"example": _answer(name, first)}
+    shown = {"A call": first, **further}
+    return (
+        {"examples": {title: {"value": example.request} for title, example in shown.items()}},
+        {"examples": {title: {"value": _answer(name, example)} for title, example in shown.items()}},
+    )
+
+
+def _answer(name: str, example: Example) -> Any:
+    if name == "batch":
+        return example.result  # its replies stand at the top
+    return {"error" if example.is_failure else "result": example.result}
 
 
 def _answer_of(method: Method, schemas: Schemas) -> Schema:

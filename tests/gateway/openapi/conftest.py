@@ -24,6 +24,7 @@ from gateway.notify.operations import operation_methods
 from gateway.notify.service import NotificationService
 from gateway.notify.templates import TemplateService, template_methods
 from gateway.notify.topics import TopicService, topic_methods
+from gateway.notify.wording import Wording
 from gateway.openapi.routes import openapi_routes
 from gateway.rule_service import RuleService
 from pushers.templates.showing import show
@@ -65,7 +66,9 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], store_fi
     )
     store = await open_store(f"sqlite:///{store_file}", clock=made.clock)
     settings = NotificationSettings(habits=HabitSettings(enabled=True))
-    service = NotificationService(store.ledger, store.devices, store.preferences, settings)
+    renderer = Renderer(store.templates, made.clock, default_locale="en")
+    wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
+    service = NotificationService(store.ledger, store.devices, store.preferences, settings, wording=wording)
     client = made.client()
     client.connect(token=made.token("alice", jti="token-1", iat=1767225000), name="web", version="2.1.0")
     client.send({"id": 2, "subscribe": {"channel": "chat:lobby"}})
@@ -74,7 +77,7 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], store_fi
         *confirmation_methods(ConfirmationService(store.ledger)),
         *issuing_methods(None),
         *inbox_methods(InboxService(store.inbox)),
-        *template_methods(TemplateService(store.templates, Renderer(store.templates, made.clock, default_locale="en"), show)),
+        *template_methods(TemplateService(store.templates, renderer, show)),
         *experiment_methods(store.experiments),
         *topic_methods(TopicService(store.topics)),
         *campaign_methods(CampaignService(store.campaigns, settings)),
