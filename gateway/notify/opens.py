@@ -24,7 +24,7 @@ from gateway.notify.prefetching import is_machine, is_picture_proxy, looks_ahead
 
 __all__ = ["open_routes"]
 
-# A transparent GIF of one pixel (GIF89a, 43 bytes).
+# A transparent GIF of one pixel (GIF89a, 42 bytes).
 _PICTURE: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _HEADERS: Final = {
     "Cache-Control": "no-store, private",

@@ -152,7 +152,9 @@ def start(directory: Path, *arguments: str, role: str = "serve", api_key: str = 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A development server that a whole session shares; tests use users and channels of their own."""
-    started = start(tmp_path_factory.mktemp("dev"), "--dev")
+    opens = {"ENABLED": "true", "PUBLIC_URL": "https://notify.example.com", "SECRET": "what pictures in mails are signed with"}
+    environ = {f"HELIOGRAPH_NOTIFICATIONS__OPENS__{name}": value for name, value in opens.items()}
+    started = start(tmp_path_factory.mktemp("dev"), "--dev", **environ)
     yield started
     assert started.stop() == 0
     log = (started.directory / "stderr.log").read_text()

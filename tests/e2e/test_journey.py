@@ -1,6 +1,7 @@
 """From notify to what the provider received, over the real protocols, and the ack that ends it."""
 
 import asyncio
+import re
 
 APNS = "a1" * 32
 
@@ -51,6 +52,28 @@ async def test_mail_arrives(server):
     assert status["state"] == "exhausted"
     assert outcomes(status) == [("live", "", "offline"), ("email", "email", "accepted")]
     assert "mail-user@" not in str(status)
+
+
+async def test_a_mail_tells_that_it_was_shown_and_to_nobody_else(server):
+    """N-29: the picture in a mail is fetched by whoever shows it; what it tells is less than seen."""
+    server.call("device_register", user="reader", provider="email", token=email_of("reader"))
+    sent, other = (server.notify("reader", title=title, body="Body", push_wait_s=60) for title in ("Shown", "Left alone"))
+    for one in (sent, other):
+        await server.until(lambda one=one: len(server.outbox(one)) == 1, "mailed")
+    (item,) = server.outbox(sent)
+    (picture,) = re.findall(r'<img src="https://notify\.example\.com(/o/[^"]+)"', item["html"])
+    assert sent not in picture
+    assert "reader" not in picture
+    reader = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.2.0"}
+    forged = server.client.get(f"{server.url}{picture[:-2]}AA", headers=reader)
+    shown = server.client.get(f"{server.url}{picture}", headers=reader)
+    for answer in (forged, shown):
+        assert (answer.status_code, answer.headers["content-type"], answer.content[:6]) == (200, "image/gif", b"GIF89a")
+        assert answer.headers["cache-control"] == "no-store, private"
+    await server.until(lambda: "opened" in server.status(sent).get("marks", {}), "known to be shown")
+    assert set(server.status(sent)["marks"]) == {"opened"}
+    assert "marks" not in server.status(other)
+    assert server.call("inbox_counts", user="reader")["unseen"] == 2, "fetched is less than seen"
 
 
 async def test_an_ack_on_the_socket_ends_the_journey(server, wire):
