@@ -32,6 +32,7 @@ __all__ = [
     "Due",
     "Expansion",
     "NewCampaign",
+    "due_at_rate",
     "following",
     "next_page_at",
     "page_size",
@@ -177,6 +178,10 @@ class Campaigns(Protocol):
         """Tell nobody more, and have what is pending called off, a piece at a time after this. Gives the state after; one of
         which nothing is pending any more stays as it is."""
 
+    async def set_rate(self, campaign_id: str, rate_per_s: float) -> Campaign:
+        """Tell users faster or slower from the next page on, 0 as fast as the pipeline takes them; gives the campaign after.
+        One that has ended stays as it is."""
+
     async def due(self) -> Sequence[Due]:
         """Tell the next campaign of each lane, the longest due first, at most one per lane."""
 
@@ -211,6 +216,14 @@ class Campaigns(Protocol):
 def page_size(rate_per_s: float) -> int:
     """Tell how many users make a page (N-9): about a second's worth, or the most there may be."""
     return min(MAX_USERS, max(1, math.ceil(rate_per_s))) if rate_per_s else MAX_USERS
+
+
+def due_at_rate(due_at: datetime, now: datetime, before_per_s: float, after_per_s: float) -> datetime:
+    """Tell when a page is due whose campaign gets another rate: what is left to wait is as much shorter as the rate is higher,
+    so that a slow campaign need not end its wait first."""
+    if due_at <= now or not before_per_s:
+        return due_at
+    return now + (due_at - now) * (before_per_s / after_per_s) if after_per_s else now
 
 
 def next_page_at(due_at: datetime, now: datetime, taken: int, rate_per_s: float) -> datetime:

@@ -24,7 +24,7 @@ _COMMANDS: Final = {
         "heliograph.commands.dead_letters:dead_letters", "Look at what could not be delivered, and have it tried anew."
     ),
     "campaign": LateCommand(
-        "heliograph.commands.campaigns:campaign", "Look how campaigns stand, and pause, resume or cancel them."
+        "heliograph.commands.campaigns:campaign", "Look how campaigns stand, change their rate, pause, resume or cancel them."
     ),
     "admin": LateCommand("heliograph.commands.admin:admin", "Prepare the operator's page."),
     "audit": LateCommand("heliograph.commands.audit:audit", "Search, export and verify who did what."),

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, literal_column, select, update
 
 from broker.audit import Act
-from broker.campaigns import Campaign, CampaignEvent, CampaignState, Due, Expansion, NewCampaign, following
+from broker.campaigns import Campaign, CampaignEvent, CampaignState, Due, Expansion, NewCampaign, due_at_rate, following
 from broker.errors import BadInput, NotFound
 from broker.notification import Accepted, Lane, State
 from broker.store import campaign_pages
@@ -37,6 +37,7 @@ __all__ = ["SqlCampaigns"]
 _C: Final = CAMPAIGNS.c
 _S: Final = STEPS.c
 _ID: Final = bindparam("of_campaign", type_=_C.id.type)
+_ENDS: Final = (CampaignState.DONE, CampaignState.CANCELLED)
 # Above every id.
 _NEWEST: Final = "~"
 
@@ -45,6 +46,9 @@ _HELD: Final = _ONE.with_for_update(key_share=True)  # as `campaign_pages` holds
 _SOME: Final = select(CAMPAIGNS).where(_C.id < bindparam("before")).order_by(_C.id.desc()).limit(bindparam("most"))
 _COUNTS: Final = select(COUNTS).where(Among(COUNTS.c.campaign_id, bindparam("among", type_=TextList())))
 _STAND: Final = update(CAMPAIGNS).where(_C.id == _ID).values(state=bindparam("new_state"), due_at=bindparam("new_due_at"))
+_SET_RATE: Final = (
+    update(CAMPAIGNS).where(_C.id == _ID).values(rate_per_s=bindparam("new_rate_per_s"), due_at=bindparam("new_due_at"))
+)
 _BEGIN: Final = (
     update(CAMPAIGNS)
     .where(_C.id == _ID)
@@ -169,6 +173,16 @@ class SqlCampaigns:
             lambda connection: _cancel(connection, campaign_id), Act("campaign.cancelled", f"campaign:{campaign_id}")
         )
 
+    async def set_rate(self, campaign_id: str, rate_per_s: float) -> Campaign:
+        if not is_name(campaign_id):
+            raise NotFound("campaign")
+        now = self._clock.now()
+        act = Act("campaign.rate_set", f"campaign:{campaign_id}", details={"rate_per_s": rate_per_s})
+        return await self._trail.write(
+            lambda connection: _set_rate(connection, campaign_id, rate_per_s, now),
+            lambda campaign: [] if campaign.state in _ENDS else [act],
+        )
+
     async def due(self) -> Sequence[Due]:
         found = await self._database.read(_due)
         return sorted(found, key=lambda one: one.due_at)
@@ -281,6 +295,17 @@ def _stand(connection: Connection, campaign_id: str, event_of: Callable[[bool], 
         due_at = None if after is CampaignState.PAUSED else max(now, row.starts_at)
         connection.execute(_STAND, {"of_campaign": campaign_id, "new_state": after.value, "new_due_at": due_at})
     return after
+
+
+def _set_rate(connection: Connection, campaign_id: str, rate_per_s: float, now: datetime) -> Campaign:
+    row = _held(connection, campaign_id)
+    if CampaignState(row.state) not in _ENDS:
+        due_at = row.due_at
+        if row.state == CampaignState.RUNNING.value and due_at is not None:
+            due_at = to_micros(due_at_rate(from_micros(due_at), now, row.rate_per_s, rate_per_s))
+        changed = {"of_campaign": campaign_id, "new_rate_per_s": rate_per_s, "new_due_at": due_at}
+        connection.execute(_SET_RATE, changed)
+    return _read(connection, campaign_id)
 
 
 def _cancel(connection: Connection, campaign_id: str) -> CampaignState:

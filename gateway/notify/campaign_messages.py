@@ -16,6 +16,7 @@ __all__ = [
     "CampaignListResult",
     "CampaignRequest",
     "CampaignResult",
+    "CampaignUpdateRequest",
 ]
 
 _CampaignId = Annotated[str, Meta(description="Id of the campaign, as `campaign_create` gave it.")]
@@ -63,6 +64,13 @@ class CampaignRequest(_Request):
     """Names a campaign."""
 
     id: _CampaignId
+
+
+class CampaignUpdateRequest(_Request):
+    """Changes how a campaign goes on."""
+
+    id: _CampaignId
+    rate_per_s: Annotated[float, Meta(description="Users per second from now on; 0 is as fast as they can be told.")]
 
 
 class CampaignItem(msgspec.Struct):

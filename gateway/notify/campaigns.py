@@ -22,6 +22,7 @@ from gateway.notify.campaign_messages import (
     CampaignListResult,
     CampaignRequest,
     CampaignResult,
+    CampaignUpdateRequest,
 )
 from gateway.notify.drafting import Drafting, fingerprint_of
 from gateway.notify.intake import Intake, open_to_all
@@ -96,6 +97,16 @@ class CampaignService:
         next_cursor = found[size - 1].id if len(found) > size else ""
         return CampaignListResult([_item(campaign) for campaign in found[:size]], next_cursor)
 
+    async def update(self, request: CampaignUpdateRequest) -> CampaignResult:
+        """Tell users of a campaign faster or slower from the next page on, also while it runs or is paused.
+
+        What is left to wait for the next page changes with the rate. One that has ended stays as it is.
+        """
+        _check_rate(request.rate_per_s)
+        campaign = await self._campaigns.set_rate(request.id, request.rate_per_s)
+        _log.info("campaign.rate_set", campaign=campaign.id, state=campaign.state.value, rate_per_s=campaign.rate_per_s)
+        return CampaignResult(_item(campaign))
+
     async def pause(self, request: CampaignRequest) -> StateResult:
         """Tell nobody more for now; what has been stored goes its ways. One that has ended stays as it is."""
         return self._moved(request.id, "campaign.paused", await self._campaigns.pause(request.id))
@@ -133,6 +144,7 @@ def campaign_methods(service: CampaignService) -> list[Method]:
         Method("campaign_create", CampaignCreateRequest, service.create, is_strict=True, group=_GROUP),
         Method("campaign_status", CampaignRequest, service.status, is_strict=True, group=_GROUP),
         Method("campaign_list", CampaignListRequest, service.list, is_strict=True, group=_GROUP),
+        Method("campaign_update", CampaignUpdateRequest, service.update, is_strict=True, group=_GROUP),
         Method("campaign_pause", CampaignRequest, service.pause, is_strict=True, group=_GROUP),
         Method("campaign_resume", CampaignRequest, service.resume, is_strict=True, group=_GROUP),
         Method("campaign_cancel", CampaignRequest, service.cancel, is_strict=True, group=_GROUP),
@@ -162,7 +174,10 @@ def _check_words(request: CampaignCreateRequest) -> None:
         value = getattr(request, field)
         if len(value) > limit or not value.isprintable():
             raise BadInput(field, f"must be at most {limit} printable characters")
-    rate = request.rate_per_s
+    _check_rate(request.rate_per_s)
+
+
+def _check_rate(rate: float) -> None:
     if not (math.isfinite(rate) and (rate == 0 or _LEAST_RATE_PER_S <= rate <= MAX_RATE_PER_S)):
         raise BadInput("rate_per_s", f"must be 0, or from {_LEAST_RATE_PER_S} to {MAX_RATE_PER_S:.0f}")
 

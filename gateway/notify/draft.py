@@ -109,7 +109,7 @@ def _no_users(request: NotifyRequest) -> tuple[str, ...]:
             raise BadInput(field, "must not be given for an audience, each user of which is told once")
     # It would be told to one person as many times as there are users.
     if request.escalate is not UNSET:
-        raise BadInput("escalate", "must not be given for an audience")
+        raise BadInput("escalate", "must not be given for an audience: it would tell one person once for each user of it")
     return ()
 
 

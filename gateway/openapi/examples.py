@@ -204,6 +204,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     ),
     "campaign_status": Example({"id": _CAMPAIGN["id"]}, {"campaign": _CAMPAIGN}),
     "campaign_list": Example({"state": "scheduled"}, {"items": [_CAMPAIGN], "next_cursor": ""}),
+    "campaign_update": Example({"id": _CAMPAIGN["id"], "rate_per_s": 50}, {"campaign": {**_CAMPAIGN, "rate_per_s": 50.0}}),
     "campaign_pause": Example({"id": _CAMPAIGN["id"]}, {"state": "paused"}),
     "campaign_resume": Example({"id": _CAMPAIGN["id"]}, {"state": "scheduled"}),
     "campaign_cancel": Example({"id": _CAMPAIGN["id"]}, {"state": "cancelled"}),

@@ -1,4 +1,4 @@
-"""`heliograph campaign`: look how campaigns stand, and pause, resume or cancel them, through the HTTP API."""
+"""`heliograph campaign`: look how campaigns stand, change their rate, pause, resume or cancel them, through the HTTP API."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _STATES: Final = ("scheduled", "running", "paused", "done", "cancelled")
 
 @click.group(cls=RichGroup)
 def campaign() -> None:
-    """Look how campaigns stand, and pause, resume or cancel them."""
+    """Look how campaigns stand, change their rate, pause, resume or cancel them."""
 
 
 @campaign.command("list", cls=RichCommand)
@@ -50,6 +50,17 @@ def show_status(campaign_id: str, as_json: bool, url: str, api_key: str | None, 
     click.echo(_line(item))
     for state, count in sorted(item["notifications"].items()):
         click.echo(f"  {state} {count}")
+
+
+@campaign.command("rate", cls=RichCommand)
+@click.argument("campaign_id")
+@click.argument("rate_per_s", type=float)
+@api_options
+def set_rate(campaign_id: str, rate_per_s: float, url: str, api_key: str | None, file: Path | None, dev: bool) -> None:
+    """Tell so many users per second from the next page on; 0 is as fast as they can be told."""
+    key = api_key if api_key is not None else configured_key(file, dev)
+    item = call_api(url, key, "campaign_update", {"id": campaign_id, "rate_per_s": rate_per_s})["campaign"]
+    click.echo(f"{item['id']} {item['state']} {item['rate_per_s']:g}/s")
 
 
 @campaign.command("pause", cls=RichCommand)

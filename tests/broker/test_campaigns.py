@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.campaigns import MAX_RATE_PER_S, NEXT, CampaignEvent, CampaignState, following, next_page_at, page_size
+from broker.campaigns import (
+    MAX_RATE_PER_S,
+    NEXT,
+    CampaignEvent,
+    CampaignState,
+    due_at_rate,
+    following,
+    next_page_at,
+    page_size,
+)
 from broker.errors import BadInput
 from broker.notification import MAX_USERS
 from broker.topics import check_topic
@@ -87,3 +96,22 @@ def test_without_a_rate_the_next_page_is_due_at_once():
 def test_a_topic_has_a_name(topic):
     with pytest.raises(BadInput, match="topic: must be 1 to 255 printable characters"):
         check_topic(topic)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "before_per_s", "after_per_s", "then_s"),
+    [
+        (10.0, 1.0, 10.0, 1.0),
+        (10.0, 1.0, 0.5, 20.0),
+        (1000.0, 0.001, 1000.0, 0.001),
+        (10.0, 5.0, 5.0, 10.0),
+        (10.0, 5.0, 0.0, 0.0),
+        (0.0, 5.0, 1.0, 0.0),
+        (0.0, 0.0, 1.0, 0.0),
+        (-3.0, 5.0, 1.0, -3.0),  # it is late, and stays that
+        (-3.0, 5.0, 0.0, -3.0),
+    ],
+)
+def test_what_is_left_to_wait_goes_with_the_rate(left_s, before_per_s, after_per_s, then_s):
+    due_at = due_at_rate(START + timedelta(seconds=left_s), START, before_per_s, after_per_s)
+    assert (due_at - START).total_seconds() == pytest.approx(then_s)

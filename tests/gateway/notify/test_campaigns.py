@@ -90,6 +90,18 @@ async def test_moves_answer_with_the_state(desk, topic):
         assert await desk.api.error(f"campaign_{method}", id="none") == (104, "campaign not found")
 
 
+async def test_a_rate_can_change(desk, topic):
+    id = await create(desk, rate_per_s=2.0)
+    before = await campaign(desk, id)
+    assert await desk.api.result("campaign_update", id=id, rate_per_s=50) == {"campaign": {**before, "rate_per_s": 50.0}}
+    assert await campaign(desk, id) == {**before, "rate_per_s": 50.0}
+    rule = "bad request: rate_per_s: must be 0, or from 0.001 to 100000"
+    for rate in (-1, 1e6, 1e-9):
+        assert await desk.api.error("campaign_update", id=id, rate_per_s=rate) == (107, rule)
+    assert (await desk.api.error("campaign_update", id=id))[0] == 107
+    assert await desk.api.error("campaign_update", id="none", rate_per_s=1) == (104, "campaign not found")
+
+
 async def test_lists_come_in_pages(desk, topic):
     ids = []
     for _ in range(3):
@@ -144,7 +156,7 @@ NAME = "must be 1 to 255 printable characters"
         ({"notification": {"template": {"name": "x"}}}, "notification.template: templates are not available here"),
         (
             {"notification": {**TEXT, "priority": "critical", "escalate": {"after_s": 1, "to_user": "x"}}},
-            "notification.escalate: must not be given for an audience",
+            "notification.escalate: must not be given for an audience: it would tell one person once for each user of it",
         ),
     ],
 )

@@ -29,6 +29,7 @@ BEFORE = {
     "topic_remove": "topic_subscribe",
     "campaign_status": "campaign_create",
     "campaign_list": "campaign_create",
+    "campaign_update": "campaign_create",
     "campaign_pause": "campaign_create",
     "campaign_resume": "campaign_create",
     "campaign_cancel": "campaign_create",

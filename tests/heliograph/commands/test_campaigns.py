@@ -44,6 +44,10 @@ def test_lists_and_steers(run, server):
     assert run("campaign", "status", told, *options).out.splitlines() == [lines[1], "  failed 2"]
     assert json.loads(run("campaign", "status", told, "--json", *options).out) == item
 
+    assert run("campaign", "rate", later, "2.5", *options).out == f"{later} scheduled 2.5/s\n"
+    refused = run("campaign", "rate", later, "1e9", *options)
+    assert (refused.code, len(refused.problems)) == (2, 1)
+    assert "rate_per_s: must be 0, or from 0.001 to 100000" in refused.err
     moves = [run("campaign", move, later, *options).out for move in ("pause", "resume", "cancel")]
     assert moves == [f"{later} paused\n", f"{later} scheduled\n", f"{later} cancelled\n"]
     ended = run("campaign", "pause", "none", *options)
@@ -55,6 +59,7 @@ def test_lists_and_steers(run, server):
     [
         (["list", "--state", "asleep"], "heliograph campaign list: Invalid value for '--state'"),
         (["list", "--limit", "0"], "heliograph campaign list: Invalid value for '--limit'"),
+        (["rate", "id", "fast"], "heliograph campaign rate: Invalid value for 'RATE_PER_S'"),
         (["pause"], "heliograph campaign pause: Missing argument 'CAMPAIGN_ID'"),
         (["list"], "heliograph: http_api.keys: no key is set"),
     ],

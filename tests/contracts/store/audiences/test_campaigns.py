@@ -431,6 +431,33 @@ async def test_what_waits_is_counted_up_to_a_limit(store, pipeline, new, run, cl
     assert await store.campaigns.waiting(Lane.NORMAL, {"apns"}, limit=100) == 0
 
 
+async def test_a_rate_can_change_on_the_way(store, new, run, clock):
+    await store.topics.subscribe("news", numbered(40))
+    campaign_id = await store.campaigns.create(new("news", rate_per_s=1.0))
+    starts_at = clock.now()
+    assert (await store.campaigns.set_rate(campaign_id, 0.01)).rate_per_s == 0.01
+    assert [one.due_at for one in await store.campaigns.due()] == [starts_at], "its time is no matter of its rate"
+    await run(campaign_id, 1)
+    assert [one.due_at for one in await store.campaigns.due()] == [starts_at + timedelta(seconds=1000)]
+    changed = await store.campaigns.set_rate(campaign_id, 10.0)
+    assert (changed.state, changed.rate_per_s, changed.expanded) == (CampaignState.RUNNING, 10.0, 10)
+    assert [(one.due_at, one.rate_per_s) for one in await store.campaigns.due()] == [(starts_at + timedelta(seconds=1), 10.0)]
+    assert await run(campaign_id) == []
+    clock.move(1)
+    assert len(await run(campaign_id)) == 1
+    await store.campaigns.pause(campaign_id)
+    assert (await store.campaigns.set_rate(campaign_id, 0.0)).state is CampaignState.PAUSED
+    assert await store.campaigns.due() == []
+    await store.campaigns.resume(campaign_id)
+    assert len(await run(campaign_id)) >= 2, "as fast as can be"
+    ended = await store.campaigns.set_rate(campaign_id, 5.0)
+    assert (ended.state, ended.rate_per_s) == (CampaignState.DONE, 0.0)
+    with pytest.raises(NotFound):
+        await store.campaigns.set_rate("none", 1.0)
+    with pytest.raises(NotFound):
+        await store.campaigns.set_rate("\0", 1.0)
+
+
 async def test_a_topic_that_goes_ends_its_campaign(store, new, run):
     await store.topics.subscribe("news", numbered(15))
     campaign_id = await store.campaigns.create(new("news"))
