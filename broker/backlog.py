@@ -30,8 +30,9 @@ class Backlog(Protocol):
         """
 
     async def undecided(self) -> Mapping[Lane, datetime]:
-        """Tell of each lane in which a decision is due and in nobody's hands since when the oldest is. Deliveries are left out:
-        those of a carrier that is paused, slow or full hold up none of the others.
+        """Tell of each lane in which a decision is due that nobody has taken since when the oldest is. Deliveries are left out:
+        those of a carrier that is paused, slow or full hold up none of the others; and so is what a process that died has
+        taken, until its lease has run out and somebody else has it.
 
         Raises:
             StoreUnavailable: The same call may succeed later.

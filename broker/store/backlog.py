@@ -26,8 +26,8 @@ _FRONT: Final = (
 _COUNTED: Final = select(func.count().label("waiting"), func.min(_FRONT.c.due_at).label("oldest")).select_from(_FRONT)
 _OLDEST_PLAN: Final = (
     select(STEPS.c.due_at)
-    # Written out: it is the condition of the partial index.
-    .where(STEPS.c.lane == bindparam("of_lane"), STEPS.c.provider == literal_column("''"), STEPS.c.due_at <= bindparam("now"))
+    .where(STEPS.c.lane == bindparam("of_lane"), STEPS.c.due_at <= bindparam("now"))
+    .where(STEPS.c.provider == literal_column("''"), STEPS.c.lease.is_(None))  # as written in the partial index
     .order_by(STEPS.c.due_at)
     .limit(1)
 )

@@ -68,10 +68,11 @@ _DUE: Final = (
 _PENDING: Final = select(COUNTS.c.total).where(COUNTS.c.campaign_id == _ID, COUNTS.c.state == State.PENDING.value)
 _TALLY_DUE: Final = select(PAGES.c.draft_id).where(PAGES.c.tally_at <= bindparam("now")).limit(1)
 _CANCELLED: Final = select(_C.id).where(_C.calling_off.is_not(None)).order_by(_C.id).limit(1)
-# The conditions on the provider that are written out are those of the partial indexes.
+# The conditions on provider and lease are written as in the partial indexes.
 _DUE_PLANS: Final = select(func.count()).select_from(
     select(_S.due_at)
-    .where(_S.lane == bindparam("of_lane"), _S.provider == literal_column("''"), _S.due_at <= bindparam("now"))
+    .where(_S.lane == bindparam("of_lane"), _S.due_at <= bindparam("now"))
+    .where(_S.provider == literal_column("''"), _S.lease.is_(None))
     .limit(bindparam("most"))
     .subquery()
 )

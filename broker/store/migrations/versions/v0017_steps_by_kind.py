@@ -8,7 +8,7 @@ down_revision = "0016"
 branch_labels = None
 depends_on = None
 
-_PLANS = sa.text("provider = ''")
+_PLANS = sa.text("provider = '' AND lease IS NULL")
 _SENDS = sa.text("provider <> ''")
 
 
