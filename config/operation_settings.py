@@ -72,7 +72,11 @@ class StatisticsSettings(Section):
 class OverloadSettings(Section):
     """When new notifications are refused because those before them wait too long, by priority; 0 never refuses."""
 
-    critical: Duration = Field(0.0, ge=0, description="Refuse critical ones while one has been due for so long.")
+    critical: Duration = Field(
+        0.0,
+        ge=0,
+        description="Refuse critical ones while one has been due for so long; one that waits for its carrier does not count.",
+    )
     high: Duration = Field(0.0, ge=0, description="Refuse high ones while one of theirs or a critical one has.")
     normal: Duration = Field(0.0, ge=0, description="Refuse normal ones while one of theirs or a more important one has.")
     bulk: Duration = Field(0.0, ge=0, description="Refuse bulk and campaigns while any has.")
