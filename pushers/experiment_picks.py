@@ -8,6 +8,8 @@ finds it.
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from broker.experiments import Experiments, Pick, Place, VariantResult, add_up, winner
 from config.clock import Clock
 from config.logs import get_logger
@@ -27,38 +29,45 @@ _REST: Final = 50.0
 
 def experiment_picks(experiments: Experiments, clock: Clock) -> Duty:
     """Make the duty. Where several processes have it they come to the same, and the first one's word counts."""
-    return Duty("experiments", _Walk(experiments, clock).work)
+    return Duty("experiments", _Looks(experiments, clock).work)
 
 
-class _Walk:
+class _Walk(msgspec.Struct):
+    """How far one experiment was counted, and what that came to."""
+
+    pick: Pick
+    place: Place = Place()
+    results: tuple[VariantResult, ...] = ()
+
+
+class _Looks:
     """Goes through all picks that wait for their variant, and through the experiment of each."""
 
     def __init__(self, experiments: Experiments, clock: Clock) -> None:
         self._experiments, self._clock = experiments, clock
-        self._picks: deque[Pick] = deque()
-        self._last = ""  # the experiment that was walked before those
-        self._place, self._results = Place(), tuple[VariantResult, ...]()
+        self._walks: deque[_Walk] = deque()
+        self._last = ""  # the experiment of the last of them
 
     async def work(self) -> float:
         """Count a piece of the experiment whose turn it is; gives the pause."""
-        if not self._picks:
-            self._picks.extend(await self._experiments.undecided(after=self._last, limit=_PICKS))
-            self._last = self._picks[-1].experiment if self._picks else ""
-            if not self._picks:
+        if not self._walks:
+            picks = await self._experiments.undecided(after=self._last, limit=_PICKS)
+            self._walks.extend(_Walk(pick) for pick in picks)
+            self._last = picks[-1].experiment if picks else ""
+            if not picks:
                 return _ROUND_S
         began = self._clock.monotonic()
-        pick = self._picks[0]
-        counted = await self._experiments.count(pick.experiment, after=self._place, limit=_PIECE)
-        self._results = add_up((*self._results, *counted.results))
-        if counted.then is not None:
-            self._place = counted.then
+        walk = self._walks.popleft()  # one that breaks is begun anew in the next round, and keeps nobody waiting
+        counted = await self._experiments.count(walk.pick.experiment, after=walk.place, limit=_PIECE)
+        walk.results = add_up((*walk.results, *counted.results))
+        if counted.then is None:
+            await self._decide(walk)
         else:
-            await self._decide(pick)
+            walk.place = counted.then
+            self._walks.appendleft(walk)
         return max(_LEAST_S, _REST * (self._clock.monotonic() - began))
 
-    async def _decide(self, pick: Pick) -> None:
-        if variant := winner(self._results, pick):
-            await self._experiments.decide(pick, variant)
-            _log.info("experiment.picked", experiment=pick.experiment, variant=variant)
-        self._picks.popleft()
-        self._place, self._results = Place(), ()
+    async def _decide(self, walk: _Walk) -> None:
+        if variant := winner(walk.results, walk.pick):
+            await self._experiments.decide(walk.pick, variant)
+            _log.info("experiment.picked", experiment=walk.pick.experiment, variant=variant)

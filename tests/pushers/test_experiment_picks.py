@@ -15,6 +15,7 @@ class Counting:
     def __init__(self, clock: ManualClock, *picks: Pick, pieces: int = 1) -> None:
         self.clock, self.picks, self.pieces = clock, picks, pieces
         self.acknowledged = 30
+        self.breaks = ""
         self.decided: list[tuple[str, str]] = []
         self.looks: list[tuple[str, int]] = []
 
@@ -23,6 +24,8 @@ class Counting:
 
     async def count(self, experiment: str, *, after: Place, limit: int) -> Counted:
         self.clock.move(2)
+        if experiment == self.breaks:
+            raise ValueError("ours")
         number = int(after.notification_id or 0) + 1
         self.looks.append((experiment, number))
         results = (VariantResult("a", 100, 100, 30), VariantResult("b", 100, 100, self.acknowledged))
@@ -62,3 +65,14 @@ async def test_all_that_wait_have_their_turn(clock: ManualClock, picks: int) -> 
     while await duty.work() != 60:
         pass
     assert [experiment for experiment, _ in counting.looks] == [pick.experiment for pick in counting.picks]
+
+
+async def test_one_that_breaks_keeps_no_other_waiting(clock: ManualClock) -> None:
+    counting = Counting(clock, *(Pick(experiment, after=100) for experiment in "efg"), pieces=2)
+    counting.acknowledged, counting.breaks = 45, "f"
+    duty = experiment_picks(counting, clock)  # type: ignore[arg-type]
+    assert [await duty.work() for _ in range(2)] == [100, 100]
+    with pytest.raises(ValueError, match="ours"):
+        await duty.work()
+    assert [await duty.work() for _ in range(3)] == [100, 100, 60]
+    assert counting.decided == [("e", "b"), ("g", "b")]
