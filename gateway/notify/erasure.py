@@ -39,6 +39,7 @@ class _Desk:
     async def erase(self, request: UserEraseRequest) -> UserEraseResult:
         """Remove a user's devices, preferences, notifications and all that belongs to them; what is pending ends.
 
+        So do escalations to others that are pending; one that has ended is a notification of whoever it went to.
         Histories of channels and connections are not touched: see `history_remove` and `disconnect`.
         """
         if not request.user:
