@@ -90,6 +90,9 @@ class NodeStatistics(msgspec.Struct, frozen=True):
 class Node:
     """One gateway process."""
 
+    # Told of what caches are to let go of (`broker.caching`); of use where there are any.
+    on_forget: Callable[[Forget], None] = staticmethod(lambda _command: None)
+
     def __init__(
         self,
         settings: Settings,
@@ -114,8 +117,6 @@ class Node:
         self.policies = PolicyDesk(self.roles, self.denials, clock, remember=settings.policy.decision_cache)
         # Told of rules that have changed; of use where somebody reads them (`gateway.rule_service`).
         self.on_rules_changed: Callable[[str, int], None] = lambda _subject, _version: None
-        # Told of what caches are to let go of (`broker.caching`).
-        self.on_forget: Callable[[Forget], None] = lambda _command: None
         self.turn = Turn(self._call_soon)
         self.hub = Hub(self.turn)
         self.tasks = Tasks()
