@@ -66,6 +66,8 @@ class GatewayPart:
         self.admin = Admin(ground)
         self.node = _make_node(ground, {**notifying.rpc, **self.admin.rpc})
         ground.resources.push_async_callback(self.node.proxies.close)
+        if ground.remembered is not None:
+            self.node.on_forget = ground.remembered.caches.hear
         self.detail = make_health_detail(ground, self.node.readiness)
         issuing = Issuing(ground, self.node.tokens.connections)
         own_methods = [*issuing.methods, *notifying.methods]

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from broker.caching.remembered import Remembered
 from broker.durable_revocation import DurableRevocation
 from broker.engines.engine import Engine
 from broker.limits import Rate
@@ -32,6 +33,7 @@ class Ground(msgspec.Struct, frozen=True):
         resources: What is opened here is closed, in reverse, when every part has ended.
         overrides: What operators say otherwise for now.
         tls: What the ports of this process show; None without TLS.
+        remembered: What is remembered of the store; None where everybody asks it.
     """
 
     settings: Settings
@@ -43,6 +45,7 @@ class Ground(msgspec.Struct, frozen=True):
     overrides: PresentOverrides
     tls: ServerTls | None = None
     tracing: Tracing = NO_TRACING
+    remembered: Remembered | None = None
 
     @property
     def revocation(self) -> DurableRevocation:

@@ -33,7 +33,13 @@ class Notifying:
     def __init__(self, ground: Ground, news: InboxNews, changed: InboxChanged) -> None:
         store, settings = ground.store, ground.settings.notifications
         renderer = make_renderer(ground)
-        wording = Wording(renderer, store.devices, preferences=store.preferences, experiments=store.experiments)
+        wording = Wording(
+            renderer,
+            store.devices,
+            preferences=store.preferences,
+            experiments=store.experiments,
+            remembered=ground.remembered,
+        )
         self.overload = Overload(store.backlog, settings.overload, ground.clock, held=lambda: ground.overrides.now.lanes)
         intake = all_of(intake_of(lambda: ground.overrides.now, ground.clock), self.overload.take_in)
         campaigns = CampaignService(store.campaigns, settings, wording, intake)
@@ -47,6 +53,7 @@ class Notifying:
             wording=wording,
             campaigns=campaigns,
             intake=intake,
+            remembered=ground.remembered,
         )
         confirmations = ConfirmationService(make_notifications(ground), changed)
         inbox = InboxService(store.inbox, changed, wording)

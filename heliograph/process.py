@@ -19,6 +19,7 @@ from gateway.health import Readiness
 from gateway.lag import LoopLag
 from gateway.tls import ExpiryCollector, ServerTls
 from heliograph.admin import Admin
+from heliograph.caching import with_caches
 from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
 from heliograph.gateway import GatewayPart
@@ -94,7 +95,7 @@ class Process:
             tls = ServerTls(settings.http.tls, self._clock) if settings.http.tls.is_on else None
             overrides = PresentOverrides(store.overrides, self._clock)
             ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources, overrides, tls)
-            ground = with_tracing(ground)
+            ground = with_caches(with_tracing(ground))
             readiness, parts = self._make_parts(ground)
             expiries = ExpiryCollector(lambda: _certificates(ground, parts))
             REGISTRY.register(expiries)

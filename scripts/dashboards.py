@@ -59,6 +59,15 @@ GATEWAY: list[Panel] = [
     ("Dependencies that do not answer", "short", {"heliograph_dependency_away": "{{instance}} {{dependency}}"}),
     ("Memory", "bytes", {'process_resident_memory_bytes{job="heliograph"}': "{{instance}}"}),
     ("CPU, cores", "short", {'rate(process_cpu_seconds_total{job="heliograph"}[$__rate_interval])': "{{instance}}"}),
+    (
+        "Looks into caches",
+        "ops",
+        {
+            "sum by (cache, level, result) (rate(heliograph_cache_looks_total[$__rate_interval]))": (
+                "{{cache}} {{level}} {{result}}"
+            ),
+        },
+    ),
     ("Audit", "ops", {"sum by (decision) (rate(heliograph_audit_records_total[$__rate_interval]))": "{{decision}}"}),
 ]
 PIPELINE: list[Panel] = [

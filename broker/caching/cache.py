@@ -83,7 +83,7 @@ class Cache(Generic[V]):
         self._changes = 0
         self._changed_at: dict[str, int] = {}
         self._cleared_at = 0
-        self._looks: Counter[tuple[str, str]] = Counter()
+        self._looks: Counter[tuple[str, str]] = Counter({("local", Result.HIT): 0, ("local", Result.MISS): 0})
         self._forgotten = 0
         self._ages = Ages()
 

@@ -1,14 +1,16 @@
 """The notification methods themselves: requests in, results out, whoever asks."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import UNSET
 
-from broker.devices import DeviceFilter, Devices, check_registration
+from broker.caching.remembered import Remembered
+from broker.devices import MAX_DEVICES, DeviceFilter, Devices, check_registration
 from broker.errors import BadInput, NotFound
 from broker.inbox_news import InboxChanged, nobody_asks
 from broker.ledger import Notifications
-from broker.notification import Entry, NotificationStatus, State
+from broker.notification import Device, Entry, NotificationStatus, State
 from broker.preferences import Preferences
 from config.settings import NotificationSettings
 from gateway.notify.campaigns import CampaignService
@@ -60,7 +62,9 @@ class NotificationService:
         wording: Wording | None = None,
         campaigns: CampaignService | None = None,
         intake: Intake = open_to_all,
+        remembered: Remembered | None = None,
     ) -> None:
+        self._remembered = remembered
         self._drafting, self._campaigns = Drafting(settings, wording), campaigns
         self._ledger, self._devices, self._preferences, self._settings = ledger, devices, preferences, settings
         self._inbox_changed, self._take_in = inbox_changed, intake
@@ -109,12 +113,19 @@ class NotificationService:
         """List addresses, oldest first: a user's, or those that a filter names."""
         wanted, size = listed_devices(request), page_size(request.limit)
         # One more than the page holds tells whether another one follows.
-        found = await self._devices.find(wanted, after=request.cursor, limit=size + 1)
+        found = await self._found(wanted, request.cursor, size + 1)
         return DeviceListResult(
             items=[device_item(device) for device in found[:size]],
             next_cursor=found[size - 1].id if len(found) > size else "",
             total_count=await self._devices.count(wanted) if request.include_total_count else UNSET,
         )
+
+    async def _found(self, wanted: DeviceFilter, after: str, limit: int) -> Sequence[Device]:
+        """Find a page of devices; that of one user with all of theirs is remembered."""
+        is_of_one = wanted == DeviceFilter(users=wanted.users) and len(wanted.users) == 1
+        if self._remembered is None or not is_of_one or after or limit <= MAX_DEVICES:
+            return await self._devices.find(wanted, after=after, limit=limit)
+        return sorted(await self._remembered.devices.get(wanted.users[0]), key=lambda device: device.id)
 
     async def device_remove(self, request: DeviceRemoveRequest) -> Done:
         """Forget an address, or all that are meant by what is listed."""
@@ -129,7 +140,10 @@ class NotificationService:
     async def preferences_get(self, request: PreferencesGetRequest) -> PreferencesResult:
         """List what a user said."""
         _require_user(request.user)
-        return await self._preferences_of(request.user)
+        if self._remembered is None:
+            return await self._preferences_of(request.user)
+        words = await self._remembered.preferences.get(request.user)
+        return preferences_result(words.preferences, words.rules)
 
     async def preferences_set(self, request: PreferencesSetRequest) -> PreferencesResult:
         """Take what a user says; answers everything said so far."""

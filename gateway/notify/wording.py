@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from broker.caching.remembered import Remembered
 from broker.devices import Devices
 from broker.errors import BadInput
 from broker.experiments import Experiments
@@ -49,9 +50,10 @@ class Wording:
         *,
         preferences: Preferences | None = None,
         experiments: Experiments | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         self._renderer, self._devices = renderer, devices
-        self._preferences, self._experiments = preferences, experiments
+        self._preferences, self._experiments, self._remembered = preferences, experiments, remembered
 
     async def pin(self, request: NotifyRequest, draft: Draft) -> Draft:
         """Put templates and variants into a draft.
@@ -111,9 +113,18 @@ class Wording:
         """
         if all(one.content.is_worded for one in notifications):
             return list(notifications)
-        newest = next((one.locale for one in reversed(await self._devices.of_user(user)) if one.locale), "")
-        own = "" if self._preferences is None else (await self._preferences.rules_of(user)).locale
+        own, newest = await self._locales(user)
         return [await self._in(own, newest, one) for one in notifications]
+
+    async def _locales(self, user: str) -> tuple[str, str]:
+        """Tell the language that a user chose, and that of their newest device; "" where there is none."""
+        if self._remembered is not None:
+            devices = await self._remembered.devices.get(user)
+            own = (await self._remembered.preferences.get(user)).rules.locale
+        else:
+            devices = tuple(await self._devices.of_user(user))
+            own = "" if self._preferences is None else (await self._preferences.rules_of(user)).locale
+        return own, next((one.locale for one in reversed(devices) if one.locale), "")
 
     async def _in(self, locale: str, or_locale: str, notification: Notification) -> Notification:
         content = notification.content
