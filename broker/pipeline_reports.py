@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from broker.last_look import NO_LOOK, LastLook
+
 __all__ = ["CarrierReport", "PipelineReport", "PipelineReports"]
 
 
@@ -24,6 +26,7 @@ class CarrierReport(msgspec.Struct, frozen=True):
         rate_per_s: What all processes together may call at most; 0 for no limit.
         is_paused: An operator has it left alone.
         complaint: What it said against the settings.
+        last: What came of the last call.
     """
 
     name: str
@@ -34,6 +37,7 @@ class CarrierReport(msgspec.Struct, frozen=True):
     rate_per_s: float = 0.0
     is_paused: bool = False
     complaint: str = ""
+    last: LastLook = NO_LOOK
 
 
 class PipelineReport(msgspec.Struct, frozen=True):

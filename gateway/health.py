@@ -7,7 +7,6 @@ connected stay so in the last two cases, and nobody is well served by a restart.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from broker.errors import Unavailable
+from broker.last_look import NO_LOOK, LastLook
 from config.clock import Clock
 from config.logs import get_logger
 from gateway.lag import LoopLag
@@ -41,6 +41,8 @@ class DependencyHealth(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         state: `well` or `away`, by the last look; `unknown` before the first.
+        breaker: Of a backend: `closed`, `half_open` or `open`; `away` while not closed, for nobody asks it for health alone.
+        age_s: How old what is held of it is; only where it goes on to be used.
         latency_ms: How long the last look took.
         away_since: Only while it is away.
         last_error: What was wrong the last time that something was, also when it is well again.
@@ -53,6 +55,24 @@ class DependencyHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     away_since: float | None = None
     last_error: str = ""
     last_error_at: float | None = None
+    breaker: str = ""
+    age_s: float | None = None
+
+    @classmethod
+    def of(cls, name: str, look: LastLook, *, breaker: str = "", age_s: float | None = None) -> "DependencyHealth":
+        """Make it of what came of the calls that were made anyway."""
+        is_away = bool(look.failing_since) if not breaker else breaker != "closed"
+        return cls(
+            name,
+            "unknown" if look.at is None else "away" if is_away else "well",
+            look.latency_ms,
+            look.at,
+            look.failing_since if is_away else None,
+            look.error,
+            look.error_at,
+            breaker,
+            None if age_s is None else round(age_s, 3),
+        )
 
 
 class Readiness:
@@ -66,7 +86,7 @@ class Readiness:
         """What an operator should know of though clients are welcome, such as a provider that refuses our credentials."""
         self._lag, self._clock, self._grace_s = lag, clock, grace_s
         self._away_since: dict[str, float] = {}
-        self._seen: dict[str, DependencyHealth] = {}
+        self._seen: dict[str, LastLook] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -89,12 +109,17 @@ class Readiness:
 
     def dependencies(self) -> list[DependencyHealth]:
         """Tell what came of the last look at each."""
-        return list(self._seen.values())
+        return [DependencyHealth.of(name, look) for name, look in self._seen.items()]
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether there is something that was not looked at yet."""
+        return any(look.at is None for look in self._seen.values())
 
     async def watch(self, probes: Sequence[Probe]) -> None:
         """Ask every probe again and again, until cancelled."""
         for probe in probes:
-            self._seen.setdefault(probe.name, DependencyHealth(probe.name, "unknown"))
+            self._seen.setdefault(probe.name, NO_LOOK)
         while True:
             for probe in probes:
                 began_at = self._clock.monotonic()
@@ -103,25 +128,13 @@ class Readiness:
             await self._clock.sleep(_INTERVAL_S)
 
     def _note(self, name: str, error: str, took_s: float) -> None:
-        self._see(name, error, took_s, self._clock.now())
+        self._seen[name] = self._seen[name].then(error, took_s, self._clock.now())
         if not error:
             if self._away_since.pop(name, None) is not None:
                 _log.info("dependency.back", dependency=name)
         elif name not in self._away_since:
             self._away_since[name] = self._clock.monotonic()
             _log.warning("dependency.away", dependency=name)
-
-    def _see(self, name: str, error: str, took_s: float, now: datetime) -> None:
-        before, at = self._seen[name], round(now.timestamp(), 3)
-        self._seen[name] = DependencyHealth(
-            name,
-            "away" if error else "well",
-            latency_ms=round(took_s * 1000, 3),
-            checked_at=at,
-            away_since=(before.away_since or at) if error else None,
-            last_error=error or before.last_error,
-            last_error_at=at if error else before.last_error_at,
-        )
 
 
 def health_routes(readiness: Readiness) -> list[Route]:

@@ -11,6 +11,7 @@ from broker.engines.redis.event_stream import EventStream
 from broker.engines.redis.link import Link
 from broker.errors import BadInput, Unavailable
 from broker.event_source import EventSource
+from broker.last_look import LastLook
 from broker.store.outbox import OutboxTable
 from config.clock import Clock
 from config.consumer_settings import ConsumerSettings
@@ -54,6 +55,10 @@ class ConsumersPart:
         for path, section, source in self._sources:
             with _naming(path, section):
                 await source.open()
+
+    def looks(self) -> list[tuple[str, LastLook]]:
+        """Tell what came of asking each source the last time, by the consumer's name."""
+        return [(consumer.name, consumer.last) for consumer in self._consumers]
 
     async def run(self) -> None:
         REGISTRY.register(self._metrics.registry)

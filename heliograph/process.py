@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from prometheus_client import REGISTRY
@@ -22,9 +22,10 @@ from heliograph.admin import Admin
 from heliograph.caching import with_caches
 from heliograph.consumers import ConsumersPart
 from heliograph.ending import Ending
+from heliograph.expiries import Expiries
 from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground, Part, probes_of
-from heliograph.health import make_health_detail, tell_of_carriers
+from heliograph.health import make_health_detail, tell_of_carriers, tell_of_consumers, tell_of_node
 from heliograph.loop import quieten_collector
 from heliograph.operations import OperationsPart
 from heliograph.overrides import OverridesPart
@@ -54,15 +55,6 @@ async def _follow(tls: ServerTls | None) -> None:
     if tls is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, tls.look_now)
         await tls.watch()
-
-
-def _certificates(ground: Ground, parts: Sequence[Part]) -> Iterable[tuple[str, float]]:
-    """Tell when each certificate that this process shows to others ends, by its name, in Unix seconds."""
-    if ground.tls is not None:
-        yield "http.tls", ground.tls.ends_at
-    for part in parts:
-        if isinstance(part, PusherPart):
-            yield from part.certificates()
 
 
 class Process:
@@ -96,10 +88,11 @@ class Process:
             overrides = PresentOverrides(store.overrides, self._clock)
             ground = Ground(settings, self._clock, engine, store, str(uuid.uuid4()), resources, overrides, tls)
             ground = with_caches(with_tracing(ground))
-            readiness, parts = self._make_parts(ground)
-            expiries = ExpiryCollector(lambda: _certificates(ground, parts))
-            REGISTRY.register(expiries)
-            resources.callback(REGISTRY.unregister, expiries)
+            expiries = Expiries(tls, settings.broker.cert_file)
+            ends = ExpiryCollector(expiries.look)
+            REGISTRY.register(ends)
+            resources.callback(REGISTRY.unregister, ends)
+            readiness, parts = self._make_parts(ground, expiries)
             await start_engine(ground.engine)
             if self._role.has_clients:
                 await restore_revocations(ground.revocation)
@@ -109,7 +102,7 @@ class Process:
             await opened()
             await self._work(ground, readiness, parts, ending, ready)
 
-    def _make_parts(self, ground: Ground) -> tuple[Readiness, list[Part]]:
+    def _make_parts(self, ground: Ground, expiries: Expiries) -> tuple[Readiness, list[Part]]:
         """Make the parts of the role in the order in which they are stopped; overrides and the operators' port are last."""
         parts: list[Part] = []
         admin: Admin | None = None
@@ -121,18 +114,22 @@ class Process:
             gateway = GatewayPart(ground, self._sockets.clients, self._routes, has_operations=has_operations)
             readiness, detail = gateway.node.readiness, gateway.detail
             admin = gateway.admin
-            parts.append(gateway)
-            parts.append(ConsumersPart(ground, gateway.calls))
+            consumers = ConsumersPart(ground, gateway.calls)
+            tell_of_node(detail, gateway.node)
+            tell_of_consumers(detail, consumers)
+            parts += [gateway, consumers]
         if self._role.has_pipeline:
             pusher = PusherPart(ground)
             readiness.concerns = _both(readiness.concerns, pusher.concerns)
             tell_of_carriers(detail, pusher)
+            expiries.others.append(pusher.certificates)
             if admin is not None:
                 admin.tell_of_pipeline(pusher.report)
             parts.append(pusher)
         parts.append(OverridesPart(ground, is_told=self._sockets.clients is not None))
         if self._sockets.operations is not None:
             parts.append(OperationsPart(readiness, self._sockets.operations, ground.tls, detail, admin))
+        detail.certificates = expiries.look
         if ground.tls is not None:
             readiness.concerns = _both(readiness.concerns, ground.tls.concerns)
         return readiness, parts

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from broker.breaker import Breaker, BreakerState
+from broker.last_look import NO_LOOK
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.outcome import Ambiguous, ConfigPause, Retry, SendOutcome
@@ -47,6 +48,8 @@ class Gate:
         self._complaints = 0
         self._probing = False
         self._complaint = ""
+        self.last = NO_LOOK
+        """What came of the last call; what is wrong with one message or device counts as an answer."""
 
     @property
     def complaint(self) -> str:
@@ -92,6 +95,8 @@ class Gate:
         now = self._clock.monotonic()
         failed = isinstance(outcome, Ambiguous) or (isinstance(outcome, Retry) and outcome.is_failure)
         before = self._breaker.state(now)
+        error = outcome.reason if isinstance(outcome, Ambiguous | Retry | ConfigPause) else ""
+        self.last = self.last.then(error, now - permit.began, self._clock.now())
         self._breaker.end(permit.number, failed=failed, took_s=now - permit.began, now=now, spread=self._clock.spread())
         self._tell_of_breaker(before, now)
         if permit.is_probe:

@@ -188,6 +188,7 @@ class Pipeline:
                 self._rates.per_s(name),
                 worker.is_held,
                 worker.complaint,
+                worker.last,
             )
             for name, worker in self._workers.items()
         ]

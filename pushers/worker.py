@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from broker.breaker import BreakerState
 from broker.errors import EngineUnavailable
+from broker.last_look import LastLook
 from broker.ledger import SendDone, Step
 from broker.notification import Device, Lane, Notification
 from broker.outage import Outage
@@ -99,6 +100,11 @@ class Worker:
     def complaint(self) -> str:
         """What is held against the settings; empty for nothing."""
         return self._gate.complaint
+
+    @property
+    def last(self) -> LastLook:
+        """What came of the last call."""
+        return self._gate.last
 
     def trust_again(self) -> None:
         """Hear that the settings have changed."""

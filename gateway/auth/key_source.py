@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from broker.errors import Unavailable
+from broker.last_look import NO_LOOK, LastLook
 from config.clock import Clock
 from config.logs import get_logger
 from gateway.auth.jwks import BadKeySet, KeySet, PublishedKey, read_key_set
@@ -34,8 +35,8 @@ class KeysUnavailable(Unavailable):
 
 
 class KeySourceState(msgspec.Struct, frozen=True):
-    """What an operator asks: how many keys are held, how old they are (None: there never were any), and what went wrong last
-    ("" where the last fetch went well)."""
+    """What an operator asks: how many keys are held, how old they are (None: there never were any), what is wrong ("" where the
+    last fetch went well), and what came of the last fetch."""
 
     name: str
     keys: int
@@ -43,6 +44,7 @@ class KeySourceState(msgspec.Struct, frozen=True):
     error: str
     fetches: int
     failures: int
+    last: LastLook = NO_LOOK
 
 
 class KeySource:
@@ -61,6 +63,7 @@ class KeySource:
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._error = ""
+        self._last = NO_LOOK
         self._fetches = self._failures = self._failed_in_a_row = 0
         self._flight: asyncio.Task[None] | None = None
 
@@ -95,7 +98,7 @@ class KeySource:
     def state(self) -> KeySourceState:
         """Tell how it stands."""
         age_s = None if self._fetched_at is None else self._clock.monotonic() - self._fetched_at
-        return KeySourceState(self.name, len(self._set.keys), age_s, self._error, self._fetches, self._failures)
+        return KeySourceState(self.name, len(self._set.keys), age_s, self._error, self._fetches, self._failures, self._last)
 
     def _begin(self) -> asyncio.Task[None]:
         """Join the fetch that is under way, or begin one as soon as one may begin."""
@@ -108,18 +111,21 @@ class KeySource:
         self._flight = None
         if not flight.cancelled() and (error := flight.exception()) is not None:
             self._error = "a fault of ours"
+            self._last = self._last.then(self._error, 0.0, self._clock.now())
             _log.error("keys.failed", issuer=self.name, exc_info=error)
 
     async def _renew(self) -> None:
         if self._tried_at is not None:
             await self._clock.sleep(self._tried_at + PAUSE_S - self._clock.monotonic())
         self._fetches += 1
+        began = self._clock.monotonic()
         try:
             self._take(read_key_set(await self._fetch()))
         except (NotFetched, BadKeySet) as exc:
             self._fail(str(exc))
         finally:
             self._tried_at = self._clock.monotonic()
+        self._last = self._last.then(self._error, self._tried_at - began, self._clock.now())
 
     def _take(self, fetched: KeySet) -> None:
         if fetched.faults != self._set.faults:

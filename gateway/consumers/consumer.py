@@ -11,6 +11,7 @@ from typing import Any, Final
 from broker.caller import Actor, ActorKind, Caller, bind_caller
 from broker.errors import Unavailable
 from broker.event_source import Again, Dead, Done, EventSource, Item, Settled
+from broker.last_look import NO_LOOK
 from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
@@ -54,6 +55,8 @@ class Consumer:
         self._call_outage = Outage(f"calls of consumer {name}", clock)
         self._stop_asked = asyncio.Event()
         self._measure_at = clock.monotonic()
+        self.last = NO_LOOK
+        """What came of asking the source the last time."""
         metrics.watch(name)
 
     async def run(self) -> None:
@@ -78,7 +81,7 @@ class Consumer:
 
     async def _turn(self) -> None:
         """Do one batch, or wait for one."""
-        items = await self._source.fetch(self._batch)
+        items = await self._fetch()
         settled = await self._work(items)
         if items:
             await self._source.settle(settled)
@@ -95,6 +98,16 @@ class Consumer:
             self._metrics.measured(self.name, await self._source.backlog())
         if not items:
             await self._until_stop(self._source.wait(_POLL_S))
+
+    async def _fetch(self) -> Sequence[Item]:
+        began = self._clock.monotonic()
+        try:
+            items = await self._source.fetch(self._batch)
+        except Unavailable as exc:
+            self.last = self.last.then(str(exc), self._clock.monotonic() - began, self._clock.now())
+            raise
+        self.last = self.last.then("", self._clock.monotonic() - began, self._clock.now())
+        return items
 
     async def _work(self, items: Sequence[Item]) -> list[Settled]:
         """Make the calls of a batch; what is not begun is not in the answer."""

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from broker.breaker import Breaker, BreakerRules, BreakerState
+from broker.last_look import NO_LOOK
 from config.clock import Clock
 from config.errors import SettingsError
 from config.logs import get_logger
@@ -59,6 +60,8 @@ class Backend(Generic[R]):
         self._decoder = decoder_of(result)
         self._breaker = Breaker(_RULES)
         self._is_failing = False
+        self.last = NO_LOOK
+        """What came of the last question that was asked."""
         try:
             self._http = HttpClient(settings)
         except OSError as exc:
@@ -135,19 +138,20 @@ class Backend(Generic[R]):
         span = below("backend call", Kind.CLIENT, {"heliograph.event": self.event, "heliograph.proxy": self.name})
         try:
             answer = await traced_call(span, self._http.post(body, {**headers, **carried(span)} if span else headers))
-        except BackendFailed:
-            self._end(permit, began, failed=True)
+        except BackendFailed as exc:
+            self._end(permit, began, str(exc))
             raise
         except BaseException:  # cancelled: that says nothing of the backend
             breaker.abandon(permit)
             raise
         # A refusal is an answer; only what speaks of its health counts against it.
-        self._end(permit, began, failed=answer.status >= 500)
+        self._end(permit, began, f"answered {answer.status}" if answer.status >= 500 else "")
         return answer
 
-    def _end(self, permit: int, began: float, *, failed: bool) -> None:
+    def _end(self, permit: int, began: float, error: str) -> None:
         now, before = self._clock.monotonic(), self._breaker.state(self._clock.monotonic())
-        self._breaker.end(permit, failed=failed, took_s=now - began, now=now, spread=self._clock.spread())
+        self.last = self.last.then(error, now - began, self._clock.now())
+        self._breaker.end(permit, failed=bool(error), took_s=now - began, now=now, spread=self._clock.spread())
         state = self._breaker.state(now)
         if state is not before:
             tell = _log.warning if state is BreakerState.OPEN else _log.info

@@ -7,9 +7,10 @@ import pytest
 from starlette.applications import Starlette
 
 from broker.errors import EngineUnavailable
+from broker.last_look import NO_LOOK
 from broker.present_overrides import PresentOverrides
 from config.clock import ManualClock, settle
-from gateway.health import Probe, Readiness, health_routes
+from gateway.health import DependencyHealth, Probe, Readiness, health_routes
 from gateway.health_detail import CarrierHealth, HealthDetail, health_detail_route
 from gateway.lag import LoopLag
 from gateway.vitals import read_vitals
@@ -173,7 +174,7 @@ class TestDetail:
 
         present = PresentOverrides(Nothing(), scene.clock)
         detail = HealthDetail(scene.readiness, present, scene.clock, version="1", store_file=tmp_path / "store.db")
-        scene.detail = detail
+        scene.detail, scene.present = detail, present
         app = Starlette(routes=[health_detail_route(detail)])
 
         async def ask():
@@ -198,6 +199,58 @@ class TestDetail:
         await scene.clock.advance(20)
         told = await ask()
         assert (told["state"], told["reasons"]) == ("degraded", ["store"])
+
+    async def test_before_everything_was_looked_at_it_is_starting(self, scene, ask):
+        readiness = Readiness(scene.lag, scene.clock, grace_s=10)
+        detail = HealthDetail(readiness, scene.present, scene.clock, version="1")
+        answered = asyncio.Event()
+        watching = asyncio.create_task(readiness.watch([Probe("engine", answered.wait)]))
+        await settle()
+        assert (await detail.tell()).state == "starting"
+        answered.set()
+        await settle()
+        assert (await detail.tell()).state == "ready"
+        watching.cancel()
+
+    async def test_what_it_leans_on_beside_these_degrades_it_and_turns_nobody_away(self, scene, ask):
+        now = scene.clock.now()
+        looks = {"fine": NO_LOOK.then("", 0.004, now), "hurt": NO_LOOK.then("answered 503", 0.5, now)}
+        states = {"fine": "closed", "hurt": "closed", "never": "closed"}
+        scene.detail.leans_on.append(
+            lambda: [DependencyHealth.of(name, looks.get(name, NO_LOOK), breaker=state) for name, state in states.items()]
+        )
+        told = await ask()
+        at = now.timestamp()
+        assert told["state"] == "ready"
+        assert told["dependencies"][2:] == [
+            {"name": "fine", "state": "well", "latency_ms": 4.0, "checked_at": at, "breaker": "closed"},
+            {
+                "name": "hurt",
+                "state": "well",
+                "latency_ms": 500.0,
+                "checked_at": at,
+                "last_error": "answered 503",
+                "last_error_at": at,
+                "breaker": "closed",
+            },
+            {"name": "never", "state": "unknown", "breaker": "closed"},
+        ]
+        states["hurt"] = "open"
+        told = await ask()
+        assert (told["state"], told["reasons"]) == ("degraded", [])
+        hurt = told["dependencies"][3]
+        assert (hurt["state"], hurt["away_since"], scene.readiness.is_ready) == ("away", at, True)
+        scene.readiness.is_ending = True
+        assert (await ask())["state"] == "draining"
+
+    async def test_keys_that_are_held_are_told_with_their_age_and_certificates_with_their_end(self, scene, ask):
+        look = NO_LOOK.then("answered 500", 0.1, scene.clock.now())
+        scene.detail.leans_on.append(lambda: [DependencyHealth.of("issuer:login", look, age_s=3600.0)])
+        scene.detail.certificates = lambda: [("http.tls", 1.5)]
+        told = await ask()
+        issuer = told["dependencies"][2]
+        assert (issuer["state"], issuer["age_s"], issuer["last_error"]) == ("away", 3600.0, "answered 500")
+        assert told["certificates"] == [{"name": "http.tls", "ends_at": 1.5}]
 
     async def test_an_end_is_told_before_everything_else(self, scene, ask):
         scene.lag.is_overloaded = scene.readiness.is_ending = True

@@ -51,7 +51,9 @@ def replace(authority, name, pair):
 
 def test_a_hup_shows_the_new_certificate_and_keeps_connections(launch, authority):
     pair = authority.issue("first")
-    server = launch("gateway", "--port", "0", **environment_of(*pair))
+    cert_file, key_file = map(str, authority.issue("engine"))
+    engine = {"HELIOGRAPH_BROKER__CERT_FILE": cert_file, "HELIOGRAPH_BROKER__KEY_FILE": key_file}
+    server = launch("gateway", "--port", "0", **environment_of(*pair, **engine))
     caller = Caller(server, authority)
     with caller.connect() as old:
         old.send('{"id":1,"connect":{}}')
@@ -59,6 +61,10 @@ def test_a_hup_shows_the_new_certificate_and_keeps_connections(launch, authority
         ends_at = re.findall(
             r'heliograph_expiry_timestamp_seconds{kind="certificate",name="http.tls"} (\S+)', caller.get("/metrics")
         )
+        assert 'heliograph_expiry_timestamp_seconds{kind="certificate",name="broker"}' in caller.get("/metrics")
+        server.until(lambda: json.loads(caller.get("/health/detail?api_key=k"))["state"] == "ready")
+        detail = json.loads(caller.get("/health/detail?api_key=k"))
+        assert [one["name"] for one in detail["certificates"]] == ["http.tls", "broker"]
         replace(authority, "second", pair)
         server.process.send_signal(signal.SIGHUP)
         server.until(lambda: server.events("certificate.renewed"))

@@ -54,6 +54,15 @@ def test_a_slow_call_is_measured_by_the_clock(gate, clock):
     assert gate.state is BreakerState.OPEN
 
 
+def test_the_last_call_is_told(gate, clock):
+    permit = gate.enter()
+    clock.move(0.25)
+    gate.leave(permit, Retry("503"))
+    assert (gate.last.latency_ms, gate.last.error, gate.last.failing_since) == (250.0, "503", gate.last.at)
+    call(gate, DropMessage("too odd"))
+    assert (gate.last.error, gate.last.failing_since) == ("503", None)
+
+
 def test_a_word_for_the_lane_holds_everything(gate, clock):  # N-16
     call(gate, Retry("503", after_s=30.0, scope="lane"))
     assert gate.enter() is None

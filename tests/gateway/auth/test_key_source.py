@@ -97,6 +97,7 @@ async def test_keys_are_kept_while_there_are_no_others(  # L-9
     state = source.state()
     assert (state.keys, state.age_s, state.failures) == (1, 3600, 1)
     assert state.error
+    assert (state.last.error, state.last.failing_since is None) == (state.error, False)
     [concern] = key_concerns([state])
     assert "those of 3600 s ago are used" in concern
 

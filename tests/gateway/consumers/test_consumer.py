@@ -121,11 +121,14 @@ async def test_a_source_that_is_away_is_waited_for(make_consumer, source, api, c
     source.is_away = True
     source.add("a")
     with capture_logs() as logs:
-        async with running(make_consumer()):
+        consumer = make_consumer()
+        async with running(consumer):
             await clock.advance(30.0)
+            assert (consumer.last.failing_since is not None, bool(consumer.last.error)) == (True, True)
             source.is_away = False
             await clock.advance(10.0)
             assert api.published == ["a"]
+            assert consumer.last.failing_since is None
     assert [entry["event"] for entry in logs] == ["outage.began", "outage.ended"]
 
 

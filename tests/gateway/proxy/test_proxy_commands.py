@@ -359,6 +359,8 @@ async def test_a_backend_that_is_down_is_left_alone_and_tried_again(proxied, bac
         [reply] = await ask(world, client, **EVENTS["rpc"])
         assert reply["error"] == INTERNAL
     assert len(backend.asked) == 20, "from then on nobody is asked, and the answer is the same"
+    [asked] = world.node.proxies.backends
+    assert (asked.state.value, asked.last.error, asked.last.failing_since is not None) == ("open", "answered 503", True)
     backend.answer("rpc", {"result": {}})
     [reply] = await ask(world, client, **EVENTS["rpc"])
     assert reply["error"] == INTERNAL
@@ -367,6 +369,7 @@ async def test_a_backend_that_is_down_is_left_alone_and_tried_again(proxied, bac
         [reply] = await ask(world, client, **EVENTS["rpc"])
         assert reply == {"id": 7, "rpc": {}}
     assert len(backend.asked) == 26
+    assert (asked.state.value, asked.last.error, asked.last.failing_since) == ("closed", "answered 503", None)
 
 
 async def test_refusals_do_not_open_the_breaker(proxied, backend, ask):
