@@ -23,6 +23,7 @@ from typing import Protocol
 import msgspec
 
 from broker.confirmations import Mark
+from broker.habits import NO_HABITS, Habits
 from broker.notification import (
     Accepted,
     Device,
@@ -52,7 +53,8 @@ class Step(msgspec.Struct, frozen=True):
     `attempt` counts from 1, for a plan anew with each decision that was recorded. A plan step brings the user's devices (oldest
     first), preferences and the timeline so far; a send step brings its device, or None if that was removed meanwhile or has
     moved to another user. Both bring the rules of their user. `suppressed` tells why a send's address is to be left alone;
-    `left_alone` has the ids of those of a plan's devices whose addresses are.
+    `left_alone` has the ids of those of a plan's devices whose addresses are. `habits` are read for a plan whose terms ask for
+    them.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Step(msgspec.Struct, frozen=True):
     rules: UserRules = UserRules()
     suppressed: str = ""
     left_alone: frozenset[str] = frozenset()
+    habits: Habits = NO_HABITS
 
 
 class NewSend(msgspec.Struct, frozen=True):

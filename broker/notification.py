@@ -231,6 +231,8 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         routing: What the request says about routes; None leaves nothing to others: `routes` are walked in turn.
         send_at: Nothing is told before; its time to live counts from then.
         send_at_local: "HH:MM" by the user's clock, the next time after the request; nothing is told before.
+        by_habit: It is told when its user usually opens, within a day or until `latest`; where nothing is known of that, at
+            `send_at_local` or at once.
         arrives: It enters the inbox with its first decision only.
         collects: It is a digest that still waits for what it is to tell; "{count}" in this headline becomes how many.
         collects_until: "HH:MM" by the user's clock, any of which ends the wait.
@@ -242,6 +244,8 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     routing: RoutePolicy | None = None
     send_at: datetime | None = None
     send_at_local: str = ""
+    by_habit: bool = False
+    latest: datetime | None = None
     arrives: bool = False
     collects: str = ""
     collects_until: tuple[str, ...] = ()

@@ -69,6 +69,14 @@ class StatisticsSettings(Section):
     retention: Duration = Field(34_560_000.0, description="How long counted hours are kept; 0 keeps them for ever.")
 
 
+class HabitSettings(Section):
+    """When users open what they are told, so that it can be told by their habit (`send_by_habit`)."""
+
+    enabled: bool = Field(
+        False, description="Count acks, reads and clicks by the hour of the user's day: some 100 bytes for each user."
+    )
+
+
 class OverloadSettings(Section):
     """When new notifications are refused because those before them wait too long, by priority; 0 never refuses."""
 

@@ -21,7 +21,13 @@ from config.consumer_settings import ConsumerSettings
 from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.door_settings import LimitsSettings, NetworkTexts, TlsSettings
 from config.durations import Duration
-from config.operation_settings import DeletionGuardSettings, OverloadSettings, StatisticsSettings, StatusWebhookSettings
+from config.operation_settings import (
+    DeletionGuardSettings,
+    HabitSettings,
+    OverloadSettings,
+    StatisticsSettings,
+    StatusWebhookSettings,
+)
 from config.override_settings import OverrideSettings
 from config.provider_settings import (
     ApnsSettings,
@@ -418,6 +424,7 @@ class NotificationSettings(_Section):
     overload: OverloadSettings = OverloadSettings()
     status_webhook: StatusWebhookSettings = StatusWebhookSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    habits: HabitSettings = HabitSettings()
     topics: TopicSettings = TopicSettings()
     campaigns: CampaignSettings = CampaignSettings()
 

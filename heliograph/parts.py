@@ -68,6 +68,8 @@ async def open_durable_store(settings: Settings, clock: Clock) -> Store:
             events=settings.notifications.status_webhook.chosen,
             settings=settings.store,
             audit=settings.audit,
+            keeps_habits=settings.notifications.habits.enabled,
+            timezone=settings.notifications.timezone,
         )
     except (BadInput, StoreUnavailable) as exc:
         text = str(exc).removeprefix("store.url: ")

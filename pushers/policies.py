@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
+from broker.habits import LONGEST_WAIT, UsualMoment, usual_moment
 from broker.ledger import Step
-from broker.notification import Lane
+from broker.notification import Lane, Outcome
 from broker.preferences import ANY, word_on
 from broker.quiet_hours import QuietHours, next_at, zone_of
 from broker.routing import DEFAULT_ROUTES, Quorum, Route, RoutePolicy, StopOn, in_turn
@@ -96,12 +97,25 @@ class Policies:
     def starts_at(self, step: Step) -> datetime:
         """Tell before when nothing may be told."""
         terms, created_at = step.notification.terms, step.notification.created_at
+        if terms.by_habit:
+            return self.usual_moment(step).at
         if terms.send_at_local:
             return next_at(terms.send_at_local, created_at, zone_of(*self._zones(step)))
         if terms.collects_until:
             zone = zone_of(*self._zones(step))
             return min(next_at(local_time, created_at, zone) for local_time in terms.collects_until)
         return terms.send_at or created_at
+
+    def usual_moment(self, step: Step) -> UsualMoment:
+        """Tell when a notification is to be told that goes by its user's habit. That is decided once: what is learnt while it
+        waits moves it no more."""
+        terms = step.notification.terms
+        since = terms.send_at or step.notification.created_at
+        if any(entry.route or entry.outcome is Outcome.DEFERRED for entry in step.entries):
+            return UsualMoment(since, "")
+        latest = terms.latest or since + LONGEST_WAIT
+        zone = zone_of(*self._zones(step))
+        return usual_moment(step.habits, since=since, latest=latest, zone=zone, otherwise=terms.send_at_local)
 
     def peace(self, step: Step, route: Route, now: datetime) -> Peace | None:
         """Tell until when a route must wait because the user is to be left in peace; None where it need not."""

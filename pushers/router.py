@@ -118,8 +118,10 @@ class _Planner:
         if self.notification.state is not State.PENDING:
             return self._finish(self.notification.state)
         starts_at = self.rules.policies.starts_at(self.step)
-        if self.now < starts_at and (waiting := self._ask_again(starts_at)):
-            return waiting
+        if self.now < starts_at:
+            self._tell_of_habit()
+            if waiting := self._ask_again(starts_at):
+                return waiting
         if self.notification.terms.collects:
             return Plan(PlanDone(self.step, next_plan_at=self.now, closes=True))
         self._tell_of_escalation()
@@ -184,6 +186,13 @@ class _Planner:
             if route is Route.LIVE or leads_on:
                 until = max(until, last.at + timedelta(seconds=self._wait_s(route)))
         return self._ask_again(until)
+
+    def _tell_of_habit(self) -> None:
+        """Write down for when its user's habit puts a notification off, which decides it for good."""
+        if self.notification.terms.by_habit and not self.is_expired:
+            usual = self.rules.policies.usual_moment(self.step)
+            detail = f"until {usual.at:%Y-%m-%d %H:%M} UTC, {usual.reason}"
+            self.entries.append(Entry("", Outcome.DEFERRED, self.now, detail=detail))
 
     def _ask_again(self, at: datetime) -> Plan | None:
         at = min(at, self.notification.expires_at)

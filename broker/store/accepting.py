@@ -68,6 +68,7 @@ class NewNotifications(msgspec.Struct, frozen=True):
     first_at_once: bool = False
     escalations: Sequence[Companion] = ()
     held_out: frozenset[str] = frozenset()  # ids of those who are told nothing
+    latest_at: int | None = None  # of what is told by habit, where it is said
     repeats: Repeats | None = None
 
 
@@ -75,12 +76,13 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
     """Give ids and encode, before anything waits for the database.
 
     Raises:
-        BadInput: Naming `send_at`, which is too far away.
+        BadInput: Naming `send_at` or `send_by_habit.latest`, which is too far away.
     """
     now = clock.now()
     due = due_of(draft, now)
-    is_local = draft.terms.send_at_local or (draft.digest is not None and draft.digest.at)
-    lives_from = due + LONGEST_DAY if is_local else due
+    latest = draft.terms.latest
+    is_local = draft.terms.by_habit or draft.terms.send_at_local or (draft.digest is not None and draft.digest.at)
+    lives_from = max(due, latest) if latest else due + LONGEST_DAY if is_local else due
     row = {
         "id": str(clock.new_id()),
         "lane": int(draft.lane),
@@ -105,6 +107,7 @@ def prepare(draft: Draft, clock: Clock) -> NewNotifications:
         draft.digest is not None and draft.digest.first_at_once,
         escalations_for(draft, told, now, due, clock),
         held_out,
+        to_micros(latest) if latest else None,
         repeats_of(draft),
     )
 
@@ -120,9 +123,11 @@ def due_of(draft: Draft, now: datetime) -> datetime:
     """Tell when a draft is to be told.
 
     Raises:
-        BadInput: Naming `send_at`, which is too far away.
+        BadInput: Naming `send_at` or `send_by_habit.latest`, which is too far away.
     """
-    send_at = draft.terms.send_at
+    send_at, latest = draft.terms.send_at, draft.terms.latest
+    if latest is not None and latest > now + _HORIZON:
+        raise BadInput("send_by_habit.latest", f"must be within {_HORIZON.days} days")
     if send_at is None:
         return now
     if send_at > now + _HORIZON:
@@ -136,13 +141,15 @@ def store_new(connection: Connection, new: NewNotifications, key: Key | None) ->
     Returns:
         The answer, which is the first one's where the key was seen.
     Raises:
-        BadInput: The key was used with another fingerprint, or `send_at` is over.
+        BadInput: The key was used with another fingerprint, or `send_at` or `send_by_habit.latest` is over.
     """
     if key is not None and (first := take_key(connection, key, new.answer)) is not None:
         return first
     draft = new.draft
     if new.due_at < draft["created_at"]:  # only now: a late repeat gets the first one's answer
         raise BadInput("send_at", "must not be over")
+    if new.latest_at is not None and new.latest_at < draft["created_at"]:
+        raise BadInput("send_by_habit.latest", "must not be over")
     connection.execute(_INSERT_DRAFT, draft)
     same = {"same_draft_id": draft["id"], "same_state": State.PENDING.value, "same_inbox": int(new.place)}
     collected: set[str] = set()

@@ -158,7 +158,8 @@ def _store(connection: Connection, campaign_id: str, draft: Draft, clock: Clock)
     """Store notifications as `notify` does, and their page; gives pairs of user and id."""
     if not draft.users:
         return ()
-    new = prepare(draft, clock)
+    # Whose turn comes after the latest moment is told at once.
+    new = msgspec.structs.replace(prepare(draft, clock), latest_at=None)
     answer = [(one.user, one.id) for one in store_new(connection, new, None)]
     counts = {State.PENDING.value: len(answer)}
     told_at = new.draft["created_at"]

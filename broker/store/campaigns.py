@@ -257,6 +257,8 @@ def _create(connection: Connection, new: NewCampaign, row: Mapping[str, Any], ke
         return first[0].id
     if row["starts_at"] < row["created_at"]:  # only now: a late repeat gets the first one's answer
         raise BadInput("send_at", "must not be over")
+    if (latest := new.draft.terms.latest) is not None and to_micros(latest) < row["created_at"]:
+        raise BadInput("send_by_habit.latest", "must not be over")
     numbers = numbers_of(connection, new.audience.topics)
     terms = msgspec.structs.replace(new.draft.terms, send_at=None)
     draft = msgspec.structs.replace(new.draft, users=(), terms=terms, trace=linked(new.draft.trace))

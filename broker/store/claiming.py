@@ -6,12 +6,14 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, Select, and_, bindparam, not_, or_, select, update
 
+from broker.habits import NO_HABITS, Habits
 from broker.ledger import Step, StepKind
 from broker.notification import Device, Entry, Lane, Notification, Outcome, Preference, device_of_url
 from broker.preferences import UserRules
 from broker.store.bulk import Rows, execute_rows
 from broker.store.campaign_tables import TARGETS
 from broker.store.dialect import Among, TextList
+from broker.store.habits import habits_of
 from broker.store.keys import PLAN, StepKey
 from broker.store.preference_tables import USER_RULES
 from broker.store.preferences import rules_from
@@ -107,6 +109,7 @@ def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paus
         _entries(connection, [row.notification_id for row in plans]),
         _rules(connection, list({row.owner for row in due})),
         _targets(connection, [row.notification_id for row in plans if drafts[row.draft_id].body.terms.is_aimed]),
+        habits_of(connection, [row.owner for row in plans if drafts[row.draft_id].body.terms.by_habit]),
     )
     return _telling_suppressed(connection, [_step(row, lease, context) for row in due])
 
@@ -159,6 +162,7 @@ class _Context(msgspec.Struct, frozen=True):
     entries: Mapping[str, tuple[Entry, ...]]
     rules: Mapping[str, UserRules]
     targets: Mapping[str, frozenset[str]]  # of what goes to some devices only
+    habits: Mapping[str, Habits]  # of the users of what is told by habit
 
     def devices_of(self, user: str, notification: Notification) -> tuple[Device, ...]:
         devices = self.devices.get(user, ())
@@ -219,6 +223,7 @@ def _step(row: Sequence[Any], lease: Lease, context: _Context) -> Step:
         preferences=context.preferences.get(owner, ()),
         entries=_since_replay(context.entries.get(notification_id, ())),
         rules=rules,
+        habits=context.habits.get(owner, NO_HABITS),
     )
 
 

@@ -10,6 +10,7 @@ from broker.confirmations import Mark, Place
 from broker.inbox import COUNT_CAP, PLACES, InboxCounts, InboxEntry, InboxPage, Shelf
 from broker.store import marking
 from broker.store.database import Database
+from broker.store.habits import Opens
 from broker.store.marking import ALL_AT_ONCE, MarkedNow
 from broker.store.moments import to_micros
 from broker.store.rows import decode_draft, notification_from
@@ -60,8 +61,11 @@ _PAGES: Final = {shelf: _page_of(places) for shelf, places in PLACES.items()}
 class SqlInbox:
     """Implements `broker.inbox.Inbox`. `was_ended` is told the id of each notification that a mark ended."""
 
-    def __init__(self, database: Database, clock: Clock, outbox: StatusOutbox, was_ended: Callable[[str], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, outbox: StatusOutbox, opens: Opens, was_ended: Callable[[str], None]
+    ) -> None:
         self._database, self._clock, self._outbox, self._was_ended = database, clock, outbox, was_ended
+        self._opens = opens
 
     async def page(self, user: str, shelf: Shelf, *, category: str = "", cursor: str = "", limit: int) -> InboxPage:
         if not (is_name(user) and is_name(cursor)):
@@ -80,14 +84,14 @@ class SqlInbox:
         named = [notification_id for notification_id in ids if is_name(notification_id)]
         if named and is_name(user):
             now = to_micros(self._clock.now())
-            work = partial(marking.mark, ids=named, user=user, left=mark, now=now, outbox=self._outbox)
+            work = partial(marking.mark, ids=named, user=user, left=mark, now=now, outbox=self._outbox, opens=self._opens)
             await self._database.write(work, self._tell)
 
     async def mark_all(self, user: str, mark: Mark) -> None:
         if not is_name(user):
             return
         now = to_micros(self._clock.now())
-        work = partial(marking.mark_next, user=user, left=mark, now=now, outbox=self._outbox)
+        work = partial(marking.mark_next, user=user, left=mark, now=now, outbox=self._outbox, opens=self._opens)
         while (await self._database.write(work, self._tell)).count == ALL_AT_ONCE:
             pass
 

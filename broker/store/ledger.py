@@ -15,6 +15,7 @@ from broker.store import accepting, claiming, ending, idempotency, marking, reco
 from broker.store.changes import Changes
 from broker.store.database import Database
 from broker.store.deduplicating import store_once
+from broker.store.habits import Opens
 from broker.store.moments import from_micros, to_micros
 from broker.store.recent import RecentlyEnded
 from broker.store.signals import Signals
@@ -33,9 +34,16 @@ class SqlLedger:
     """Implements `broker.ledger.Ledger`."""
 
     def __init__(
-        self, database: Database, signals: Signals, clock: Clock, outbox: StatusOutbox, *, idempotency_ttl_s: float
+        self,
+        database: Database,
+        signals: Signals,
+        clock: Clock,
+        outbox: StatusOutbox,
+        opens: Opens,
+        *,
+        idempotency_ttl_s: float,
     ) -> None:
-        self._database = database
+        self._database, self._opens = database, opens
         self._outbox = outbox
         self._signals = signals
         self._clock = clock
@@ -72,7 +80,7 @@ class SqlLedger:
             raise NotFound("notification")
         now = self._now()
         state, _ = await self._database.write(
-            lambda connection: marking.acknowledge(connection, notification_id, user, mark, now, self._outbox),
+            lambda connection: marking.acknowledge(connection, notification_id, user, mark, now, self._outbox, self._opens),
             lambda answer: self._were_ended(notification_id, *answer),
         )
         return state

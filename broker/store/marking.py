@@ -13,6 +13,7 @@ from broker.store.bulk import Rows, execute_rows, insert_rows
 from broker.store.companions import call_off
 from broker.store.dialect import Among, TextList
 from broker.store.digests import members_of
+from broker.store.habits import Opens
 from broker.store.marks_table import MARKS
 from broker.store.moments import from_micros
 from broker.store.rows import ENTRY_COLUMNS, entry_row
@@ -72,7 +73,7 @@ class MarkedNow(msgspec.Struct, frozen=True):
 
 
 def acknowledge(
-    connection: Connection, notification_id: str, user: str, left: Mark, now: int, outbox: StatusOutbox
+    connection: Connection, notification_id: str, user: str, left: Mark, now: int, outbox: StatusOutbox, opens: Opens
 ) -> tuple[State, tuple[str, ...]]:
     """Record that the user saw it; tell the state after, and the ids of those that ended with it.
 
@@ -85,27 +86,45 @@ def acknowledge(
         raise NotFound("notification")
     outbox.ended(connection, _leave(connection, rows, left, now), user, State.ACKNOWLEDGED, now)
     beside = _end_beside(connection, rows, user, left, now, outbox)
+    _count_open(connection, rows, user, left, now, opens)
     state = State(rows[0].state)
     return State.ACKNOWLEDGED if state.accepts_ack else state, beside
 
 
-def mark(connection: Connection, ids: Sequence[str], user: str, left: Mark, now: int, outbox: StatusOutbox) -> MarkedNow:
+def mark(
+    connection: Connection, ids: Sequence[str], user: str, left: Mark, now: int, outbox: StatusOutbox, opens: Opens
+) -> MarkedNow:
     """Mark those of `ids` that are the user's."""
-    rows = _hold(connection, sorted(set(ids)), user)
-    ended = _leave(connection, rows, left, now)
-    outbox.ended(connection, ended, user, State.ACKNOWLEDGED, now)
-    return MarkedNow(len(rows), (*ended, *_end_beside(connection, rows, user, left, now, outbox)))
+    rows, marked = _mark(connection, ids, user, left, now, outbox)
+    _count_open(connection, rows, user, left, now, opens)
+    return marked
 
 
-def mark_next(connection: Connection, user: str, left: Mark, now: int, outbox: StatusOutbox) -> MarkedNow:
+def mark_next(connection: Connection, user: str, left: Mark, now: int, outbox: StatusOutbox, opens: Opens) -> MarkedNow:
     """Mark some of those that the mark moves; fewer than `ALL_AT_ONCE` were the last. The archive is left alone."""
     ids: list[str] = []
     for place in RULES[left].moves:
         if place is not Place.ARCHIVED and len(ids) < ALL_AT_ONCE:
             asked = {"of_user": user, "place": int(place), "quota": ALL_AT_ONCE - len(ids)}
             ids += connection.execute(_NEXT, asked).scalars()
-    found = mark(connection, ids, user, left, now, outbox) if ids else MarkedNow(0, ())
+    found = mark(connection, ids, user, left, now, outbox, opens) if ids else MarkedNow(0, ())
     return MarkedNow(len(ids), found.ended)
+
+
+def _mark(
+    connection: Connection, ids: Sequence[str], user: str, left: Mark, now: int, outbox: StatusOutbox
+) -> tuple[Sequence[_Standing], MarkedNow]:
+    """Mark them; tells also how they stood before."""
+    rows = _hold(connection, sorted(set(ids)), user)
+    ended = _leave(connection, rows, left, now)
+    outbox.ended(connection, ended, user, State.ACKNOWLEDGED, now)
+    return rows, MarkedNow(len(rows), (*ended, *_end_beside(connection, rows, user, left, now, outbox)))
+
+
+def _count_open(connection: Connection, rows: Sequence[_Standing], user: str, left: Mark, now: int, opens: Opens) -> None:
+    """Count it once, however many are marked together, where any was not seen before."""
+    if any(row.inbox == Place.UNSEEN or State(row.state).accepts_ack for row in rows):
+        opens.marked(connection, user, left, now)
 
 
 def _hold(connection: Connection, ids: Sequence[str], user: str) -> Sequence[_Standing]:
@@ -123,7 +142,7 @@ def _end_beside(
     escalations = [row.escalation_id for row in rows if row.escalation_id]
     called_off = call_off(connection, escalations, now, outbox, "it was seen")
     members = [member for row in rows if row.digest_id == row.id for member in members_of(connection, row.id)]
-    return (*called_off, *mark(connection, members, user, left, now, outbox).ended) if members else called_off
+    return (*called_off, *_mark(connection, members, user, left, now, outbox)[1].ended) if members else called_off
 
 
 def _leave(connection: Connection, rows: Sequence[_Standing], left: Mark, now: int) -> tuple[str, ...]:

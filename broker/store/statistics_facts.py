@@ -41,6 +41,7 @@ class _Content(msgspec.Struct, frozen=True, gc=False):
 class _Terms(msgspec.Struct, frozen=True, gc=False):
     send_at: datetime | None = None
     send_at_local: str = ""
+    by_habit: bool = False
     collects_until: tuple[str, ...] = ()
 
 
@@ -117,6 +118,6 @@ def _drafts(connection: Connection, ids: list[str]) -> dict[str, _Draft]:
         terms = body.terms
         starts_at = row.created_at if terms.send_at is None else to_micros(terms.send_at)
         # By the user's clock: nobody knows any more which moment that was.
-        is_local = bool(terms.send_at_local or terms.collects_until)
+        is_local = bool(terms.send_at_local or terms.by_habit or terms.collects_until)
         found[row.id] = _Draft(body.content.category.replace("\0", ""), row.lane, None if is_local else starts_at)
     return found

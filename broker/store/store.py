@@ -45,6 +45,7 @@ from broker.store.devices import SqlDevices
 from broker.store.erasure import SqlErasure
 from broker.store.experiments import SqlExperiments
 from broker.store.frequency import SqlFrequency
+from broker.store.habits import Opens
 from broker.store.inbox import SqlInbox
 from broker.store.ledger import SqlLedger
 from broker.store.migration import Revisions, check, migrate, needed_revision, read_revisions
@@ -132,17 +133,20 @@ class Store:
         idempotency_ttl_s: float,
         events: frozenset[str],
         audit: AuditSettings = _AUDIT,
+        keeps_habits: bool = False,
+        timezone: str = "UTC",
     ) -> None:
         self._resources = resources
         trail = Trail(database, clock, is_on=audit.enabled)
         self.audit = chain = SqlAudit(database, clock, trail, audit)
         resources.push_async_callback(chain.close)
         outbox = StatusOutbox(events, clock)
-        self.ledger = ledger = SqlLedger(database, signals, clock, outbox, idempotency_ttl_s=idempotency_ttl_s)
+        opens = Opens(is_kept=keeps_habits, timezone=timezone)
+        self.ledger = ledger = SqlLedger(database, signals, clock, outbox, opens, idempotency_ttl_s=idempotency_ttl_s)
         self.status_events = SqlStatusEvents(database, clock)
         self.webhook_switch = SqlWebhookSwitch(database, clock, trail)
         self.suppression = SqlSuppression(database, trail)
-        self.inbox = SqlInbox(database, clock, outbox, ledger.was_ended)
+        self.inbox = SqlInbox(database, clock, outbox, opens, ledger.was_ended)
         self.devices = SqlDevices(database, clock, trail)
         self.removed_devices = SqlRemovedDevices(database, trail)
         self.preferences = SqlPreferences(database, trail)
@@ -158,7 +162,7 @@ class Store:
         self.topics = SqlTopics(database, clock, trail)
         self.campaigns = SqlCampaigns(database, clock, outbox, ledger, trail, idempotency_ttl_s=idempotency_ttl_s)
         self.statistics = SqlStatistics(database, clock)
-        self.tracking = SqlTracking(database, clock, outbox, ledger.was_ended)
+        self.tracking = SqlTracking(database, clock, outbox, opens, ledger.was_ended)
         self.api_keys = SqlApiKeys(database, trail)
         self.roles = SqlRoles(database, trail)
         self.policies = SqlPolicies(database, clock, trail)
@@ -180,6 +184,8 @@ async def open_store(
     events: frozenset[str] = frozenset(),
     settings: StoreSettings = _DEFAULTS,
     audit: AuditSettings = _AUDIT,
+    keeps_habits: bool = False,
+    timezone: str = "UTC",
 ) -> Store:
     """Open the store at an address, bringing its tables up to date unless the settings leave that to somebody else.
 
@@ -189,6 +195,7 @@ async def open_store(
         events: Which status events are written down for a webhook.
         settings: All but the address.
         audit: How its audit is kept.
+        keeps_habits: Whether it is counted when users open what they are told, and for those of no known zone in `timezone`.
     Raises:
         BadInput: Naming `store.url`: the address is wrong, or what it names cannot be used.
         StoreUnavailable: The database did not answer; the same call may succeed later.
@@ -211,7 +218,17 @@ async def open_store(
                 await postgres.tried()
                 database = opened
         kept = resources.pop_all()
-        return Store(database, signals, clock, kept, idempotency_ttl_s=idempotency_ttl_s, events=events, audit=audit)
+        return Store(
+            database,
+            signals,
+            clock,
+            kept,
+            idempotency_ttl_s=idempotency_ttl_s,
+            events=events,
+            audit=audit,
+            keeps_habits=keeps_habits,
+            timezone=timezone,
+        )
 
 
 async def upgrade_store(url: str, *, settings: StoreSettings = _DEFAULTS) -> Revisions:

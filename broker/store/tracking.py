@@ -15,6 +15,7 @@ from broker.store import marking
 from broker.store.clicked_links_table import CLICKED_LINKS
 from broker.store.database import Database
 from broker.store.dialect import upsert
+from broker.store.habits import Opens
 from broker.store.moments import from_micros, to_micros
 from broker.store.schema import ENTRIES, NOTIFICATIONS
 from broker.store.status_outbox import StatusOutbox
@@ -40,19 +41,22 @@ _Recorded = tuple[str, Sequence[str]]
 class SqlTracking:
     """Implements `broker.tracking.Tracking`. `was_ended` is told the id of each notification that a mark ended."""
 
-    def __init__(self, database: Database, clock: Clock, outbox: StatusOutbox, was_ended: Callable[[str], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, outbox: StatusOutbox, opens: Opens, was_ended: Callable[[str], None]
+    ) -> None:
         self._database, self._clock, self._outbox, self._was_ended = database, clock, outbox, was_ended
+        self._opens = opens
 
     async def clicked(self, notification_id: str, link: int, target: str) -> str:
         now = to_micros(self._clock.now())
         where = {"notification_id": notification_id, "link": link, "target": target.replace("\0", "")}
-        work = partial(_clicked, row={**where, "first_at": now, "clicks": 1}, now=now, outbox=self._outbox)
+        work = partial(_clicked, row={**where, "first_at": now, "clicks": 1}, now=now, outbox=self._outbox, opens=self._opens)
         return await self._record(notification_id, work)
 
     async def opened(self, notification_id: str, *, is_seen: bool) -> str:
         marks = (Mark.OPENED, Mark.SEEN) if is_seen else (Mark.OPENED,)
         now = to_micros(self._clock.now())
-        work = partial(_mark, id=notification_id, marks=marks, now=now, outbox=self._outbox)
+        work = partial(_mark, id=notification_id, marks=marks, now=now, outbox=self._outbox, opens=self._opens)
         return await self._record(notification_id, work)
 
     async def mailed_at(self, notification_id: str) -> datetime | None:
@@ -85,20 +89,20 @@ def _user(connection: Connection, notification_id: str) -> str:
     return user
 
 
-def _mark(connection: Connection, id: str, marks: Sequence[Mark], now: int, outbox: StatusOutbox) -> _Recorded:
+def _mark(connection: Connection, id: str, marks: Sequence[Mark], now: int, outbox: StatusOutbox, opens: Opens) -> _Recorded:
     user = _user(connection, id)
     ended: list[str] = []
     for left in marks:
-        marked = marking.mark(connection, [id], user, left, now, outbox)
+        marked = marking.mark(connection, [id], user, left, now, outbox, opens)
         if not marked.count:
             raise NotFound("notification")
         ended += marked.ended
     return user, ended
 
 
-def _clicked(connection: Connection, row: dict[str, Any], now: int, outbox: StatusOutbox) -> _Recorded:
+def _clicked(connection: Connection, row: dict[str, Any], now: int, outbox: StatusOutbox, opens: Opens) -> _Recorded:
     # The mark at first: it holds the notification, so that nobody removes it meanwhile.
-    recorded = _mark(connection, row["notification_id"], (Mark.CLICKED,), now, outbox)
+    recorded = _mark(connection, row["notification_id"], (Mark.CLICKED,), now, outbox, opens)
     put = upsert(connection, CLICKED_LINKS)
     connection.execute(
         put.on_conflict_do_update(index_elements=[_L.notification_id, _L.link], set_={"clicks": _L.clicks + 1}), row

@@ -65,7 +65,7 @@ def draft_of(
         _seconds("push_wait_s", request.push_wait_s, defaults.push_wait),
     )
     routing = routing_of(request)
-    terms = terms_of(request, routing)
+    terms = terms_of(request, routing, defaults)
     return Draft(
         users=users,
         content=Content(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from gateway.notify.policy_messages import DigestItem, EscalateItem, Moment, QuietHoursItem, Routes, RoutingItem
+from gateway.notify.policy_messages import DigestItem, EscalateItem, HabitItem, Moment, QuietHoursItem, Routes, RoutingItem
 from gateway.notify.template_messages import TemplateUseItem, VariantItem
 
 __all__ = [
@@ -70,6 +70,13 @@ class NotifyRequest(_Request):
         Moment | UnsetType, Meta(description="When to tell it, in Unix seconds or RFC 3339; `ttl_s` counts from then.")
     ] = UNSET
     send_at_local: Annotated[str, Meta(description="Time of day on the user's clock at which to tell it next: `09:00`.")] = ""
+    send_by_habit: Annotated[
+        HabitItem | UnsetType,
+        Meta(
+            description="Tell it when its user usually opens, from `send_at` on if that is given; where no habit is known, at "
+            "`send_at_local` or at once."
+        ),
+    ] = UNSET
     digest: Annotated[DigestItem | UnsetType, Meta(description="Collect it with others.")] = UNSET
     escalate: Annotated[EscalateItem | UnsetType, Meta(description="Tell somebody else if nobody sees it.")] = UNSET
     ack_wait_s: Annotated[float | UnsetType, Meta(description="Seconds that a connected user has to ack before a push.")] = (

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.notify.template_messages import TemplateUseItem
 
-__all__ = ["DigestItem", "EscalateItem", "Moment", "QuietHoursItem", "Routes", "RoutingItem"]
+__all__ = ["DigestItem", "EscalateItem", "HabitItem", "Moment", "QuietHoursItem", "Routes", "RoutingItem"]
 
 Moment = float | str
 Routes = list[str | list[str]]
@@ -19,6 +19,15 @@ _Devices = Annotated[str, Meta(description="Push devices: `all` (default), `most
 
 class _Item(msgspec.Struct, forbid_unknown_fields=True):
     pass
+
+
+class HabitItem(_Item):
+    """Tells somebody when they usually open what they are told, by what was learnt of them; where that is too little, when
+    users usually open."""
+
+    latest: Annotated[
+        Moment | UnsetType, Meta(description="Not after this moment; if left out, within a day. `ttl_s` counts from then.")
+    ] = UNSET
 
 
 class DigestItem(_Item):

@@ -67,15 +67,31 @@ def policy_of(item: RoutingItem, field: str) -> RoutePolicy:
     return check_policy(routes, item.waits, item.stop_on, item.devices, field=f"{field}.")
 
 
-def terms_of(request: NotifyRequest, routing: RoutePolicy) -> Terms:
+def terms_of(request: NotifyRequest, routing: RoutePolicy, settings: NotificationSettings) -> Terms:
     """Read when a notification is to be told. Whether that is over the store can tell, by its clock."""
     if request.send_at is not UNSET and request.send_at_local:
         raise BadInput("send_at_local", "must not be given beside send_at")
     send_at = None if isinstance(request.send_at, UnsetType) else moment_of(request.send_at, "send_at")
     if request.send_at_local:
         check_local_time(request.send_at_local, "send_at_local")
-    is_later = send_at is not None or bool(request.send_at_local)
-    return Terms(routing, send_at, request.send_at_local, arrives=is_later and request.inbox)
+    is_later = send_at is not None or bool(request.send_at_local) or request.send_by_habit is not UNSET
+    by_habit, latest = _habit_of(request, send_at, settings)
+    return Terms(routing, send_at, request.send_at_local, by_habit, latest, arrives=is_later and request.inbox)
+
+
+def _habit_of(request: NotifyRequest, send_at: datetime | None, settings: NotificationSettings) -> tuple[bool, datetime | None]:
+    """Read whether a notification is told by its user's habit, and until when at the latest."""
+    item = request.send_by_habit
+    if isinstance(item, UnsetType):
+        return False, None
+    if not settings.habits.enabled:
+        raise BadInput("send_by_habit", "is not available: notifications.habits is not enabled")
+    if isinstance(item.latest, UnsetType):
+        return True, None
+    latest = moment_of(item.latest, "send_by_habit.latest")
+    if send_at is not None and latest < send_at:
+        raise BadInput("send_by_habit.latest", "must not be before send_at")
+    return True, latest
 
 
 def digest_of(request: NotifyRequest, lane: Lane, terms: Terms, ttl_s: float, defaults: NotificationSettings) -> Digest | None:
@@ -91,8 +107,8 @@ def digest_of(request: NotifyRequest, lane: Lane, terms: Terms, ttl_s: float, de
         raise BadInput("digest.title", "must not be given beside digest.template")
     if lane is Lane.CRITICAL:
         raise BadInput("digest", "must not be given with priority critical, which never waits")
-    if terms.send_at is not None or terms.send_at_local:
-        raise BadInput("digest", "must not be given beside send_at and send_at_local")
+    if terms.send_at is not None or terms.send_at_local or terms.by_habit:
+        raise BadInput("digest", "must not be given beside send_at, send_at_local and send_by_habit")
     window_s, longest_s = _window_of(item, ttl_s)
     title = item.title or defaults.digest_title or "{count}"
     return Digest(item.key, window_s, title, longest_s, _times_of(item), item.first_at_once)
@@ -160,6 +176,8 @@ def escalation_of(request: NotifyRequest, users: tuple[str, ...], lane: Lane, te
         raise BadInput("escalate.after_s", f"must be above 0 and at most {_LONGEST_DELAY_S:.0f} seconds")
     if terms.send_at_local:
         raise BadInput("escalate", "must not be given beside send_at_local")
+    if terms.by_habit:
+        raise BadInput("escalate", "must not be given beside send_by_habit")
     if item.to_url:
         return Escalation("", item.after_s, RoutePolicy(((Route.WEBHOOK,),)), _address_of(item))
     if not 0 < len(item.to_user) <= 255 or "\0" in item.to_user:

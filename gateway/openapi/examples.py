@@ -196,6 +196,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
                 "body": "Until Sunday.",
                 "category": "marketing",
                 "priority": "bulk",
+                "send_by_habit": {},
                 "send_at_local": "09:00",
             },
             "idempotency_key": "sale-2026-spring",

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broker.store.store import open_store
 from config.audience_settings import TopicSettings
+from config.operation_settings import HabitSettings
 from config.settings import NotificationSettings
 from gateway.notify.campaigns import CampaignService, campaign_methods
 from gateway.notify.confirmations import ConfirmationService, confirmation_methods, confirmation_rpc_methods
@@ -64,7 +65,7 @@ async def desk(world, api, tmp_path):
     clock = ManualClock()
     store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
     told: list[str] = []
-    settings = NotificationSettings(topics=TopicSettings(client_patterns=("news:*",)))
+    settings = NotificationSettings(topics=TopicSettings(client_patterns=("news:*",)), habits=HabitSettings(enabled=True))
     campaigns, topics = CampaignService(store.campaigns, settings), TopicService(store.topics)
     service = NotificationService(
         store.ledger, store.devices, store.preferences, settings, inbox_changed=told.extend, campaigns=campaigns

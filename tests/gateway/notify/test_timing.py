@@ -1,6 +1,15 @@
 """When and how somebody is told, as requests ask for it over the API and over RPC."""
 
+from datetime import timedelta
+
 import pytest
+
+from broker.errors import BadInput
+from config.operation_settings import HabitSettings
+from config.settings import NotificationSettings
+from gateway.notify.draft import draft_of
+from gateway.notify.messages import NotifyRequest
+from gateway.notify.policy_messages import HabitItem
 
 HOURS = {"from": "22:00", "to": "07:00", "timezone": "Europe/Berlin"}
 AFAR = 4102444800
@@ -96,6 +105,24 @@ async def test_wrong_rules_are_refused_by_name(desk, asked, field):
     assert (code, message.split(": ")[1]) == (107, field)
 
 
+async def test_what_is_told_by_habit_says_until_when_and_what_else(desk):  # N-30
+    now = desk.world.clock.now()
+    latest = now + timedelta(days=2)
+    asked = {"send_by_habit": {"latest": latest.isoformat()}, "send_at_local": "09:00", "ttl_s": 60}
+    (one,) = (await desk.api.result("notify", user="42", title="Hi", **asked))["notifications"]
+    kept = (await desk.api.result("notification_status", id=one["id"]))["notification"]
+    assert kept["expires_at"] == (latest + timedelta(seconds=60)).timestamp()
+    assert (await desk.api.result("inbox_list", user="42"))["items"] == [], "it arrives when it is told"
+
+
+def test_habits_that_are_not_kept_cannot_be_gone_by():
+    request = NotifyRequest(user="42", title="Hi", send_by_habit=HabitItem())
+    with pytest.raises(BadInput, match=r"send_by_habit.*not enabled"):
+        draft_of(request, NotificationSettings(), "")
+    kept = draft_of(request, NotificationSettings(habits=HabitSettings(enabled=True)), "")
+    assert (kept.terms.by_habit, kept.terms.latest) == (True, None)
+
+
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
@@ -105,6 +132,12 @@ async def test_wrong_rules_are_refused_by_name(desk, asked, field):
         ({"send_at": 1e300}, "send_at"),
         ({"send_at_local": "9:00"}, "send_at_local"),
         ({"send_at": AFAR, "send_at_local": "09:00"}, "send_at_local"),
+        ({"send_by_habit": {"latest": "soon"}}, "send_by_habit.latest"),
+        ({"send_by_habit": {"latest": 1000000000}}, "send_by_habit.latest"),
+        ({"send_by_habit": {"latest": AFAR}}, "send_by_habit.latest"),
+        ({"send_by_habit": {"latest": 1767225700}, "send_at": 1767225800}, "send_by_habit.latest"),
+        ({"send_by_habit": {}, "digest": {"key": "a", "window_s": 60}}, "digest"),
+        ({"send_by_habit": {}, "priority": "critical", "escalate": {"after_s": 60, "to_user": "b"}}, "escalate"),
         ({"digest": {"key": "", "window_s": 60}}, "digest.key"),
         ({"digest": {"key": "a", "window_s": 0}}, "digest.window_s"),
         ({"digest": {"key": "a", "window_s": 60}, "ttl_s": 60}, "digest.window_s"),
