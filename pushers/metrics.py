@@ -52,6 +52,19 @@ class Metrics:
             buckets=_BUCKETS_S[:11],
             registry=registry,
         )
+        self._campaign_users = Counter(
+            "heliograph_campaign_users",
+            "Users whom campaigns came to, by result: expanded into a notification, or skipped.",
+            ("result",),
+            registry=registry,
+        )
+        self._make_gauges(registry)
+        self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
+        self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
+        self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
+        self._call = cache(calls.labels)
+
+    def _make_gauges(self, registry: CollectorRegistry) -> None:
         self._breakers = Gauge("heliograph_breaker_state", "0 closed, 1 half open, 2 open.", ("provider",), registry=registry)
         self._paused = Gauge(
             "heliograph_provider_paused", "1 while its settings are held to be wrong.", ("provider",), registry=registry
@@ -71,12 +84,6 @@ class Metrics:
             ("provider",),
             registry=registry,
         )
-        self._campaign_users = Counter(
-            "heliograph_campaign_users",
-            "Users whom campaigns came to, by result: expanded into a notification, or skipped.",
-            ("result",),
-            registry=registry,
-        )
         self._waiting = Gauge(
             "heliograph_lane_waiting",
             "Steps that are due and that nobody works on, up to 100,000.",
@@ -86,10 +93,6 @@ class Metrics:
         self._age = Gauge(
             "heliograph_lane_age_seconds", "How long the oldest of them has been due.", ("lane",), registry=registry
         )
-        self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
-        self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
-        self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
-        self._call = cache(calls.labels)
 
     def deliveries_by(self, label: Literal["outcome", "provider"]) -> dict[str, int]:
         """Add up the attempts that ended, by one of their labels."""

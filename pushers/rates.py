@@ -100,16 +100,16 @@ class Rates:
 
     def override(self, per_s: Mapping[str, float]) -> None:
         """Have some carriers go by other rates than `rate_per_s`, until told again; a second's worth may come at once."""
-        self._overriding = dict(per_s)
         settings = dict.fromkeys(per_s, _UNLIMITED) | dict(self._settings)
         rules = {carrier: _Rule.of(carrier, limits, per_s.get(carrier, 0.0)) for carrier, limits in settings.items()}
         self._rules = {carrier: rule for carrier, rule in rules.items() if rule.is_any}
 
     def per_s(self, carrier: str) -> float:
-        """Tell what a carrier goes by now, an override or its setting; 0 for no rate."""
-        limits = self._settings.get(carrier, _UNLIMITED)
-        total = limits.total_rate_per_s if isinstance(limits, ProviderTotals) else 0.0
-        return min((rate for rate in (self._overriding.get(carrier) or limits.rate_per_s, total) if rate > 0), default=0.0)
+        """Tell what a carrier goes by now, an override or its setting, or what is left of it while it is slowed down; 0 for no
+        rate."""
+        rule = self._rules.get(carrier) or _Rule.of(carrier, _UNLIMITED)
+        app = self._slowed(carrier, rule.app) or rule.app
+        return min((claim.rate.per_s for claim in (app, *rule.total) if claim is not None), default=0.0)
 
     def is_limited(self, carrier: str) -> bool:
         """Whether the carrier has a rate at all, now."""

@@ -1,4 +1,4 @@
-"""A quota that is exceeded halves a carrier's rate, which climbs back by a twentieth in ten seconds, and harms no other."""
+"""A quota that is exceeded halves a carrier's rate, which climbs back by a twentieth in ten seconds, and harms no other (N-20)."""
 
 import pytest
 from hypothesis import given
@@ -86,6 +86,7 @@ async def test_rate_and_burst_are_halved_and_those_of_others_stay(clock, device)
     rates = Rates(MemoryLimits(clock), {FCM: limits, "fcm:kiosk": limits}, clock)
     rates.throttle(FCM).complain(clock.monotonic(), clock.monotonic())
     assert await spent(rates, device, 4) == pytest.approx([0.0, 0.0, 0.2, 0.4])
+    assert (rates.per_s(FCM), rates.per_s("fcm:kiosk")) == (5.0, 10.0), "what operators are shown"
     assert await spent(rates, device, 5, "fcm:kiosk") == pytest.approx([0.0] * 4 + [0.1])
     clock.move(100.0)
     assert await spent(rates, device, 5) == pytest.approx([0.0] * 4 + [0.1])
