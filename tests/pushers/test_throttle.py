@@ -1,4 +1,4 @@
-"""A quota that is exceeded halves a carrier's rate, which climbs back by a twentieth in ten seconds, and harms no other (N-20)."""
+"""A quota that is exceeded halves a carrier's rate, which climbs back by a twentieth in ten seconds, and slows no other. N-20."""
 
 import pytest
 from hypothesis import given
