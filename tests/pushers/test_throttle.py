@@ -1,4 +1,4 @@
-"""A quota that is exceeded halves a carrier's rate, which climbs back by a twentieth in ten seconds, and slows no other. N-20."""
+"""N-20: a quota that is exceeded halves a carrier's rate, which climbs back by a twentieth in ten seconds."""
 
 import pytest
 from hypothesis import given
