@@ -2,7 +2,7 @@
 
 What h2 is not asked to do, and why:
 
-- **Compress.** See `header_block`.
+- **Compress.** See `header_block`, and `block_decoder` for what comes in.
 - **Limit streams.** h2 ends the connection when a peer opens one stream too many, also when that peer has not seen the limit
   yet. Real services refuse the one stream (REFUSED_STREAM), so h2 is given no limit and this class keeps the count.
 - **Say GOAWAY.** h2 considers a connection closed from then on and could not finish the streams in flight. The frame is
@@ -24,6 +24,7 @@ import h2.settings
 from hyperframe.frame import GoAwayFrame, SettingsFrame
 
 from config.clock import Clock
+from loadtest.simulators.block_decoder import BlockDecoder
 from loadtest.simulators.exchange import Answer, Handler, Reply, Request
 from loadtest.simulators.faults import CloseConnection, Delay, GoAway, LimitStreams, ResetStream, Silence, SplitBody
 from loadtest.simulators.header_block import PlainEncoder
@@ -81,7 +82,7 @@ class Http2Protocol(asyncio.Protocol):
         self._limit = streams if is_open else _UNAUTHORISED_STREAMS
         self._is_limit_held = is_open
         self._h2 = h2.connection.H2Connection(config=_CONFIG)
-        self._h2.encoder = PlainEncoder()
+        self._h2.encoder, self._h2.decoder = PlainEncoder(), BlockDecoder()
         self._out = bytearray()
         self._streams: dict[int, _Stream] = {}
         self._unsent: dict[int, bytes] = {}
