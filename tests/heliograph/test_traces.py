@@ -112,7 +112,7 @@ class Running:
 
 
 @pytest.fixture
-async def run(tmp_path) -> AsyncIterator[Callable[..., object]]:
+async def run(store_file) -> AsyncIterator[Callable[..., object]]:
     async with AsyncExitStack() as resources:
 
         async def run(ratio: float = 0.0, collector: str = "", **sections: object) -> Running:
@@ -124,7 +124,7 @@ async def run(tmp_path) -> AsyncIterator[Callable[..., object]]:
             processor = sending_processor(options) if collector else SimpleSpanProcessor(exporter)
             tracing = SdkTracing(options, processor, instance="one", version="1")
             resources.push_async_callback(tracing.close)
-            store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+            store = await open_store(f"sqlite:///{store_file}", clock=clock)
             engine = TracedEngine(MemoryEngine(clock))
             overrides = PresentOverrides(store.overrides, clock)
             ground = Ground(settings, clock, engine, store, "p", resources, overrides, tracing=tracing)

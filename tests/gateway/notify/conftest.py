@@ -58,12 +58,12 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(world, api, tmp_path):
+async def desk(world, api, store_file):
     """A desk on a SQLite file of its own; its clock is the world's."""
     from config.clock import ManualClock
 
     clock = ManualClock()
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     told: list[str] = []
     settings = NotificationSettings(topics=TopicSettings(client_patterns=("news:*",)), habits=HabitSettings(enabled=True))
     campaigns, topics = CampaignService(store.campaigns, settings), TopicService(store.topics)

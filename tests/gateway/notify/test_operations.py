@@ -44,9 +44,9 @@ class Office:
 
 
 @pytest.fixture
-async def office(world, api, tmp_path):
+async def office(world, api, store_file):
     clock = ManualClock()
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings())
     made = world()
     yield Office(api(made, [*notification_methods(service), *operation_methods(store, clock)]), store, clock)

@@ -25,8 +25,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/store.db", clock=clock)
+async def store(store_file: Path, clock: ManualClock) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{store_file}", clock=clock)
     yield store
     await store.close()
 
