@@ -1,6 +1,7 @@
 """Campaigns agree with a plain model, in whatever order users come and go, pages are told or lost, and operators interfere."""
 
 import asyncio
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Coroutine
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -23,11 +25,14 @@ DRAFT = Draft((), Content("Tide"), Lane.NORMAL, DEFAULT_ROUTES, 5.0, 5.0, 1e6, t
 
 
 class CampaignMachine(RuleBasedStateMachine):
+    empty_store: Path
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
+        shutil.copy(self.empty_store, Path(self.folder.name) / "h.db")
         self.store = self.open()
         self.run(self.store.topics.create("news"))
         self.id = self.run(self.store.campaigns.create(NewCampaign(Audience(("news",)), DRAFT)))
@@ -130,6 +135,11 @@ class CampaignMachine(RuleBasedStateMachine):
         self.run(self.store.close())
         self.runner.close()
         self.folder.cleanup()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables(empty_store: Path) -> None:
+    CampaignMachine.empty_store = empty_store
 
 
 TestCampaigns = CampaignMachine.TestCase

@@ -1,6 +1,7 @@
 """The ledger agrees with a plain model of notifications and steps, whatever the order of what happens to them."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
@@ -58,6 +60,7 @@ class ModelNotification:
 
 
 class LedgerMachine(RuleBasedStateMachine):
+    empty_store: Path
     notifications: Bundle[str] = Bundle("notifications")
     claimed: Bundle[Step] = Bundle("claimed")
     plans = claimed.filter(lambda step: step.kind is StepKind.PLAN)
@@ -68,6 +71,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
+        shutil.copy(self.empty_store, Path(self.folder.name) / "h.db")
         self.store = self.open()
         self.model: dict[str, ModelNotification] = {}
         self.devices: dict[str, list[Device]] = {user: [] for user in USERS}
@@ -283,6 +287,11 @@ class LedgerMachine(RuleBasedStateMachine):
         status = self.run(self.store.ledger.status(notification_id))
         one = self.model[notification_id]
         assert (status.notification.state, len(status.entries)) == (one.state, one.lines)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables(empty_store: Path) -> None:
+    LedgerMachine.empty_store = empty_store
 
 
 TestLedgerMachine = LedgerMachine.TestCase
