@@ -38,7 +38,7 @@ _log = get_logger()
 PATH: Final = "/admin"
 _INDEX: Final = "index.html"
 # What both pages are made of lies with the older one.
-_SHARED: Final = ("client.js", "dom.js", "mark.svg")
+_SHARED: Final = ("client.js", "colours.css", "dom.js", "mark.svg")
 _LOGIN_MAX_BYTES: Final = 2048
 _BODY_MAX_BYTES: Final = 256 * 1024
 _HASHES_AT_ONCE: Final = 2  # each needs its megabytes

@@ -19,11 +19,14 @@ export const audit = {
       { name: "resource", label: "On what", placeholder: "channel:news or channel:*" },
       { name: "user", label: "For whom" },
       { name: "decision", label: "Decision", options: DECISIONS },
+      { name: "from", label: "From", type: "datetime-local" },
+      { name: "to", label: "To", type: "datetime-local" },
+      { name: "correlation_id", label: "Request", placeholder: "Its correlation id" },
     ];
     let rows = [];
     let filter = {};
     const form = searchForm(fields, "Search", (told) => {
-      filter = given(told);
+      filter = given({ ...told, from: told.from && momentOf(told.from), to: told.to && momentOf(told.to) });
       reload();
     });
     const verify = button("Verify the chain", () => fill(verdict, check), { key: "verify" });
@@ -43,10 +46,18 @@ export const audit = {
         { title: "What", cell: ({ action }) => action },
         { title: "On what", long: true, cell: ({ resource, user }) => [resource, user && `for ${user}`].filter(Boolean).join(" ") || "–" },
         { title: "Decision", cell: ({ decision, rule }) => el("span", {}, badge(decision, KINDS[decision]), ...(rule ? [" ", el("span", { class: "soft", text: rule })] : [])) },
-        { title: "Details", long: true, cell: ({ details }) => (details && Object.keys(details).length ? el("code", { class: "data", text: JSON.stringify(details) }) : "–") },
+        { title: "Details", long: true, cell: ({ details }) => (details && Object.keys(details).length ? el("code", { text: written(details) }) : "–") },
+        { title: "", cell: ({ sequence, correlation_id: id }) => (id ? button("Request", () => follow(id), { kind: "link", key: `r${sequence}`, label: `All of the request of record ${sequence}` }) : "") },
       ];
-      const follow = next_cursor ? [button("Show more", () => fill(found, () => more(next_cursor)), { key: "more" })] : [];
-      return card("Records", table("Audit records", columns, rows, "No record meets that."), el("div", { class: "buttons" }, ...follow));
+      const further = next_cursor ? [button("Show more", () => fill(found, () => more(next_cursor)), { key: "more" })] : [];
+      return card("Records", table("Audit records", columns, rows, "No record meets that."), el("div", { class: "buttons" }, ...further));
+    }
+
+    /** Show everything that came of one request. */
+    function follow(id) {
+      form.reset();
+      form.elements.correlation_id.value = id;
+      form.requestSubmit();
     }
 
     async function check() {
@@ -62,3 +73,9 @@ export const audit = {
     return { open: () => reload() };
   },
 };
+
+/** A local time as fields give it, in Unix seconds. */
+const momentOf = (text) => new Date(text).getTime() / 1000;
+
+/** Details as pairs, for they are few and flat. */
+const written = (details) => Object.entries(details).filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join("; ");

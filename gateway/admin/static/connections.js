@@ -1,7 +1,7 @@
 // Who is connected: a user's connections on every node, and how to end them.
 
 import { ask } from "/admin/ask.js";
-import { badge, button, card, code, el, fill, moment, searchForm, table, toast } from "/admin/parts.js";
+import { badge, button, card, code, el, empty, fill, moment, searchForm, table, toast } from "/admin/parts.js";
 
 const SOURCES = ["", "connection token", "connect proxy", "subscription token", "subscribe proxy", "user-limited", "namespace", "insecure", "asked at connect", "personal", "API", "capability"];
 const BLOCKS = [["900", "15 minutes"], ["3600", "An hour"], ["86400", "A day"], ["", "Until unblocked"]];
@@ -75,7 +75,7 @@ export const connections = {
         user = argument;
         form.elements.user.value = user;
         if (user) search();
-        else found.replaceChildren();
+        else found.replaceChildren(empty("By the id of a user: their connections on every node. Whoever is in a channel is told under Channels."));
       },
     };
   },

@@ -1,5 +1,6 @@
 // The page as a whole: who is here, which section is open, and the figures that all sections may use.
 
+import { Alarms } from "/admin/alarms.js";
 import { Api } from "/admin/api.js";
 import { audit } from "/admin/audit.js";
 import { campaigns } from "/admin/campaigns.js";
@@ -21,6 +22,7 @@ const WAYS = { live: "Live", asking: "Asking", lost: "No answer" };
 
 const api = new Api();
 const live = new Live(api);
+const alarms = new Alarms(byId("alarms"), byId("alarm-count"), (section) => go(made.has(section) ? section : "overview"));
 let made = new Map(); // id → what `make` gave
 let figures = null;
 
@@ -40,6 +42,7 @@ function leave(reason = "") {
   byId("app").hidden = true;
   byId("gate").hidden = false;
   byId("tabs").replaceChildren();
+  alarms.clear();
   byId("main").replaceChildren(); // nothing of what was seen stays in the page
   byId("wrong").textContent = reason;
   byId("name").focus();
@@ -89,11 +92,18 @@ function openFromAddress() {
     tab.setAttribute("aria-selected", String(isOpen));
     tab.tabIndex = isOpen ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !isOpen;
-    if (isOpen) tab.scrollIntoView({ block: "nearest", inline: "center" });
   }
+  showOpenTab();
   document.title = `${byId(`tab-${id}`).textContent} · heliograph`;
   made.get(id).open?.(decode(argument));
   if (figures) made.get(id).show?.(figures);
+}
+
+/** Where tabs stand in a row that is longer than the screen, bring the open one into sight; nothing else is scrolled. */
+function showOpenTab() {
+  const row = byId("tabs");
+  const open = row.querySelector('[aria-selected="true"]');
+  if (open) row.scrollLeft = open.offsetLeft - (row.clientWidth - open.offsetWidth) / 2;
 }
 
 function decode(text) {
@@ -111,6 +121,7 @@ live.onFigures = (told) => {
   const { health, node } = told;
   byId("where").textContent = `${node.name} · ${health.version}`;
   setState("state", health.state, STATES[health.state] ?? health.state);
+  alarms.show(told);
   // Plots go on in sections that are not seen; what else they show is drawn when they are opened.
   for (const [id, section] of made) if (section.always || !byId(`panel-${id}`).hidden) section.show?.(told);
 };
@@ -154,6 +165,7 @@ byId("logout").addEventListener("click", async () => {
 
 api.onEnded = () => leave("The session has ended. Log in again.");
 window.addEventListener("hashchange", openFromAddress);
+window.addEventListener("resize", showOpenTab);
 
 try {
   if (await api.resume()) enter();

@@ -1,7 +1,7 @@
 // What became of a notification: found by its id or among those of a user, and drawn along time.
 
 import { ask } from "/admin/ask.js";
-import { badge, button, card, code, duration, el, empty, facts, fill, moment, searchForm, table, toast } from "/admin/parts.js";
+import { badge, button, card, code, duration, el, empty, facts, fill, given, moment, searchForm, table, toast } from "/admin/parts.js";
 
 const STATES = { pending: ["on its way", "warn"], acknowledged: ["seen", "good"], exhausted: ["every route used, not seen", ""], failed: ["no route could take it", "bad"], expired: ["expired", ""], cancelled: ["cancelled", ""], digested: ["told in a digest", ""], held_out: ["held out", ""] };
 const GOOD = new Set(["published", "accepted", "acknowledged", "seen", "read", "clicked", "opened"]);
@@ -51,15 +51,11 @@ export const notifications = {
     async function showUser(user) {
       const cards = [];
       if (api.has("inbox_list")) {
-        const { items } = await api.call("inbox_list", { user, limit: 50 });
-        const columns = [
-          { title: "Stored", cell: ({ created_at }) => moment(created_at) },
-          { title: "Title", long: true, cell: ({ id, title }) => button(title || id, () => go("notifications", id), { kind: "link", key: id }) },
-          { title: "Category", long: true, cell: ({ category }) => category ?? "–" },
-          { title: "Priority", cell: ({ priority }) => priority },
-          { title: "User", cell: ({ seen, read }) => (read ? badge("read", "good") : seen ? badge("seen", "good") : badge("not seen")) },
-        ];
-        cards.push(card(`In the inbox of ${user}`, table(`Notifications of ${user}`, columns, items, `Nothing lies in the inbox of ${user}.`)));
+        const [inbox, archive] = [el("section", { class: "card" }), el("section", { class: "card" })];
+        cards.push(inbox);
+        await showShelf(inbox, user, "", `Notifications of ${user}`);
+        await showShelf(archive, user, "archived", `Archived by ${user}`);
+        if (archive.querySelector("tbody")) cards.push(archive);
       }
       if (api.has("device_list")) {
         const { items } = await api.call("device_list", { user });
@@ -76,6 +72,25 @@ export const notifications = {
         if (items.length) cards.push(card("Removed devices", table(`Removed devices of ${user}`, removedColumns(user), items, "")));
       }
       return cards.length ? cards : empty("Not told to this role.");
+    }
+
+    /** A page after the other of what is told to the user and kept; the newest first. */
+    async function showShelf(place, user, shelf, title) {
+      const rows = [];
+      const columns = [
+        { title: "Stored", cell: ({ created_at }) => moment(created_at) },
+        { title: "Title", long: true, cell: ({ id, title: text }) => button(text || id, () => go("notifications", id), { kind: "link", key: id }) },
+        { title: "Category", long: true, cell: ({ category }) => category ?? "–" },
+        { title: "Priority", cell: ({ priority }) => priority },
+        { title: "User", cell: ({ seen, read }) => (read ? badge("read", "good") : seen ? badge("seen", "good") : badge("not seen")) },
+      ];
+      const more = async (cursor) => {
+        const { items, next_cursor } = await api.call("inbox_list", given({ user, filter: shelf, cursor, limit: 50 }));
+        rows.push(...items);
+        const follow = next_cursor ? [button("Show more", () => fill(place, () => more(next_cursor)), { key: "more" })] : [];
+        return [el("h2", { text: title }), table(title, columns, rows, `Nothing lies in the inbox of ${user}.`), el("div", { class: "buttons" }, ...follow)];
+      };
+      place.replaceChildren(...(await more("")));
     }
 
     function removedColumns(user) {
@@ -101,7 +116,7 @@ export const notifications = {
         form.elements.by.value = isUser ? "user" : "id";
         form.elements.text.value = text;
         if (text) fill(found, () => (isUser ? showUser(text) : showOne(text)));
-        else found.replaceChildren();
+        else found.replaceChildren(empty("By its id: what became of a notification, step by step. By the id of a user: what lies in their inbox, and their devices."));
       },
     };
   },

@@ -1,54 +1,60 @@
-// How things are: the figures of the moment, what needs attention, the nodes, and what this one leans on.
+// How things are: the figures of the moment, the nodes, and what this one leans on.
 
+import { alarmsOf } from "/admin/alarms.js";
+import { badge, bytes, card, duration, el, empty, facts, moment, number, perSecond, renewIfChanged, table } from "/admin/parts.js";
 import { Plot, Series } from "/admin/plots.js";
-import { badge, bytes, card, duration, el, empty, facts, moment, number, renewIfChanged, table } from "/admin/parts.js";
+import { Rates, sumOf } from "/admin/rates.js";
 
-const perSecond = (value) => (value < 10 ? number(Math.round(value * 10) / 10) : number(Math.round(value)));
 const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
-// Each tile: what it is called, the value of a moment (or the counter that a rate is made of), its unit, and a line below.
+// Each tile: what it is called, the value of a moment (or the rate that counters make), its unit, and a line below.
+const own = (count) => (figures, rates) => rates.of(figures.node.uid, figures.at, count(figures.node));
 const TILES = [
   { id: "clients", title: "Connections", value: (f) => sum(f.nodes.map((n) => n.num_clients)) || f.node.clients, below: (f) => `${number(f.node.clients)} here, of ${number(f.node.users)} users` },
-  { id: "messages", title: "Messages to clients", counter: (f) => f.node.messages, unit: "/s", below: (f) => `${number(f.node.messages)} since the start` },
-  { id: "commands", title: "Commands of clients", counter: (f) => f.node.commands, unit: "/s", below: (f) => `${number(f.node.command_errors)} of ${number(f.node.commands)} failed` },
-  { id: "calls", title: "API calls", counter: (f) => f.node.calls, unit: "/s", below: (f) => `${number(f.node.call_errors)} of ${number(f.node.calls)} failed` },
-  { id: "deliveries", title: "Deliveries", counter: (f) => sum(Object.values(f.deliveries ?? {})), unit: "/s", below: (f) => (f.deliveries ? `${number(f.deliveries.accepted ?? 0)} accepted by providers` : "this process has no pipeline") },
+  { id: "messages", title: "Messages to clients", rate: own((n) => n.messages), unit: "/s", below: (f) => `${number(f.node.messages)} since the start` },
+  { id: "commands", title: "Commands of clients", rate: own((n) => n.commands), unit: "/s", below: (f) => `${number(f.node.command_errors)} of ${number(f.node.commands)} failed` },
+  { id: "calls", title: "API calls", rate: own((n) => n.calls), unit: "/s", below: (f) => `${number(f.node.call_errors)} of ${number(f.node.calls)} failed` },
+  { id: "deliveries", title: "Deliveries", rate: deliveryRate, unit: "/s", below: deliveriesBelow },
   { id: "waiting", title: "Waiting in the lanes", value: (f) => sum(f.lanes.map((lane) => lane.waiting)), below: (f) => `the oldest for ${duration(Math.max(0, ...f.lanes.map((lane) => lane.age_s)))}` },
   { id: "lag", title: "Loop lag", value: (f) => f.node.lag_ms, unit: "ms", below: () => "how late this process is" },
   { id: "subscriptions", title: "Subscriptions", value: (f) => f.node.subscriptions, below: (f) => `in ${number(f.node.channels)} channels here` },
 ];
 
+function deliveryRate({ pipelines }, rates) {
+  return sumOf(pipelines.map(({ worker, at, deliveries }) => rates.of(worker, at, sum(Object.values(deliveries)))));
+}
+
+function deliveriesBelow({ pipelines }) {
+  if (!pipelines.length) return "no process delivers";
+  const accepted = sum(pipelines.map(({ deliveries }) => deliveries.accepted ?? 0));
+  return `${number(accepted)} accepted${pipelines.length > 1 ? `, ${pipelines.length} processes` : " by providers"}`;
+}
+
 class Tile {
   #spec;
   #series = new Series();
+  #rates = new Rates();
   #plot;
-  #number = el("span", { class: "figure" });
+  #number = el("span", { class: "figure", text: "–" });
   #below = el("p", { class: "below" });
-  #before = null;
 
   constructor(spec) {
     this.#spec = spec;
     this.#plot = new Plot(spec.title);
     const unit = el("span", { class: "unit", text: spec.unit ?? "" });
     const value = el("p", { class: "value" }, this.#number, unit);
-    this.element = el("section", { class: "tile", "data-tile": spec.id }, el("h2", { text: spec.title }), value, this.#plot.element, this.#below);
+    this.element = el("section", { class: "tile", "data-tile": spec.id }, el("h2", { text: spec.title }), value, this.#below, this.#plot.element);
   }
 
   show(figures) {
-    const value = this.#spec.counter ? this.#rate(this.#spec.counter(figures), figures) : this.#spec.value(figures);
-    if (value !== null) this.#series.add(value);
-    const write = this.#spec.counter ? perSecond : number;
-    this.#number.textContent = write(this.#series.last);
-    this.#below.textContent = this.#spec.below(figures);
-    if (this.#series.points.length) this.#plot.draw(this.#series, write);
-  }
-
-  /** Make a rate of a counter; none for the first look, and after a start or another node's answer. */
-  #rate(count, { at, node }) {
-    const before = this.#before;
-    this.#before = { at, count, uid: node.uid };
-    if (!before || before.uid !== node.uid || count < before.count || at <= before.at) return null;
-    return (count - before.count) / (at - before.at);
+    const { rate, value, unit, below } = this.#spec;
+    const now = rate ? rate(figures, this.#rates) : value(figures);
+    this.#below.textContent = below(figures);
+    if (now === null) return; // a rate needs a second look
+    this.#series.add(figures.at, now);
+    const write = rate ? perSecond : number;
+    this.#number.textContent = write(now);
+    this.#plot.draw(this.#series, (told) => [write(told), unit].filter(Boolean).join(" "));
   }
 }
 
@@ -56,12 +62,13 @@ export const overview = {
   id: "overview",
   title: "Overview",
   needs: [],
-  make(panel, { go }) {
+  make(panel) {
     const tiles = TILES.map((spec) => new Tile(spec));
-    const [attention, nodes, dependencies, process, disconnects] = Array.from({ length: 5 }, () => el("div"));
+    const calm = el("p", { class: "calm", text: "Nothing needs attention." });
+    const [nodes, dependencies, process, disconnects] = Array.from({ length: 4 }, () => el("div"));
     panel.append(
       el("h1", { class: "hidden", text: "Overview" }),
-      el("div", { class: "attention", role: "status" }, attention),
+      calm,
       el("div", { class: "tiles" }, ...tiles.map(({ element }) => element)),
       card("Nodes", nodes),
       el("div", { class: "columns" }, card("Dependencies", dependencies), card("This process", process), card("Why connections ended here", disconnects)),
@@ -70,7 +77,7 @@ export const overview = {
       always: true,
       show(figures) {
         for (const tile of tiles) tile.show(figures);
-        renewIfChanged(attention, concernsOf(figures), () => showAttention(concernsOf(figures), go));
+        calm.hidden = alarmsOf(figures).length > 0;
         renewIfChanged(nodes, figures.nodes, () => showNodes(figures));
         renewIfChanged(dependencies, figures.health.dependencies, () => showDependencies(figures.health.dependencies));
         renewIfChanged(process, [figures.health.process, figures.health.uptime_s], () => showProcess(figures.health));
@@ -79,27 +86,6 @@ export const overview = {
     };
   },
 };
-
-const REASONS = { draining: "This node is draining.", overloaded: "The loop of this node is overloaded.", refusing: "New connections are refused here." };
-
-function concernsOf({ health, missing }) {
-  const open = health.carriers.filter(({ breaker }) => breaker !== "closed");
-  return [
-    ...(health.maintenance ? [{ kind: "note", text: `Maintenance: ${health.maintenance}` }] : []),
-    ...health.reasons.map((reason) => ({ kind: "bad", text: REASONS[reason] ?? `The ${reason} does not answer.` })),
-    ...health.concerns.map((text) => ({ kind: "warn", text })),
-    ...open.map(({ name, breaker }) => ({ kind: "warn", text: `The breaker of ${name} is ${breaker.replace("_", " ")}.`, go: "pipeline" })),
-    ...missing.map((name) => ({ kind: "warn", text: `The figures of ${name} could not be read just now.` })),
-    ...(health.overrides.length ? [{ kind: "note", text: `${health.overrides.length === 1 ? "One override is" : `${health.overrides.length} overrides are`} in force.`, go: "overrides" }] : []),
-  ];
-}
-
-function showAttention(concerns, go) {
-  if (!concerns.length) return el("p", { class: "calm", text: "Nothing needs attention." });
-  const line = ({ kind, text, go: where }) =>
-    el("li", { "data-kind": kind }, el("span", { text }), ...(where ? [el("button", { type: "button", class: "plain", text: "Show", "data-key": where, on: { click: () => go(where) } })] : []));
-  return el("ul", { class: "concerns" }, ...concerns.map(line));
-}
 
 function showNodes({ nodes, node }) {
   const columns = [

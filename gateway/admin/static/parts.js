@@ -9,6 +9,9 @@ const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 
 export const number = (value) => (value === undefined || value === null ? "–" : Math.abs(value) >= 100_000 ? COMPACT.format(value) : NUMBER.format(value));
 
+/** A rate, to be followed by its unit. */
+export const perSecond = (value) => number(value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
+
 export function bytes(value) {
   if (value === undefined) return "–";
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -16,8 +19,9 @@ export function bytes(value) {
   return `${NUMBER.format(value / 1024 ** power)} ${units[power]}`;
 }
 
-/** Write seconds as people say them: 0.4 s, 38 s, 12 min, 3 h, 2 d. */
+/** Write seconds as people say them: 40 ms, 1.4 s, 38 s, 12 min, 3 h, 2 d. */
 export function duration(seconds) {
+  if (seconds > 0 && seconds < 0.95) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (seconds < 10) return `${NUMBER.format(seconds)} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
@@ -58,7 +62,7 @@ export function table(caption, columns, rows, nothing) {
   );
   return el(
     "div",
-    { class: "table", role: "region", "aria-label": caption, tabindex: "0" },
+    { class: "table", role: "region", "aria-label": caption, tabindex: "0", "data-key": `table:${caption}` },
     el("table", {}, el("caption", { class: "hidden", text: caption }), el("thead", {}, head), el("tbody", {}, ...body)),
   );
 }

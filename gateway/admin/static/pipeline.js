@@ -1,9 +1,11 @@
-// The way of notifications: what waits in the lanes, how carriers are, guards, and the status webhook.
+// The way of notifications: what waits in the lanes, how carriers and the processes behind them are, guards, the status webhook.
 
 import { ask } from "/admin/ask.js";
-import { badge, button, card, duration, el, empty, facts, fill, moment, number, renewIfChanged, table, toast } from "/admin/parts.js";
+import { badge, button, card, duration, el, empty, facts, fill, moment, number, perSecond, renew, renewIfChanged, table, toast } from "/admin/parts.js";
+import { Rates, sumOf } from "/admin/rates.js";
 
-const BREAKERS = { closed: ["closed", "good"], half_open: ["half open", "warn"], open: ["open", "bad"] };
+const BREAKERS = { open: ["open", "bad"], half_open: ["half open", "warn"], closed: ["closed", "good"] }; // the worst first
+const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 const PAUSES = [["15m", "15 minutes", 900], ["1h", "An hour", 3600], ["8h", "Eight hours", 28_800], ["24h", "A day", 86_400]];
 
 export const pipeline = {
@@ -11,8 +13,9 @@ export const pipeline = {
   title: "Pipeline",
   needs: [],
   make(panel, { api, figures }) {
-    const [lanes, carriers, guards, webhook] = Array.from({ length: 4 }, () => el("div"));
-    panel.append(el("h1", { text: "Pipeline" }), card("Lanes", lanes), card("Carriers of this process", carriers), el("div", { class: "columns" }, card("Deletion guards", guards), card("Status webhook", webhook)));
+    const [lanes, carriers, processes, guards, webhook] = Array.from({ length: 5 }, () => el("div"));
+    const rates = new Rates();
+    panel.append(el("h1", { text: "Pipeline" }), card("Lanes", lanes), card("Carriers", carriers), card("Processes that deliver", processes), el("div", { class: "columns" }, card("Deletion guards", guards), card("Status webhook", webhook)));
     const canOverride = api.has("override_set", "override_remove");
 
     const isSaid = (kind, target) => figures().health.overrides.find((one) => one.kind === kind && (one.target ?? "") === target);
@@ -42,21 +45,49 @@ export const pipeline = {
         { title: "Lane", cell: ({ lane }) => lane },
         { title: "Waiting", numeric: true, cell: ({ waiting }) => (waiting >= 100_000 ? "100,000 or more" : number(waiting)) },
         { title: "The oldest for", numeric: true, cell: ({ waiting, age_s }) => (waiting ? duration(age_s) : "–") },
-        { title: "State", long: true, cell: ({ lane }) => (isSaid("pause_lane", lane) ? badge("paused", "warn") : badge("goes", "good")) },
+        { title: "State", long: true, cell: ({ lane }) => (isSaid("pause_lane", lane) ? badge("paused", "warn") : badge("runs", "good")) },
         ...(canOverride ? [{ title: "", cell: ({ lane }) => pauseButton("pause_lane", lane) }] : []),
       ];
       return table("Lanes", columns, all, "The queue could not be read.");
     }
 
-    function showCarriers({ health }) {
+    /** Each carrier once, with what all processes say of it. */
+    function showCarriers(all) {
       const columns = [
         { title: "Carrier", cell: ({ name }) => name },
-        { title: "Breaker", cell: ({ breaker }) => badge(...(BREAKERS[breaker] ?? [breaker])) },
-        { title: "Under way", numeric: true, cell: ({ under_way }) => number(under_way) },
-        { title: "State", long: true, cell: ({ paused, complaint }) => (complaint ? badge(complaint, "bad") : paused ? badge("paused", "warn") : badge("goes", "good")) },
+        { title: "Breaker", cell: breakerOf },
+        { title: "Under way", numeric: true, cell: ({ told }) => number(sum(told.map(({ under_way }) => under_way))) },
+        { title: "In line", numeric: true, cell: ({ told }) => number(sum(told.map(({ queued }) => queued))) },
+        { title: "Rate", numeric: true, cell: ({ rate }) => (rate === null ? "–" : `${perSecond(rate)} /s`) },
+        { title: "Limit", numeric: true, cell: ({ told }) => limitOf(told) },
+        { title: "State", long: true, cell: ({ told }) => stateOf(told) },
         ...(canOverride ? [{ title: "", cell: ({ name }) => pauseButton("pause_carrier", name) }] : []),
       ];
-      return table("Carriers", columns, health.carriers, "This process has no pipeline: look at a pusher's own port, or at its metrics.");
+      return table("Carriers", columns, all, "No process that delivers has been heard of.");
+    }
+
+    function carriersOf({ pipelines }) {
+      const carriers = new Map();
+      for (const { worker, at, carriers: told } of pipelines)
+        for (const one of told) {
+          const entry = carriers.get(one.name) ?? { name: one.name, told: [], rates: [] };
+          carriers.set(one.name, entry);
+          entry.told.push(one);
+          entry.rates.push(rates.of(`${worker} ${one.name}`, at, one.ended));
+        }
+      return [...carriers.values()].map(({ name, told, rates: each }) => ({ name, told, rate: sumOf(each) }));
+    }
+
+    function showProcesses({ at, pipelines }, perProcess) {
+      const columns = [
+        { title: "Process", long: true, cell: ({ worker, name, here }) => el("span", { title: worker }, name, ...(here ? [" ", badge("this one")] : [])) },
+        { title: "Heard of", cell: ({ here, at: toldAt }) => (here ? "now" : `${duration(Math.max(0, Math.round(at - toldAt)))} ago`) },
+        { title: "Attempts", numeric: true, cell: ({ deliveries }) => number(sum(Object.values(deliveries))) },
+        { title: "Accepted", numeric: true, cell: ({ deliveries }) => number(deliveries.accepted ?? 0) },
+        { title: "Rate", numeric: true, cell: ({ worker }) => (perProcess.get(worker) === null ? "–" : `${perSecond(perProcess.get(worker))} /s`) },
+        { title: "Breakers", long: true, cell: ({ carriers: told }) => openOnes(told) },
+      ];
+      return table("Processes that deliver", columns, pipelines, "None has been heard of: start one with a pipeline, by heliograph serve or heliograph pusher.");
     }
 
     async function showGuards() {
@@ -96,8 +127,36 @@ export const pipeline = {
       show(now) {
         const said = now.health.overrides;
         renewIfChanged(lanes, [now.lanes, said], () => showLanes(now));
-        renewIfChanged(carriers, [now.health.carriers, said], () => showCarriers(now));
+        const all = carriersOf(now);
+        const perProcess = new Map(now.pipelines.map(({ worker, at, deliveries }) => [worker, rates.of(worker, at, sum(Object.values(deliveries)))]));
+        renewIfChanged(carriers, [all, said], () => showCarriers(all));
+        renew(processes, showProcesses(now, perProcess));
       },
     };
   },
 };
+
+function breakerOf({ told }) {
+  const worst = Object.keys(BREAKERS).find((state) => told.some(({ breaker }) => breaker === state)) ?? told[0].breaker;
+  const count = told.filter(({ breaker }) => breaker === worst).length;
+  const [word, kind] = BREAKERS[worst] ?? [worst, ""];
+  return badge(worst === "closed" || told.length === 1 ? word : `${word} in ${count} of ${told.length}`, kind);
+}
+
+/** What all processes together may call; where they differ, for their settings do, the least and the most. */
+function limitOf(told) {
+  const limits = [...new Set(told.map(({ rate_per_s }) => rate_per_s))].sort((a, b) => a - b);
+  return limits.map((limit) => (limit ? `${perSecond(limit)} /s` : "none")).join(" or ");
+}
+
+function stateOf(told) {
+  const complaints = [...new Set(told.map(({ complaint }) => complaint).filter(Boolean))];
+  if (complaints.length) return badge(complaints.join("; "), "bad");
+  return told.some(({ is_paused }) => is_paused) ? badge("paused", "warn") : badge("runs", "good");
+}
+
+function openOnes(told) {
+  const open = told.filter(({ breaker }) => breaker !== "closed");
+  if (!open.length) return badge("all closed", "good");
+  return el("span", { class: "chips" }, ...open.map(({ name, breaker }) => badge(`${name} ${BREAKERS[breaker]?.[0] ?? breaker}`, BREAKERS[breaker]?.[1])));
+}

@@ -1,16 +1,18 @@
-// Small plots by hand: a line and the ground beneath it, over the last few minutes.
+// Small plots by hand: a line and the ground beneath it over the last three minutes, with what its edges stand for.
+
+import { el } from "/admin/dom.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 240;
 const HEIGHT = 56;
-const KEPT = 90;
+const KEPT_S = 180;
 
 export class Series {
-  #points = [];
+  #points = []; // [moment in Unix seconds, value]
 
-  add(value) {
-    this.#points.push(value);
-    if (this.#points.length > KEPT) this.#points.shift();
+  add(at, value) {
+    this.#points.push([at, value]);
+    while (this.#points[0][0] < at - KEPT_S) this.#points.shift();
   }
 
   get points() {
@@ -18,7 +20,11 @@ export class Series {
   }
 
   get last() {
-    return this.#points.at(-1) ?? 0;
+    return this.#points.at(-1)?.[1] ?? 0;
+  }
+
+  get most() {
+    return Math.max(0, ...this.#points.map(([, value]) => value));
   }
 }
 
@@ -26,23 +32,31 @@ export class Plot {
   #area = shape("path", { class: "area" });
   #line = shape("path", { class: "line" });
   #dot = shape("path", { class: "dot" });
+  #most = el("span");
+  #svg;
   #name;
 
   constructor(name) {
     this.#name = name;
-    this.element = shape("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": name });
-    this.element.append(this.#area, this.#line, this.#dot);
+    this.#svg = shape("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": name });
+    this.#svg.append(shape("path", { class: "ground", d: `M0 ${HEIGHT}H${WIDTH}` }), this.#area, this.#line, this.#dot);
+    // The picture's own name says the same.
+    const edges = el("p", { class: "edges", "aria-hidden": "true" }, el("span", { text: `${KEPT_S / 60} min ago` }), this.#most, el("span", { class: "now", text: "now" }));
+    this.element = el("div", { class: "plotted" }, this.#svg, edges);
   }
 
-  draw({ points, last }, write) {
-    const most = Math.max(...points, 1e-9) * 1.15;
-    const x = (index) => WIDTH - 4 - (points.length - 1 - index) * (WIDTH / (KEPT - 1));
-    const y = (value) => HEIGHT - 3 - (value / most) * (HEIGHT - 8);
-    const path = points.map((value, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  /** `write` puts a value into words, with its unit. */
+  draw({ points, last, most }, write) {
+    const [now] = points.at(-1);
+    const top = Math.max(most, 1e-9) * 1.15;
+    const x = (at) => (WIDTH - 4 - ((now - at) / KEPT_S) * (WIDTH - 4)).toFixed(1);
+    const y = (value) => (HEIGHT - 3 - (value / top) * (HEIGHT - 8)).toFixed(1);
+    const path = points.map(([at, value], index) => `${index ? "L" : "M"}${x(at)} ${y(value)}`).join("");
     this.#line.setAttribute("d", path);
-    this.#area.setAttribute("d", points.length ? `${path}L${x(points.length - 1)} ${HEIGHT}L${x(0).toFixed(1)} ${HEIGHT}Z` : "");
-    this.#dot.setAttribute("d", `M${x(points.length - 1)} ${y(last).toFixed(1)}h0.01`); // a cap alone: it keeps its shape
-    this.element.setAttribute("aria-label", `${this.#name}: ${write(last)} now, ${write(Math.max(...points))} at most lately`);
+    this.#area.setAttribute("d", `${path}L${x(now)} ${HEIGHT}L${x(points[0][0])} ${HEIGHT}Z`);
+    this.#dot.setAttribute("d", `M${x(now)} ${y(last)}h0.01`); // a cap alone: it keeps its shape
+    this.#most.textContent = `most ${write(most)}`;
+    this.#svg.setAttribute("aria-label", `${this.#name}: ${write(last)} now, ${write(most)} at most in the last ${KEPT_S / 60} minutes`);
   }
 }
 

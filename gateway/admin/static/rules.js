@@ -1,7 +1,7 @@
 // Who may do what: roles, policies and API keys, to be looked at. They are changed by the API and the command line.
 
 import { ask } from "/admin/ask.js";
-import { badge, button, card, code, el, fill, moment, number, table, toast } from "/admin/parts.js";
+import { badge, button, card, code, el, fill, moment, number, renew, searchForm, table, toast } from "/admin/parts.js";
 
 const MODES = { enforced: ["in force", "good"], dry_run: ["on trial", "warn"] };
 
@@ -28,16 +28,40 @@ export const rules = {
       return [table("Roles", columns, items, "There are no roles."), ...(assignments.length ? [el("h3", { text: "Given to users by the API" }), table("Assignments", people, assignments, "")] : [])];
     }
 
+    /** The rules that decide now and those on trial, to be searched; below them the versions. */
     async function showPolicies() {
       const { items } = await api.call("policy_list");
+      const newest = Object.keys(MODES).map((mode) => items.find((one) => one.mode === mode)).filter(Boolean);
+      const told = api.has("policy_get") ? await Promise.all(newest.map(({ version }) => api.call("policy_get", { version }))) : [];
+      const all = told.flatMap(({ mode, policy: { rules: each = [] } }) => each.map((rule) => ({ mode, ...rule })));
+      const found = el("div");
+      const show = ({ text = "", effect = "" }) => renew(found, ruleTable(all.filter((rule) => (!effect || rule.effect === effect) && JSON.stringify(rule).toLowerCase().includes(text.toLowerCase())), all.length));
+      const form = searchForm([{ name: "text", label: "Rules with", placeholder: "A name, an action, a channel, a part of a condition" }, { name: "effect", label: "Effect", options: [["", "All"], ["deny", "deny"], ["allow", "allow"]] }], "Search", show);
+      show({});
+      return [...(all.length ? [form] : []), found, el("h3", { text: "Versions" }), versionTable(items, new Set(newest.map(({ version }) => version)))];
+    }
+
+    function ruleTable(rows, all) {
       const columns = [
-        { title: "Version", numeric: true, cell: ({ version }) => number(version) },
-        { title: "Mode", cell: ({ mode }) => badge(...(MODES[mode] ?? [mode.replace("_", " ")])) },
+        { title: "Rule", long: true, cell: ({ name }) => name },
+        { title: "Effect", cell: ({ effect }) => badge(effect, effect === "deny" ? "bad" : "good") },
+        { title: "Mode", cell: ({ mode }) => badge(...MODES[mode]) },
+        { title: "Actions", long: true, cell: ({ actions }) => chips(actions, "all") },
+        { title: "On", long: true, cell: ({ channels, methods }) => chips([...(channels ?? []), ...(methods ?? [])], "all") },
+        { title: "When", long: true, cell: ({ condition }) => (condition && condition !== "true" ? code(condition) : "always") },
+      ];
+      return table("Rules", columns, rows, all ? "No rule is like that." : "No rules are set: roles, capabilities and settings decide.");
+    }
+
+    function versionTable(items, newest) {
+      const columns = [
+        { title: "Version", cell: ({ version }) => number(version) },
+        { title: "Mode", cell: ({ mode, version }) => (newest.has(version) ? badge(...(MODES[mode] ?? [mode])) : badge("replaced")) },
         { title: "Made", cell: ({ created_at }) => moment(created_at) },
         { title: "Comment", long: true, cell: ({ comment }) => comment ?? "–" },
         ...(api.has("policy_get") ? [{ title: "", cell: ({ version }) => button("Show", () => fill(policy, () => showPolicy(version)), { kind: "link", key: `v${version}`, label: `Show version ${version}` }) }] : []),
       ];
-      return table("Policies", columns, items, "No policy was set by the API.");
+      return table("Versions of the policy", columns, items, "No policy was set by the API.");
     }
 
     async function showPolicy(version) {
