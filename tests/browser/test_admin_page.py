@@ -144,6 +144,40 @@ async def test_an_override_is_set_by_keyboard_alone_and_taken_back(admin: Admin)
     await expect(panel).to_contain_text("Everything is as the settings say.")
 
 
+async def test_what_needs_attention_stands_above_every_section_and_leads_there(admin: Admin, server: Any) -> None:
+    page, strip = admin.page, admin.page.locator("#alarms")
+    for kind, target in (("pause_carrier", "sms"), ("pause_lane", "bulk")):
+        server.call("override_set", {"kind": kind, "target": target, "reason": "A test", "expires_in_s": 60})
+    panel = await admin.open("pipeline")
+    alarm = strip.get_by_role("button", name="Carrier paused (sms) until")
+    await expect(alarm).to_be_visible()
+    await expect(strip.get_by_role("button", name="Lane paused (bulk) until")).to_be_visible()
+    row = panel.get_by_role("region", name="Carriers").get_by_role("row").filter(has_text="sms")
+    await expect(row).to_contain_text("paused")
+    await expect(panel.get_by_role("region", name="Processes that deliver").get_by_role("row")).to_have_count(2)
+    await alarm.press("Enter")
+    await expect(page.get_by_role("tab", name="Overrides")).to_have_attribute("aria-selected", "true")
+    for kind, target in (("pause_carrier", "sms"), ("pause_lane", "bulk")):
+        server.call("override_remove", {"kind": kind, "target": target})
+    await expect(strip.get_by_text("paused")).to_have_count(0)
+
+
+async def test_rules_are_searched(admin: Admin, server: Any) -> None:
+    rules = [
+        {"name": name, "effect": "deny", "actions": ["publish"], "channels": [f"{name}*"], "condition": 'user == "nobody"'}
+        for name in ("night", "harbour")
+    ]
+    server.call("policy_set", {"policy": {"rules": rules}, "comment": "A test"})
+    panel = await admin.open("rules")
+    table = panel.get_by_role("region", name="Rules", exact=True)
+    await expect(table.get_by_role("row")).to_have_count(3)
+    await panel.get_by_label("Rules with").fill("HARB")
+    await panel.get_by_label("Rules with").press("Enter")
+    await expect(table.get_by_role("row")).to_have_count(2)
+    await expect(table).to_contain_text("harbour")
+    server.call("policy_set", {"policy": {"rules": []}, "comment": "The test is over"})
+
+
 async def test_can_be_read_on_a_phone_and_in_the_dark(admin: Admin, audit: str) -> None:
     page = admin.page
     await expect(page.locator("#live")).to_have_text("Live")
