@@ -8,12 +8,14 @@ from structlog.testing import capture_logs
 
 from broker.deletion_guards import ClosedGuard
 from broker.errors import StoreUnavailable
+from broker.pipeline_reports import PipelineReport
 from config.operation_settings import DeletionGuardSettings
 from pushers.deletion_guard import DeletionGuard
 from pushers.duties import Duties, Duty
 from pushers.guard_reports import guard_reports
 from pushers.housekeeping import housekeeping
 from pushers.outcome import DropDevice
+from pushers.pipeline_reports import pipeline_reports
 
 
 @pytest.fixture
@@ -147,3 +149,16 @@ async def test_a_guard_that_opens_by_itself_is_taken_back_once(perform, clock):
     await clock.advance(120.0)
     assert reports.told[-1] == ("w-1", [])
     assert [bool(closed) for _, closed in reports.told].count(False) == 1
+
+
+async def test_a_pipeline_says_again_and_again_how_it_is_now(perform, clock):
+    told = []
+
+    class Board:
+        async def report(self, report):
+            told.append(report)
+
+    perform(pipeline_reports(lambda: PipelineReport("w-1", "pusher", clock.now(), {}, []), Board()))
+    begun_at = clock.now()
+    await clock.advance(10.0)
+    assert [report.at - begun_at for report in told] == [timedelta(seconds=moment) for moment in (0, 5, 10)]

@@ -214,3 +214,13 @@ async def test_what_expires_while_it_waits_is_never_sent(rig, device):
     await rig.advance(62.0)
     assert rig.state(late) is State.EXPIRED
     assert len(rig.calls(FCM)) == 1
+
+
+async def test_tells_what_a_carrier_goes_by(clock):
+    settings = {"fcm": FcmSettings(rate_per_s=50.0, total_rate_per_s=30.0), "fcm:kiosk": ProviderLimits(rate_per_s=20.0)}
+    rates = Rates(MemoryLimits(clock), settings, clock)
+    assert [rates.per_s(name) for name in ("fcm", "fcm:kiosk", "apns")] == [30.0, 20.0, 0.0]
+    rates.override({"fcm": 10.0, "apns": 5.0})
+    assert [rates.per_s(name) for name in ("fcm", "fcm:kiosk", "apns")] == [10.0, 20.0, 5.0]
+    rates.override({})
+    assert rates.per_s("fcm") == 30.0
