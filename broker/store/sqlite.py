@@ -38,9 +38,11 @@ class SqliteDatabase:
 
     Args:
         busy_timeout_s: How long SQLite itself waits for another process before it says busy.
+        opening_timeout_s: The same for the first transaction, where another process may bring the tables up to date.
     """
 
-    def __init__(self, file: Path, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, file: Path, *, busy_timeout_s: float = 5.0, opening_timeout_s: float = 30.0) -> None:
+        self._busy_timeout_s, self._opening_timeout_s = busy_timeout_s, opening_timeout_s
         # The writer takes the lock at its start: a transaction that reads first and then wants to write could find that
         # another process has written meanwhile, and would have to begin again.
         self._write_engine = _make_engine(
@@ -57,7 +59,14 @@ class SqliteDatabase:
     async def prepare(self, work: Callable[[Connection], T]) -> T:
         """Run the first transaction of all; see `open_store` for what it raises."""
         with translated(translate_opening):
-            return await self._commit(work)
+            return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._prepare, work)
+
+    def _prepare(self, work: Callable[[Connection], T]) -> T:
+        _wait_for_others(self._write_engine, self._opening_timeout_s)
+        try:
+            return _run(self._write_engine, work)
+        finally:
+            _wait_for_others(self._write_engine, self._busy_timeout_s)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         if self._is_closed:
@@ -82,6 +91,12 @@ class SqliteDatabase:
 def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
     with engine.begin() as connection:
         return work(connection)
+
+
+def _wait_for_others(engine: Engine, seconds: float) -> None:
+    """Say how long the one connection of an engine waits for locks. Outside of transactions, as beginning one waits."""
+    with engine.connect() as connection:
+        connection.connection.cursor().execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
 
 def _make_engine(file: Path, begin: str, *, connections: int, cache_kib: int, busy_timeout_s: float) -> Engine:

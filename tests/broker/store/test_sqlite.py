@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from broker.errors import BadInput, StoreUnavailable
 from broker.ledger import PlanDone
@@ -124,6 +124,16 @@ async def test_a_file_that_another_process_holds_is_unavailable(file: Path) -> N
     other.execute("ROLLBACK")
     await database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (1)")))
     other.close()
+    await database.close()
+
+
+async def test_the_first_transaction_waits_longer_for_others(file: Path) -> None:
+    database = SqliteDatabase(file, busy_timeout_s=0.01, opening_timeout_s=20)
+
+    def waits_ms(connection: Connection) -> int:
+        return int(connection.execute(text("PRAGMA busy_timeout")).scalar_one())
+
+    assert [await database.prepare(waits_ms), await database.write(waits_ms)] == [20_000, 10]
     await database.close()
 
 
