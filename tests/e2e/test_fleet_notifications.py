@@ -95,12 +95,13 @@ async def test_a_rate_holds_for_all_pushers_together(fleet, user):
     for entry in sent:
         assert (await fleet.one.settled(entry))["state"] == "exhausted"
     fleet.pusher.process.send_signal(signal.SIGSTOP)
+    second = fleet.start("pusher-two")
     try:
-        fleet.start("pusher-two")
         late = fleet.one.notify(user, title="Tide", push_wait_s=0, ttl_s=1)
         assert (await fleet.one.settled(late))["state"] == "expired"
     finally:
         fleet.pusher.process.send_signal(signal.SIGCONT)
+        assert second.stop() == 0  # tests that follow look at what one pusher does
     assert fleet.outbox(late) == []
 
 
