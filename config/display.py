@@ -18,6 +18,11 @@ HIDDEN = "…"
 
 _USER_INFO = re.compile(r"(://[^:/?#@]*):[^/?#]*@")
 _PASSWORD_QUERY = re.compile(r"([?&](?:password|sslpassword)=)[^&]*")
+# Of pages and hooks any part may be what lets one in: a name before the @, a value in the query, a random part of the path.
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_WEB_USER = re.compile(r"(://)[^/?#@]*@")
+_WEB_QUERY = re.compile(r"([?&][^=&#]*=)[^&#]*")
+_WEB_RANDOM = re.compile(r"(?<=/)(?=[^/?#]*[0-9])[A-Za-z0-9_-]{16,}(?=[/?#]|$)")
 
 
 class ShownSetting(msgspec.Struct, frozen=True):
@@ -50,7 +55,9 @@ def _origin(setting: Setting, loaded: LoadedSettings) -> str:
 
 
 def hide_password(address: str) -> str:
-    """Hide what stands for a password in an address: `postgresql://user:…@host/db`."""
+    """Hide what stands for a password in an address: `postgresql://user:…@host/db`, `https://host/hook?key=…`."""
+    if _WEB.match(address):
+        return _WEB_QUERY.sub(rf"\1{HIDDEN}", _WEB_RANDOM.sub(HIDDEN, _WEB_USER.sub(rf"\1{HIDDEN}@", address)))
     return _PASSWORD_QUERY.sub(rf"\1{HIDDEN}", _USER_INFO.sub(rf"\1:{HIDDEN}@", address))
 
 

@@ -136,9 +136,15 @@ class ApiEndpoint:
         return 200, _encode(_Failure(result)), [_JSON, *told]
 
     async def _is_in_pace(self, permit: Permit, rate: Rate, name: str, body: bytes, told: list[tuple[bytes, bytes]]) -> bool:
-        """Count a request against its key's rate, a batch by its calls; `told` gets the headers that say what is left."""
+        """Count a request against its key's rate, a batch by its calls; `told` gets the headers that say what is left.
+
+        Raises:
+            Malformed: A batch holds more calls than may ever come at once.
+        """
         assert self._pace is not None, "keys that have rates come with what counts them"
-        cost = 1 if name != "batch" else min(rate.burst, count_commands(body))
+        cost = 1 if name != "batch" else count_commands(body)
+        if cost > rate.burst:
+            raise Malformed(f"commands: must be at most {rate.burst} for this key, which may make so many calls at once")
         allowance = await self._pace.spend(permit.key_id, rate, cost)
         told += rate_headers(rate, allowance)
         return allowance.wait_s <= 0

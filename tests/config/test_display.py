@@ -14,6 +14,10 @@ from config.loader import load_with_origins
         ("postgresql://postgres:@/p?host=/d", "postgresql://postgres:…@/p?host=/d"),
         ("sqlite:///./data/h.db", "sqlite:///./data/h.db"),
         ("https://example.org/a:b@c", "https://example.org/a:b@c"),
+        ("https://u:pw@h/jwks?token=abc&v=2", "https://…@h/jwks?token=…&v=…"),
+        ("HTTPS://key@h", "HTTPS://…@h"),
+        ("https://hooks.example.org/services/T0000000/zq8GkX2mPqRsTuVw1234", "https://hooks.example.org/services/T0000000/…"),
+        ("https://h/.well-known/openid-configuration", "https://h/.well-known/openid-configuration"),
     ],
 )
 def test_hides_passwords_of_addresses(address: str, shown: str) -> None:

@@ -176,8 +176,12 @@ async def test_a_batch_counts_as_its_calls(node):
     assert (await node.post("batch", key, commands=commands)).headers["RateLimit-Remaining"] == "1"
     assert (await node.post("batch", key, commands=commands)).status_code == 429
     node.world.clock.move(5)
-    # More than can ever be spent costs all there is, and is not refused for ever.
-    assert (await node.post("batch", key, commands=commands * 10)).headers["RateLimit-Remaining"] == "0"
+    whole = await node.post("batch", key, commands=commands * 10)
+    assert (whole.status_code, whole.text) == (
+        400,
+        "bad request: commands: must be at most 5 for this key, which may make so many calls at once\n",
+    )
+    assert (await node.post("batch", key, commands=commands)).headers["RateLimit-Remaining"] == "1", "nothing was spent"
 
 
 @pytest.mark.parametrize(
