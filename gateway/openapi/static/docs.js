@@ -92,15 +92,19 @@ function method(api, path, operation) {
       make("p", { className: "note" }, ...prose(resolve(api, resultOf(api, answer.schema)).description)),
       fields(api, resultOf(api, answer.schema), "always"),
     ),
-    make(
-      "div",
-      { className: "samples" },
-      code("Call", curl(path, request.example), true),
-      code("Answer", JSON.stringify(answer.example, null, 2), false),
-    ),
+    make("div", { className: "samples" }, ...samples(path, request, answer)),
   );
   article.dataset.words = `${operation.operationId} ${operation.operationId.replaceAll("_", " ")}`;
   return article;
+}
+
+// A call and its answer: of one example, or of several by what they show.
+function samples(path, request, answer) {
+  const answers = answer.examples ?? { Call: { value: answer.example } };
+  return Object.entries(request.examples ?? { Call: { value: request.example } }).flatMap(([title, { value }]) => [
+    code(title, curl(path, value), true),
+    code("Answer", JSON.stringify(answers[title].value, null, 2), false),
+  ]);
 }
 
 function introduce(api) {
