@@ -33,7 +33,8 @@ export function ask({ title, text = "", fields = [], confirm, danger = false, ac
       }
     };
     byId("ask-cancel").onclick = () => dialog.close();
-    dialog.onclose = () => resolve(result);
+    // The word that a dialog was closed comes later, perhaps when the next question stands in it already.
+    dialog.onclose = () => dialog.open || resolve(result);
     dialog.showModal();
     (byId("ask-body").querySelector("input, select") ?? byId("ask-cancel")).focus();
   });
