@@ -1,4 +1,4 @@
-"""The port SharedCache, sentence by sentence; an engine that has no second level keeps nothing, and says so."""
+"""The port SharedCache, sentence by sentence, on the engines that have one; `test_memory_cache.py` is about the one without."""
 
 import pytest
 
@@ -8,19 +8,20 @@ PLACE = Place("preferences", "ann", "1")
 NOTHING = Found(None, 0.0, NO_GENERATION)
 
 
+pytestmark = pytest.mark.parametrize(
+    "engine_case",
+    [
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("cluster", marks=[pytest.mark.redis, pytest.mark.slow]),
+    ],
+    indirect=True,
+)
+
+
 @pytest.fixture
-async def cache(engine):
-    if not engine.cache.is_there:
-        pytest.skip("keeps nothing")
+def cache(engine):
+    assert engine.cache.is_there
     return engine.cache
-
-
-async def test_who_has_none_keeps_nothing(engine):
-    if engine.cache.is_there:
-        pytest.skip("keeps values")
-    assert await engine.cache.put(PLACE, b"x", ttl_s=60, generation=NO_GENERATION) is False
-    await engine.cache.forget("preferences", "ann")
-    assert await engine.cache.get(PLACE) == NOTHING
 
 
 async def test_a_value_is_found_as_it_was_put(cache):
