@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
 CONNECT = json.dumps({"id": 1, "connect": {}})
 SUBSCRIBE = json.dumps({"id": 2, "subscribe": {"channel": "news"}})
