@@ -63,15 +63,24 @@ class RuleWatch:
 
     async def _compare(self) -> None:
         versions = await self._versions.versions()
+        unread: Exception | None = None
         for subject, read in self._readers.items():
             # Read before, so that what changes meanwhile is read once more rather than missed.
             version = versions.get(subject, 0)
             if self._known.get(subject) != version:
                 is_change = subject in self._known
-                await read()
+                try:
+                    await read()
+                except Unavailable:
+                    raise
+                except Exception as exc:  # the edge between subjects: one that cannot be read holds up no other
+                    unread = unread or exc
+                    continue
                 self._known[subject] = version
                 if is_change:
                     _log.info("rules.changed", subject=subject.value, version=version)
+        if unread is not None:
+            raise unread
 
     async def load(self) -> None:
         """Read everything before anybody is served: without its rules a node would be open to what they forbid."""
