@@ -19,7 +19,7 @@ from broker.notification import Outcome
 from broker.outcome_classes import CLASSES, FAILURES, TOLD
 from broker.routing import Route
 
-__all__ = ["HOUR_US", "MARKS", "Counting", "Facts", "Key", "Line", "Scope", "Tallies", "Tally"]
+__all__ = ["HOUR_US", "MARKS", "Counting", "Facts", "Key", "Line", "Scope", "Tallies", "Tally", "message_count"]
 
 HOUR_US: Final = 3_600_000_000
 
@@ -28,7 +28,13 @@ _COUNTED_MARKS: Final = tuple(mark.value for mark in MARKS)
 _SEEN: Final = Mark.SEEN.value
 # Only mails have pixels.
 _ROUTES_OF_MARKS: Final[Mapping[str, str]] = {Mark.OPENED.value: Route.EMAIL.value}
+_TAKEN: Final = Outcome.ACCEPTED.value
 _FAILED: Final = frozenset(outcome.value for outcome, of_class in CLASSES.items() if of_class in FAILURES)
+
+
+def message_count(provider: str) -> str:
+    """Name the count of the messages that a provider took, which may have a price."""
+    return f"message:{provider}"
 
 
 class Scope(IntEnum):
@@ -176,7 +182,7 @@ class Counting:
 
     def _place(self, key: Key, shape: _Shape, told: int | None, failed: list[str]) -> _Place:
         tally = self._tallies.setdefault(key, Tally())
-        names = ["accepted", f"state:{shape.state}", *(f"outcome:{outcome}" for outcome in failed)]
+        names = ["accepted", f"state:{shape.state}", *(f"outcome:{outcome}" for outcome in failed), *_messages(key, shape)]
         if told is not None:
             names.append("sent")
         marks = [mark for mark, older in shape.marks if _counts_at(key, mark, told, older)]
@@ -226,6 +232,18 @@ def _failures(shape: _Shape) -> list[tuple[tuple[str, str], str]]:
         ((route, provider), outcome)
         for route, outcome, provider, _, is_open in last.values()
         if outcome in _FAILED and not (is_open and outcome == Outcome.PAUSED.value)
+    ]
+
+
+def _messages(key: Key, shape: _Shape) -> list[str]:
+    """Name a count for each message that a provider took: several of one notification where it has several addresses."""
+    return [
+        message_count(provider)
+        for route, outcome, provider, _, _ in shape.lines
+        if outcome == _TAKEN
+        and provider
+        and (key.scope == Scope.WHOLE or key.route == route)
+        and (key.scope != Scope.PROVIDER or key.provider == provider)
     ]
 
 

@@ -8,7 +8,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from config.durations import Duration
 from config.section import Section
 
-__all__ = ["STATUS_EVENTS", "DeletionGuardSettings", "OverloadSettings", "StatisticsSettings", "StatusWebhookSettings"]
+__all__ = [
+    "STATUS_EVENTS",
+    "CostSettings",
+    "DeletionGuardSettings",
+    "OverloadSettings",
+    "StatisticsSettings",
+    "StatusWebhookSettings",
+]
 
 # What a status webhook can tell: how a delivery ended, or where a notification came to.
 STATUS_EVENTS: Final = (
@@ -67,6 +74,30 @@ class StatisticsSettings(Section):
 
     enabled: bool = Field(True, description="Count hours that are over; else every question counts anew what is still there.")
     retention: Duration = Field(34_560_000.0, description="How long counted hours are kept; 0 keeps them for ever.")
+
+
+class CostSettings(Section):
+    """What a message costs that a provider took, for the sums in statistics; 0 is no price."""
+
+    currency: str = Field("", max_length=16, description="What prices are in, such as EUR; needed where there is a price.")
+    apns: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a message that APNs took.")
+    fcm: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a message that FCM took.")
+    webpush: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a message that a push service took.")
+    email: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a mail that was taken.")
+    sms: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a text message that was taken.")
+    webhook: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a call that a webhook took.")
+
+    @property
+    def prices(self) -> Mapping[str, float]:
+        """Prices by provider, where there is one."""
+        found = {name: getattr(self, name) for name in ("apns", "fcm", "webpush", "email", "sms", "webhook")}
+        return {name: price for name, price in found.items() if price}
+
+    @model_validator(mode="after")
+    def _prices_have_a_currency(self) -> Self:
+        if self.prices and not self.currency:
+            raise ValueError("a price needs a currency: set `currency`")
+        return self
 
 
 class HabitSettings(Section):

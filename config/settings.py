@@ -22,6 +22,7 @@ from config.content_settings import TemplateSettings, UnsubscribeSettings
 from config.door_settings import LimitsSettings, NetworkTexts, TlsSettings
 from config.durations import Duration
 from config.operation_settings import (
+    CostSettings,
     DeletionGuardSettings,
     HabitSettings,
     OverloadSettings,
@@ -424,6 +425,7 @@ class NotificationSettings(_Section):
     overload: OverloadSettings = OverloadSettings()
     status_webhook: StatusWebhookSettings = StatusWebhookSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    costs: CostSettings = CostSettings()
     habits: HabitSettings = HabitSettings()
     topics: TopicSettings = TopicSettings()
     campaigns: CampaignSettings = CampaignSettings()

@@ -187,7 +187,7 @@ def _calls(ground: Ground, node: Node, own_methods: Sequence[Method]) -> Calls:
                 *audited(channel_methods(node.rules, engine.history, engine.presence, engine.control), ground.store.audit),
                 *audited(connection_methods(node.rules, engine.control), ground.store.audit),
                 *audited(trust_methods(ground.revocation, engine.control, ground.clock), ground.store.audit),
-                *operation_methods(ground.store, ground.clock),
+                *operation_methods(ground.store, ground.clock, ground.settings.notifications.costs),
                 *rpc_api_methods(node.call_rpc),
                 *own_methods,
             ]

@@ -12,6 +12,7 @@ from broker.suppression import Suppression
 from broker.tracking import Tracking
 from broker.webhook_switch import WebhookSwitch
 from config.clock import Clock
+from config.operation_settings import CostSettings
 from gateway.api.audit import audit_methods
 from gateway.api.method import Method
 from gateway.notify.dead_letters import dead_letter_methods
@@ -39,7 +40,7 @@ class OperationPorts(Protocol):
     webhook_switch: WebhookSwitch
 
 
-def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
+def operation_methods(ports: OperationPorts, clock: Clock, costs: CostSettings | None = None) -> list[Method]:
     """Make the methods of all groups."""
     return [
         *audit_methods(ports.audit),
@@ -47,7 +48,7 @@ def operation_methods(ports: OperationPorts, clock: Clock) -> list[Method]:
         *deletion_guard_methods(ports.deletion_guards),
         *removed_device_methods(ports.removed_devices),
         *erasure_methods(ports.erasure),
-        *statistics_methods(ports.statistics, ports.tracking, clock),
+        *statistics_methods(ports.statistics, ports.tracking, clock, costs or CostSettings()),
         *status_webhook_methods(ports.webhook_switch),
         *suppression_methods(ports.suppression, clock),
     ]

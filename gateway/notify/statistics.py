@@ -1,5 +1,6 @@
 """API methods `notification_statistics` and `notification_clicks`."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,9 +13,10 @@ from broker.notification import LANE_BY_PRIORITY, Outcome, Provider, State
 from broker.outcome_classes import CLASSES, FAILURES
 from broker.routing import Route
 from broker.statistics import Dimension, Group, Statistics, StatisticsQuery
-from broker.tallies import MARKS
+from broker.tallies import MARKS, message_count
 from broker.tracking import Tracking
 from config.clock import Clock
+from config.operation_settings import CostSettings
 from gateway.api.method import Method
 from gateway.notify.statistics_messages import (
     ClickedLinkItem,
@@ -48,8 +50,9 @@ _WITHIN: Final[Mapping[Dimension, Dimension]] = {
 
 
 class _Statistics:
-    def __init__(self, statistics: Statistics, tracking: Tracking, clock: Clock) -> None:
+    def __init__(self, statistics: Statistics, tracking: Tracking, clock: Clock, costs: CostSettings) -> None:
         self._statistics, self._tracking, self._clock = statistics, tracking, clock
+        self._prices, self._currency = costs.prices, costs.currency
 
     async def statistics(self, request: StatisticsRequest) -> StatisticsResult:
         """Count what became of notifications: how many were told, seen, clicked, how deliveries failed, how long it took."""
@@ -59,10 +62,11 @@ class _Statistics:
         return StatisticsResult(
             int(since.timestamp()),
             int(until.timestamp()),
-            [_item(group, by) for group in answer.groups],
+            [_item(group, by, self._prices) for group in answer.groups],
             round(answer.counted_at.timestamp(), 3),
             answer.is_complete,
             ERROR,
+            self._currency if self._prices else UNSET,
         )
 
     async def clicks(self, request: NotificationClicksRequest) -> NotificationClicksResult:
@@ -86,9 +90,9 @@ class _Statistics:
         return since, until
 
 
-def statistics_methods(statistics: Statistics, tracking: Tracking, clock: Clock) -> list[Method]:
+def statistics_methods(statistics: Statistics, tracking: Tracking, clock: Clock, costs: CostSettings) -> list[Method]:
     """Make the methods."""
-    desk = _Statistics(statistics, tracking, clock)
+    desk = _Statistics(statistics, tracking, clock, costs)
     return [
         Method("notification_statistics", StatisticsRequest, desk.statistics, is_strict=True, group="Statistics"),
         Method("notification_clicks", NotificationClicksRequest, desk.clicks, is_strict=True, group="Statistics"),
@@ -124,7 +128,7 @@ def _filters(request: StatisticsRequest) -> dict[Dimension, str]:
     return filters
 
 
-def _item(group: Group, by: tuple[Dimension, ...]) -> StatisticsGroupItem:
+def _item(group: Group, by: tuple[Dimension, ...], prices: Mapping[str, float]) -> StatisticsGroupItem:
     counts = group.tally.counts
     outcomes = {one.value: counts[name] for one in Outcome if (name := f"outcome:{one.value}") in counts}
     failed = {
@@ -142,7 +146,14 @@ def _item(group: Group, by: tuple[Dimension, ...]) -> StatisticsGroupItem:
         states={state.value: counts[name] for state in State if (name := f"state:{state.value}") in counts},
         time_to_sent=_duration(group.tally.to_sent),
         time_to_seen=_duration(group.tally.to_seen),
+        cost=_cost(counts, prices),
     )
+
+
+def _cost(counts: Mapping[str, int], prices: Mapping[str, float]) -> float | UnsetType:
+    """Add up what messages cost, to a millionth; unset where none has a price, which is not the same as costing nothing."""
+    costs = [counts[name] * price for provider, price in prices.items() if (name := message_count(provider)) in counts]
+    return round(math.fsum(costs), 6) if costs else UNSET
 
 
 def _duration(histogram: Histogram) -> DurationItem | UnsetType:

@@ -81,6 +81,9 @@ class StatisticsGroupItem(msgspec.Struct):
     states: Annotated[dict[str, int], Meta(description="The notifications by where they stand.")] = {}
     time_to_sent: DurationItem | UnsetType = UNSET
     time_to_seen: DurationItem | UnsetType = UNSET
+    cost: Annotated[
+        float | UnsetType, Meta(description="Of the messages that providers with a price took; left out where there are none.")
+    ] = UNSET
 
 
 class StatisticsResult(msgspec.Struct, rename={"since": "from", "until": "to"}):
@@ -93,6 +96,7 @@ class StatisticsResult(msgspec.Struct, rename={"since": "from", "until": "to"}):
     counted_at: float
     is_complete: bool
     error: Annotated[float, Meta(description="How far a duration may be off, as a share of it.")]
+    currency: Annotated[str | UnsetType, Meta(description="What costs are in, where a price is set.")] = UNSET
 
 
 class NotificationClicksRequest(msgspec.Struct, forbid_unknown_fields=True):

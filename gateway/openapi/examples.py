@@ -274,6 +274,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             "counted_at": 1767225600.25,
             "is_complete": True,
             "error": 0.025,
+            "currency": "EUR",
         },
     ),
     "notification_clicks": Example({"id": _NOTIFICATION}, {"items": []}),

@@ -86,8 +86,12 @@ def _print(answer: Mapping[str, Any]) -> None:
         table.add_column(name, style="cyan", no_wrap=True)
     for name in (*_COUNTS, "failed", "user/system/business", "to sent p50", "p95", "to seen p50", "p95"):
         table.add_column(name, justify="right", no_wrap=True)
+    currency = answer.get("currency")
+    if currency is not None:
+        table.add_column(f"cost {currency}", justify="right", no_wrap=True)
     for group in groups:
-        table.add_row(*(_named(name, group[name]) for name in names), *_cells(group))
+        cost = () if currency is None else (_cost(group.get("cost")),)
+        table.add_row(*(_named(name, group[name]) for name in names), *_cells(group), *cost)
     terminal = Console()
     console = Console(width=None if terminal.is_terminal else _WIDE, highlight=False)
     if groups:
@@ -111,6 +115,13 @@ def _cells(group: Mapping[str, Any]) -> list[str]:
     for name in ("time_to_sent", "time_to_seen"):
         cells += [_shown(group.get(name, {}).get(share)) for share in ("p50_s", "p95_s")]
     return cells
+
+
+def _cost(cost: float | None) -> str:
+    """Write a sum for people: to the hundredth, and small ones with three digits."""
+    if cost is None:
+        return "-"
+    return f"{cost:.2f}" if cost >= 1 or not cost else f"{cost:.3g}"
 
 
 def _shown(seconds: float | None) -> str:

@@ -10,7 +10,7 @@ from broker.confirmations import Mark
 from broker.histograms import bucket_of
 from broker.notification import Outcome, State
 from broker.outcome_classes import CLASSES, FAILURES, TOLD
-from broker.tallies import MARKS, Counting, Facts, Key, Line, Scope, Tallies
+from broker.tallies import MARKS, Counting, Facts, Key, Line, Scope, Tallies, message_count
 
 PROVIDERS = {"live": [""], "push": ["apns", "fcm", ""], "email": ["email", ""]}
 # Moments are few, so that marks and lines meet.
@@ -55,10 +55,15 @@ def at_place(key: Key, line: Line) -> bool:
     )
 
 
+def is_message(line: Line) -> bool:
+    return line.outcome == Outcome.ACCEPTED and bool(line.provider)
+
+
 def by_hand(facts: Facts, key: Key) -> tuple[Counter[str], list[int], list[int]]:
     """The numbers of a notification under a key, and how long it took: to be told, to be seen."""
     told = [line.at for line in facts.lines if at_place(key, line) and line.outcome in TOLD]
     counts = Counter({"accepted": 1, f"state:{facts.state}": 1, "sent": int(bool(told))})
+    counts.update(message_count(line.provider) for line in facts.lines if at_place(key, line) and is_message(line))
     ends = {(line.route, line.device_id): line for line in facts.lines if line.route}
     for line in ends.values():
         waits = line.outcome == Outcome.PAUSED and line.device_id in facts.open_devices

@@ -23,7 +23,7 @@ from broker.statistics import Dimension, Group, StatisticsAnswer, StatisticsQuer
 from broker.store.statistics import SqlStatistics
 from broker.store.statistics_table import COUNTED_HOURS, STATISTICS_HOURS
 from broker.store.store import Store
-from broker.tallies import MARKS
+from broker.tallies import MARKS, message_count
 from config.clock import ManualClock
 
 HOUR = 3600.0
@@ -116,6 +116,7 @@ async def test_what_came_of_notifications_is_counted_by_route_and_as_a_whole(
             "clicked": 1,
             "state:acknowledged": 2,
             "state:exhausted": 1,
+            "message:fcm": 2,
             "outcome:refused": 2,
             "outcome:muted": 1,
         }
@@ -130,6 +131,21 @@ async def test_what_came_of_notifications_is_counted_by_route_and_as_a_whole(
     assert numbers(await ask(D.ROUTE, D.PROVIDER, route="push")) == {("push", "fcm"): by_route["push",]}
     assert numbers(await ask(provider="email")) == {}
     assert numbers(await ask(category="unknown")) == {}
+
+
+async def test_every_message_that_a_provider_took_is_counted(ask: Any, tell: Any, clock: ManualClock, count_all: Any) -> None:
+    took, refused = Outcome.ACCEPTED, Outcome.REFUSED
+    devices = [(1, "push", took, "phone"), (2, "push", took, "pad"), (3, "push", refused, "watch")]
+    await tell("ann", lines=[(0, "live", Outcome.PUBLISHED), *devices, (4, "email", took, "mail")])
+    for _ in range(2):  # when it is asked for, and from the hour that was counted
+        whole = numbers(await ask())[()]
+        assert (whole["sent"], whole["message:fcm"], whole["message:email"]) == (1, 2, 1)
+        by_provider = numbers(await ask(D.ROUTE, D.PROVIDER))
+        messages = {key: [name for name in counts if name.startswith("message:")] for key, counts in by_provider.items()}
+        assert messages == {("live", ""): [], ("push", "fcm"): ["message:fcm"], ("email", "email"): ["message:email"]}
+        assert by_provider["push", "fcm"]["message:fcm"] == numbers(await ask(D.ROUTE))["push",]["message:fcm"] == 2
+        clock.move(10 * DAY)
+        assert await count_all() in (0, 1)
 
 
 async def test_a_provider_that_waits_has_not_failed_and_one_that_is_gone_has(
@@ -451,6 +467,7 @@ def _by_hand(alive: Sequence[NotificationStatus], by: Sequence[Dimension]) -> di
             counts["delivered"] += bool(marks)
             for mark in marks:
                 counts[mark.value] += 1
+            counts.update(message_count(one.provider) for one in lines if one.outcome is Outcome.ACCEPTED and one.provider)
             # Of a delivery the last line of its route counts, whoever wrote it.
             ends = {(entry.route, entry.device_id): entry for entry in status.entries if entry.route}
             for entry in ends.values():

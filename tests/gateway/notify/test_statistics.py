@@ -12,11 +12,14 @@ from broker.notification import Entry, Lane, Outcome, State
 from broker.rendering.renderer import Renderer
 from broker.store.store import Store, open_store
 from config.clock import ManualClock
+from config.operation_settings import CostSettings
 from config.settings import NotificationSettings
 from gateway.notify.methods import notification_methods
 from gateway.notify.operations import operation_methods
 from gateway.notify.service import NotificationService
 from gateway.notify.wording import Wording
+
+COSTS = CostSettings(currency="EUR", fcm=0.001, sms=0.075)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ async def store(store_file: Path, clock: ManualClock) -> AsyncIterator[Store]:
 def office(world: Any, api: Any, store: Store, clock: ManualClock) -> Any:
     wording = Wording(Renderer(store.templates, clock, default_locale="en"), store.devices)
     service = NotificationService(store.ledger, store.devices, store.preferences, NotificationSettings(), wording=wording)
-    return api(world(), [*notification_methods(service), *operation_methods(store, clock)])
+    return api(world(), [*notification_methods(service), *operation_methods(store, clock, COSTS)])
 
 
 @pytest.fixture
@@ -82,13 +85,36 @@ async def test_a_group_tells_the_whole_way(office: Any, store: Store, clock: Man
         "failed": {"user": 2, "system": 0, "business": 0},
         "outcomes": {"unregistered": 2},
         "states": {"acknowledged": 1, "exhausted": 1},
+        "cost": 0.002,
     }
+    assert answer["currency"] == "EUR"
     assert durations["time_to_sent"]["count"] == 2
     assert durations["time_to_sent"]["p50_s"] == pytest.approx(2, rel=answer["error"])
     assert durations["time_to_seen"]["p95_s"] == pytest.approx(10, rel=answer["error"])
     assert answer["is_complete"] is True
     assert answer["counted_at"] == clock.now().timestamp()
     assert answer["from"] % 3600 == answer["to"] % 3600 == 0
+
+
+async def test_messages_cost_what_their_provider_takes_for_them(
+    office: Any, world: Any, api: Any, store: Store, tell: Any
+) -> None:
+    taken = [
+        ("sms", Outcome.ACCEPTED, "sms", "a"),
+        ("sms", Outcome.ACCEPTED, "sms", "b"),
+        ("email", Outcome.ACCEPTED, "email", ""),
+    ]
+    await tell("ann", "ben", lines=(*PUSHED, *taken))
+    groups = (await office.result("notification_statistics", by=["provider"]))["groups"]
+    # Mails have no price, APNs took none.
+    costs = {one["provider"]: one.get("cost") for one in groups}
+    assert costs == {"": None, "apns": None, "fcm": 0.002, "sms": 0.3, "email": None}
+    (whole,) = (await office.result("notification_statistics"))["groups"]
+    assert whole["cost"] == 0.302
+    unpriced = api(world(), operation_methods(store, ManualClock()))
+    answer = await unpriced.result("notification_statistics")
+    assert "currency" not in answer
+    assert [one for one in answer["groups"] if "cost" in one] == []
 
 
 async def test_providers_stand_within_routes_and_variants_within_experiments(office: Any, tell: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from broker.rendering.renderer import Renderer
 from broker.store.store import open_store
-from config.operation_settings import HabitSettings
+from config.operation_settings import CostSettings, HabitSettings
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
 from gateway.app import GatewayApp
@@ -81,7 +81,7 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], store_fi
         *experiment_methods(store.experiments),
         *topic_methods(TopicService(store.topics)),
         *campaign_methods(CampaignService(store.campaigns, settings)),
-        *operation_methods(store, made.clock),
+        *operation_methods(store, made.clock, CostSettings(currency="EUR", sms=0.06)),
     ]
     names: set[str] = set()
     methods += RuleService(made.node, store, made.engine.control, made.clock).methods(names)
