@@ -1,6 +1,6 @@
 """Bob's bell and his browser's own notifications, in a real browser against a real server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,15 @@ async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
 @pytest.fixture(autouse=True)
 def empty_inbox(server: Any) -> None:
     server.call("inbox_mark", {"user": "bob", "all": True, "as": "archived"})
+
+
+@pytest.fixture(autouse=True)
+def forgotten_browsers(server: Any) -> Iterator[None]:
+    """Leave no browser among bob's devices: other files' tests share the server."""
+    yield
+    for device in server.call("device_list", {"user": "bob"})["items"]:
+        if device["provider"] == "webpush":
+            server.call("device_remove", {"user": "bob", "id": device["id"]})
 
 
 def notify(server: Any, title: str, **more: Any) -> str:
