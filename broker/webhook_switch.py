@@ -19,11 +19,13 @@ class WebhookState(msgspec.Struct, frozen=True):
         failing_since: When the first of its failures in a row was; None while it works.
         disabled_at: When it was switched off; None while it is on.
         cause: What the last failure was.
+        has_begun: False where no process has ever begun with settings of one: then there is none.
     """
 
     failing_since: datetime | None = None
     disabled_at: datetime | None = None
     cause: str = ""
+    has_begun: bool = True
 
 
 class WebhookSwitch(Protocol):

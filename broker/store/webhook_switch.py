@@ -55,7 +55,7 @@ class SqlWebhookSwitch:
         def work(connection: Connection) -> WebhookState:
             row = connection.execute(_READ.with_for_update()).one_or_none()
             if row is None:  # nobody has begun: nothing to switch
-                return WebhookState()
+                return WebhookState(has_begun=False)
             is_new_row = row.failed_at is None or now - row.failed_at > gap_s * 1_000_000
             since = now if is_new_row else row.failing_since
             disabled_at = row.disabled_at
@@ -82,6 +82,6 @@ class SqlWebhookSwitch:
 
 def _state(row: Row[Any] | None) -> WebhookState:
     if row is None:
-        return WebhookState()
+        return WebhookState(has_begun=False)
     since, disabled_at = (None if at is None else from_micros(at) for at in (row.failing_since, row.disabled_at))
     return WebhookState(since, disabled_at, row.cause)

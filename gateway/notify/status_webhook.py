@@ -19,7 +19,7 @@ class StatusWebhookInfoRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StatusWebhookInfoResult(msgspec.Struct, omit_defaults=True):
-    """Whether it is on; while it fails, since when (in Unix seconds) and how; where it was switched off, since when."""
+    """Whether it is on: set, and not switched off; while it fails, since when (in Unix seconds) and how; where it was switched off, since when."""
 
     enabled: bool
     failing_since: float | UnsetType = UNSET
@@ -52,10 +52,13 @@ class _Desk:
         self._switch = switch
 
     async def info(self, _request: StatusWebhookInfoRequest) -> StatusWebhookInfoResult:
-        """Tell whether the status webhook is on, and what is wrong with it while it fails."""
+        """Tell whether the status webhook is set and on, and what is wrong with it while it fails."""
         state = await self._switch.state()
         return StatusWebhookInfoResult(
-            state.disabled_at is None, _seconds(state.failing_since), _seconds(state.disabled_at), state.cause or UNSET
+            state.has_begun and state.disabled_at is None,
+            _seconds(state.failing_since),
+            _seconds(state.disabled_at),
+            state.cause or UNSET,
         )
 
     async def enable(self, _request: StatusWebhookEnableRequest) -> StatusWebhookEnableResult:

@@ -290,7 +290,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         {"provider": "apns", "since": 1767225600, "until": 1767229200},
         {"num_restored": 0, "num_passed_over": 0, "next_cursor": ""},
     ),
-    "status_webhook_info": Example({}, {"enabled": True}),
+    "status_webhook_info": Example({}, {"enabled": False}),
     "status_webhook_enable": Example({}, {"was_disabled": False}),
     "suppression_add": Example({"provider": "email", "address": "carol@example.com", "reason": "complaint"}, {}),
     "suppression_list": Example({"provider": "email"}, {"items": [], "next_cursor": ""}),

@@ -22,8 +22,8 @@ def info(url: str, api_key: str | None, file: Path | None, dev: bool) -> None:
     """Tell whether it is on, and while it fails since when and how."""
     key = api_key if api_key is not None else configured_key(file, dev)
     told = call_api(url, key, "status_webhook_info", {})
-    if told["enabled"] and "failing_since" not in told:
-        click.echo("on")
+    if "failing_since" not in told:
+        click.echo("on" if told["enabled"] else "not set: no pusher has started with notifications.status_webhook.url")
         return
     state = "on, failing" if told["enabled"] else f"off since {_at(told['disabled_at'])}, failing"
     click.echo(f"{state} since {_at(told['failing_since'])}: {told.get('cause', 'no cause told')}")

@@ -63,7 +63,7 @@ export const pipeline = {
         { title: "State", long: true, cell: ({ told }) => stateOf(told) },
         ...(canOverride ? [{ title: "", cell: ({ name }) => pauseButton("pause_carrier", name) }] : []),
       ];
-      return table("Carriers", columns, all, "No process that delivers has been heard of.");
+      return table("Carriers", columns, all, "No process has told of a provider: set one under [providers], and start a pipeline.");
     }
 
     function carriersOf({ pipelines }) {

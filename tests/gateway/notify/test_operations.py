@@ -291,8 +291,9 @@ async def test_wrong_words_on_removed_devices_are_refused(office, method, reques
 
 async def test_a_status_webhook_that_is_off_says_why_and_is_switched_on(office):
     switch = office.store.webhook_switch
-    assert await office.result("status_webhook_info") == {"enabled": True}
+    assert await office.result("status_webhook_info") == {"enabled": False}, "none is set"
     await switch.begin("settings")
+    assert await office.result("status_webhook_info") == {"enabled": True}
     began = office.clock.now().timestamp()
     for _ in range(4):
         await switch.failed("status 503", disable_after_s=3 * 86400.0, gap_s=86400.0)

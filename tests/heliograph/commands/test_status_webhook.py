@@ -38,6 +38,7 @@ FAILING = {"failing_since": 1767225600.0, "cause": "status 503"}
     ("command", "answer", "line"),
     [
         ("info", {"enabled": True}, "on"),
+        ("info", {"enabled": False}, "not set: no pusher has started with notifications.status_webhook.url"),
         ("info", {"enabled": True, **FAILING}, "on, failing since 2026-01-01T00:00:00Z: status 503"),
         (
             "info",
