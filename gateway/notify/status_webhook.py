@@ -19,7 +19,9 @@ class StatusWebhookInfoRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StatusWebhookInfoResult(msgspec.Struct, omit_defaults=True):
-    """Whether it is on: set, and not switched off; while it fails, since when (in Unix seconds) and how; where it was switched off, since when."""
+    """Whether it is on: set, and not switched off; while it fails, since when (in Unix seconds) and how; where it was switched
+    off, since when.
+    """
 
     enabled: bool
     failing_since: float | UnsetType = UNSET
