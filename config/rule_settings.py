@@ -33,6 +33,12 @@ class PolicySettings(Section):
     )
     decision_cache: int = Field(10_000, ge=0, le=1_000_000, description="Decisions that each node remembers; 0 for none.")
 
+    recheck_time: bool = Field(
+        True,
+        description="Whether subscriptions are judged again as each minute turns, while a rule about subscribing asks for the "
+        "time; else such a rule ends none when its hour comes.",
+    )
+
     @model_validator(mode="after")
     def _claims_are_names(self) -> Self:
         if len(set(self.claims)) != len(self.claims):

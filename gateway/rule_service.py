@@ -24,6 +24,7 @@ from gateway.auth.policy import Policy
 from gateway.auth.policy_document import BadPolicy, check, decode
 from gateway.auth.policy_file import PolicyFile
 from gateway.node import Node
+from gateway.policy_minutes import PolicyMinutes
 from gateway.rule_news import RuleNews
 from gateway.rule_watch import RuleWatch
 
@@ -76,6 +77,7 @@ class RuleService:
         self.watch = RuleWatch(store.rule_versions, readers, clock, duties=self._do_duties)
         self._news = RuleNews(self.watch, control)
         node.on_rules_changed = self.watch.tell
+        self._minutes = PolicyMinutes(node.policies, node.wheel, node.tasks, clock, self._reconsider)
 
     def methods(self, names: Collection[str]) -> list[Method]:
         """Make the methods that change rules.
@@ -100,17 +102,25 @@ class RuleService:
         if self._file is not None:
             self._node.policies.enforce(await self._file.first())
         await self.watch.load()
-        await self._node.reconsider()
+        await self._reconsider()
         self._is_loaded = True
 
     async def run(self) -> None:
         """Keep up with changes, until cancelled."""
         await self.watch.run()
 
+    async def _reconsider(self) -> None:
+        """Judge everybody by what holds now; where that depends on the time, again as the next minute turns."""
+        try:
+            await self._node.reconsider()
+        finally:
+            if self._node.settings.policy.recheck_time:
+                self._minutes.mind()
+
     async def _load_roles(self) -> None:
         roles, assigned = await self._store.roles.all(), await self._store.roles.assignments()
         self._node.roles.replace(roles, assigned)
-        await self._node.reconsider()
+        await self._reconsider()
 
     async def _load_policies(self) -> None:
         desk = self._node.policies
@@ -123,7 +133,7 @@ class RuleService:
                 policy = await self._read(newest)
                 if policy is not None:
                     put(policy)
-        await self._node.reconsider()
+        await self._reconsider()
 
     async def _read(self, stored: PolicyVersion) -> Policy | None:
         """Make a policy of what is stored; None where this node cannot use it, so that the one in force stays."""
@@ -141,4 +151,4 @@ class RuleService:
         await self.keys.note_uses()
         if self._file is not None and (policy := await self._file.newer()) is not None:
             self._node.policies.enforce(policy)
-            await self._node.reconsider()
+            await self._reconsider()

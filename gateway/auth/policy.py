@@ -171,6 +171,12 @@ class Policy:
             found = (*found, *shelf.by_namespace.get(channel[: channel.find(":") + 1], ()))
         return [group for group in found if group.fits(channel, method)] if found else ()
 
+    def asks_time_about(self, action: str) -> bool:
+        """Whether what is decided about an action may change without anybody doing anything."""
+        shelf = self._shelves[action]
+        apart = (group for groups in shelf.by_namespace.values() for group in groups)
+        return any(group.asks_time for group in (*shelf.groups, *apart))
+
     def decide(self, base: Decision, facts: Facts, now: datetime, groups: Sequence[_Group] | None = None) -> Decision:
         """Decide.
 

@@ -16,7 +16,7 @@ from gateway.tasks import Tasks
 
 __all__ = ["Withdrawal"]
 
-# After so many connections other work gets its turn.
+# After so many connections and subscriptions other work gets its turn.
 _SLICE: Final = 1000
 
 
@@ -49,14 +49,17 @@ class Withdrawal:
         self._put(client, self._capabilities(client, brought))
 
     async def reconsider(self, hub: Hub) -> None:
-        """Look at every client again, for roles or policies have changed."""
-        for number, client in enumerate(hub.clients(), 1):
+        """Look at every client again, for roles, policies or the hour have changed."""
+        looked_at = 0
+        for client in hub.clients():
             if client.is_connected:
                 # Without a standing there were no roles: whatever it has, it brought along.
                 brought = client.capabilities if client.standing is None else client.standing.brought
                 self._put(client, self._capabilities(client, brought))
                 self._end_forbidden(client)
-            if number % _SLICE == 0:
+            looked_at += 1 + len(client.subscriptions)
+            if looked_at >= _SLICE:
+                looked_at = 0
                 await asyncio.sleep(0)
 
     def _end_forbidden(self, client: Client) -> None:

@@ -220,6 +220,43 @@ async def test_time_is_asked_each_minute(node):
     assert (statistics.asked, statistics.remembered, statistics.rules) == (3, 1, 1)
 
 
+async def subscriptions_as_minutes_turn(node):
+    """Have ann enter three channels, one of them by the rule of the hour; give what ends with each of two minutes."""
+    client = node.world.connected("ann")
+    for channel in ("docs:a", "docs:b", "shut:a"):
+        assert ask(client, subscribe={"channel": channel}) == 0
+    ended = []
+    for seconds in (61, 60):
+        node.world.pass_time(seconds)
+        await node.node.tasks.drain(30)
+        ended.append({m["push"]["channel"]: m["push"]["unsubscribe"]["code"] for m in client.read() if "push" in m})
+    assert client.closed is None
+    return ended
+
+
+QUIET = {**SETTINGS, "client": {"token": TOKEN, "ping_interval": "0s"}}
+HOURS = (
+    rule("closing", actions=["subscribe"], channels=["docs:a"], condition='time.clock >= "00:01"'),
+    rule("open", "allow", ["subscribe"], channels=["shut:*"], condition='time.clock < "00:02"'),
+)
+
+
+async def test_subscriptions_end_when_the_hour_of_a_rule_comes(ruled):
+    node = await ruled(**QUIET)
+    await put(node, *HOURS)  # the clock stands at midnight
+    assert await subscriptions_as_minutes_turn(node) == [{"docs:a": 2502}, {"shut:a": 2502}]
+    assert len(node.node.wheel) == 1, "the next minute is waited for, once"
+    await put(node, rule("closing", condition='time.clock >= "00:01"'))
+    node.world.pass_time(60)
+    assert len(node.node.wheel) == 0, "whatever else rules are about is asked when it is done"
+
+
+async def test_a_rule_of_the_hour_may_end_no_subscription(ruled):
+    node = await ruled(**{**QUIET, "policy": {"recheck_time": False}})
+    await put(node, *HOURS)
+    assert await subscriptions_as_minutes_turn(node) == [{}, {}]
+
+
 async def test_what_is_remembered_goes_with_what_it_was_made_of(node):
     client = node.world.connected("ann")
     await put(node, rule("editors", condition='!("editor" in roles)', channels=["docs:*"]))
