@@ -406,7 +406,7 @@ async def fill(store: Store, store_url: str) -> Callable[[], Awaitable[None]]:
                 await connection.execute(text(statement))
 
     async def make_room() -> None:
-        await run("DROP TRIGGER full_now ON audit_pending")
+        await run("DROP FUNCTION full_disk CASCADE")
         await server.dispose()
 
     await run(function, trigger)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from broker.errors import StoreUnavailable
-from broker.store.store import Store
+from broker.store.store import Store, open_store
+from config.clock import ManualClock
 
 pytestmark = pytest.mark.postgres
 
@@ -19,12 +21,18 @@ def engine() -> str:
     return "postgresql"
 
 
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    yield engine
+    await engine.dispose()
+
+
 @pytest.fixture
 async def server(store: Store, store_url: str) -> AsyncIterator[AsyncEngine]:
     """Connections of our own beside the store's."""
-    engine = create_async_engine(make_url(store_url).set(drivername="postgresql+asyncpg"))
-    yield engine
-    await engine.dispose()
+    async with connected(store_url) as engine:
+        yield engine
 
 
 async def test_a_claim_passes_over_steps_that_another_transaction_holds(
@@ -71,11 +79,12 @@ async def test_a_session_that_the_server_ends_is_unavailable_and_replaced(
 
 
 async def test_what_is_read_at_a_claim_goes_by_the_indexes_without_statistics(
-    store: Store, server: AsyncEngine, make_draft: Callable[..., Any], pipeline: Any
+    new_url: str, clock: ManualClock, make_draft: Callable[..., Any], pipeline_on: Callable[[Store], Any]
 ) -> None:
+    store = await open_store(new_url, clock=clock)
     await store.ledger.accept(make_draft(*(f"user-{number}" for number in range(1000))))
-    await pipeline.claim(10)
+    await pipeline_on(store).claim(10)
     await store.close()  # a session counts what it read when it ends
-    async with server.begin() as connection:
+    async with connected(new_url) as server, server.begin() as connection:
         read = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname IN ('steps', 'notifications', 'drafts')"
         assert list((await connection.execute(text(read))).scalars()) == [0, 0, 0]
