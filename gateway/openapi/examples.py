@@ -258,7 +258,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
                 {
                     "category": "orders",
                     "accepted": 1,
-                    "sent": 0,
+                    "sent": 1,
                     "delivered": 0,
                     "opened": 0,
                     "seen": 0,
@@ -268,7 +268,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
                     "acknowledged": 0,
                     "failed": {"user": 0, "system": 0, "business": 0},
                     "outcomes": {},
-                    "states": {"pending": 1},
+                    "states": {"exhausted": 1},
+                    "time_to_sent": {"count": 1, "p50_s": 1.951329, "p95_s": 1.951329, "p99_s": 1.951329},
+                    "cost": 0.06,
                 }
             ],
             "counted_at": 1767225600.25,

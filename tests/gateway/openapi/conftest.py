@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from broker.ledger import PlanDone
+from broker.notification import Entry, Lane, Outcome, Provider, State
 from broker.rendering.renderer import Renderer
-from broker.store.store import open_store
+from broker.store.store import Store, open_store
 from config.operation_settings import CostSettings, HabitSettings
 from config.settings import NotificationSettings
 from gateway.api.endpoint import ApiEndpoint
@@ -45,8 +48,8 @@ CHANNELS = {
 class Described:
     """The HTTP side: methods and their document."""
 
-    def __init__(self, world: Any, api: Any) -> None:
-        self.world, self.methods = world, api.calls.methods
+    def __init__(self, world: Any, api: Any, store: Store) -> None:
+        self.world, self.methods, self._store = world, api.calls.methods, store
         endpoint = ApiEndpoint(world.settings.http_api, api.calls)
         self.app = GatewayApp(world.settings, world.node, endpoint, routes=openapi_routes(self.methods, version="1.2.3"))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://node")
@@ -54,6 +57,14 @@ class Described:
 
     async def call(self, method: str, request: Any, **headers: str) -> httpx.Response:
         return await self.http.post(f"/api/{method}", json=request, headers={"X-API-Key": self._key, **headers})
+
+    async def deliver(self, provider: Provider, after_s: float = 2.0) -> None:
+        """Have a provider take what is due, and nothing follow it."""
+        clock, ledger = self.world.clock, self._store.ledger
+        steps = await ledger.claim("w", dict.fromkeys(Lane, 10), lease_until=clock.now() + timedelta(seconds=30))
+        clock.move(after_s)
+        taken = Entry(provider, Outcome.ACCEPTED, clock.now(), provider)
+        await ledger.record([PlanDone(step, (taken,), State.EXHAUSTED) for step in steps], [])
 
     async def document(self) -> Any:
         return json.loads((await self.http.get("/api/openapi.json")).content)
@@ -87,5 +98,5 @@ async def described(world: Callable[..., Any], api: Callable[..., Any], store_fi
     methods += RuleService(made.node, store, made.engine.control, made.clock).methods(names)
     opened = api(made, methods)
     names.update(opened.calls.methods)
-    yield Described(made, opened)
+    yield Described(made, opened, store)
     await store.close()
