@@ -27,6 +27,8 @@ class CarrierReport(msgspec.Struct, frozen=True):
         is_paused: An operator has it left alone.
         complaint: What it said against the settings.
         last: What came of the last call.
+        rate_share: At which share of its rate this process calls it, below 1 since it said that a quota is exceeded; in
+            `rate_per_s` already.
     """
 
     name: str
@@ -38,6 +40,7 @@ class CarrierReport(msgspec.Struct, frozen=True):
     is_paused: bool = False
     complaint: str = ""
     last: LastLook = NO_LOOK
+    rate_share: float = 1.0
 
 
 class PipelineReport(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ class CarrierHealth(msgspec.Struct, frozen=True, omit_defaults=True):
         paused: An operator has it left alone.
         complaint: What it said against the settings.
         latency_ms, called_at, last_error, last_error_at: What came of the last call, moments in Unix seconds.
+        rate_share: At which share of its rate it is called, while it is slowed down because it said that a quota is exceeded.
     """
 
     name: str
@@ -45,6 +46,7 @@ class CarrierHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     called_at: float | None = None
     last_error: str = ""
     last_error_at: float | None = None
+    rate_share: float = 1.0
 
 
 class CertificateHealth(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ def tell_of_carriers(detail: HealthDetail, pusher: PusherPart) -> None:
             one.last.at,
             one.last.error,
             one.last.error_at,
+            one.rate_share,
         )
         for one in pusher.carriers()
     ]

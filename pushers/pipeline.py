@@ -189,6 +189,7 @@ class Pipeline:
                 worker.is_held,
                 worker.complaint,
                 worker.last,
+                self._rates.share(name),
             )
             for name, worker in self._workers.items()
         ]

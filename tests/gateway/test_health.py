@@ -258,10 +258,14 @@ class TestDetail:
         assert (told["state"], told["reasons"]) == ("draining", ["draining", "overloaded"])
 
     async def test_room_and_carriers_are_told(self, scene, ask, tmp_path):
-        scene.detail.carriers = lambda: [CarrierHealth("apns", "open", 3, paused=True, complaint="InvalidProviderToken")]
+        scene.detail.carriers = lambda: [
+            CarrierHealth("apns", "open", 3, paused=True, complaint="InvalidProviderToken"),
+            CarrierHealth("fcm", "closed", 1, rate_share=0.5),
+        ]
         told = await ask()
         assert told["carriers"] == [
-            {"name": "apns", "breaker": "open", "under_way": 3, "paused": True, "complaint": "InvalidProviderToken"}
+            {"name": "apns", "breaker": "open", "under_way": 3, "paused": True, "complaint": "InvalidProviderToken"},
+            {"name": "fcm", "breaker": "closed", "under_way": 1, "rate_share": 0.5},
         ]
         process = told["process"]
         assert 0 < process["descriptors_used"] <= process["descriptor_limit"]

@@ -152,7 +152,9 @@ function limitOf(told) {
 function stateOf(told) {
   const complaints = [...new Set(told.map(({ complaint }) => complaint).filter(Boolean))];
   if (complaints.length) return badge(complaints.join("; "), "bad");
-  return told.some(({ is_paused }) => is_paused) ? badge("paused", "warn") : badge("runs", "good");
+  if (told.some(({ is_paused }) => is_paused)) return badge("paused", "warn");
+  const share = Math.min(...told.map(({ rate_share }) => rate_share));
+  return share < 1 ? badge(`slowed to ${Math.round(share * 100)} %`, "warn") : badge("runs", "good");
 }
 
 function openOnes(told) {

@@ -10,7 +10,7 @@ from config.clock import ManualClock
 
 
 def report_of(worker: str, clock: ManualClock, name: str = "pusher") -> PipelineReport:
-    carrier = CarrierReport("apns:kiosk", "open", 3, 7, 40, rate_per_s=12.5, is_paused=True, complaint="403 BadToken")
+    carrier = CarrierReport("apns:kiosk", "open", 3, 7, 40, rate_per_s=12.5, is_paused=True, complaint="403", rate_share=0.5)
     deliveries, concerns, certificates = {"accepted": 30, "retry": 10}, ["smtp refuses us"], {"apns": 4711.5}
     return PipelineReport(worker, name, clock.now(), deliveries, [carrier], concerns, certificates)
 

@@ -221,7 +221,8 @@ async def test_the_pipelines_of_all_processes_are_told_our_own_as_it_is_now(site
     now = one.world.clock.now()
 
     def report(worker: str, breaker: str) -> PipelineReport:
-        return PipelineReport(worker, worker, now, {"accepted": 3}, [CarrierReport("fcm", breaker, 0, 0, 3)], ["a concern"])
+        carrier = CarrierReport("fcm", breaker, 0, 0, 3, rate_share=0.5)
+        return PipelineReport(worker, worker, now, {"accepted": 3}, [carrier], ["a concern"])
 
     for worker in ("other", "own"):
         await one.store.pipeline_reports.report(report(worker, "open"))
@@ -232,6 +233,7 @@ async def test_the_pipelines_of_all_processes_are_told_our_own_as_it_is_now(site
         ("own", True, "closed"),
         ("other", False, "open"),
     ]
+    assert [each["carriers"][0]["rate_share"] for each in told] == [0.5, 0.5]
     assert (told[1]["at"], told[1]["deliveries"], told[1]["concerns"]) == (now.timestamp(), {"accepted": 3}, ["a concern"])
 
 

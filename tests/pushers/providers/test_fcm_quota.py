@@ -63,6 +63,7 @@ async def test_an_exceeded_quota_halves_the_rate_and_loses_nothing(
         await provider.answers()
         await rig.quiet()
         assert pipeline.metrics.registry.get_sample_value("heliograph_rate_share", {"provider": "fcm"}) == 0.5
+        assert [(one.rate_share, one.rate_per_s) for one in pipeline.carriers()] == [(0.5, 1.0)]
         for _ in range(45):
             await rig.advance(1.0)
             await provider.answers()
