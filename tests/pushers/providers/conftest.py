@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from config.clock import SystemClock
+from loadtest.simulators.credentials import open_credentials
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +44,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def kept_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the simulators' keys: they are made once for all tests, since that takes longer than most of them."""
+    folder = tmp_path_factory.mktemp("keys")
+    open_credentials(folder, now=SystemClock().now())
+    (file,) = folder.iterdir()
+    return file
+
+
+@pytest.fixture
+def simulators_folder(kept_keys: Path, tmp_path: Path) -> Path:
+    """A folder for simulators of the test's own, with their keys."""
+    folder = tmp_path / "simulators"
+    folder.mkdir(mode=0o700)
+    shutil.copy(kept_keys, folder)
+    return folder
 
 
 @pytest.fixture

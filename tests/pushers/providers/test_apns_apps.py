@@ -26,8 +26,8 @@ TOKEN = "a1" * 32
 
 
 @pytest.fixture
-async def simulators(tmp_path: Path) -> AsyncIterator[Simulators]:
-    async with Simulators(tmp_path) as simulators:
+async def simulators(simulators_folder: Path) -> AsyncIterator[Simulators]:
+    async with Simulators(simulators_folder) as simulators:
         yield simulators
 
 
@@ -62,9 +62,9 @@ def tell(make_notification: Callable[..., Notification]) -> Callable[..., Notifi
 
 
 async def test_two_apps_of_a_team_share_its_token(  # one provider token per team
-    build: Build, simulators: Simulators, tell: Callable[..., Notification], phone: Device, tmp_path: Path
+    build: Build, simulators: Simulators, tell: Callable[..., Notification], phone: Device, simulators_folder: Path
 ) -> None:
-    strict = open_credentials(tmp_path, now=SystemClock().now())
+    strict = open_credentials(simulators_folder, now=SystemClock().now())
     # Apple answers 429 to a second token of a key within 20 minutes.
     simulators.apns.__init__(strict, simulators.outbox, SystemClock(), token_update_interval_s=1200)  # type: ignore[misc]
     carriers = build(apps=[{"name": "kiosk", "topic": SECOND_TOPIC}])
@@ -76,9 +76,9 @@ async def test_two_apps_of_a_team_share_its_token(  # one provider token per tea
 
 
 async def test_a_certificate_stands_in_for_a_token(
-    build: Build, simulators: Simulators, tell: Callable[..., Notification], phone: Device, tmp_path: Path
+    build: Build, simulators: Simulators, tell: Callable[..., Notification], phone: Device, simulators_folder: Path
 ) -> None:
-    certificate = {"team_id": "", "key_id": "", "private_key": "", "cert_file": str(tmp_path / "apns-client.pem")}
+    certificate = {"team_id": "", "key_id": "", "private_key": "", "cert_file": str(simulators_folder / "apns-client.pem")}
     apns = build(**certificate)["apns"]
     outcomes = await asyncio.gather(*(apns.send(tell(title="T"), phone, now=SystemClock().now()) for _ in range(50)))
     assert {type(outcome) for outcome in outcomes} == {Accepted}
@@ -86,9 +86,9 @@ async def test_a_certificate_stands_in_for_a_token(
 
 
 async def test_a_certificate_for_another_app_pauses(
-    build: Build, tell: Callable[..., Notification], phone: Device, tmp_path: Path
+    build: Build, tell: Callable[..., Notification], phone: Device, simulators_folder: Path
 ) -> None:
-    certificate = {"team_id": "", "key_id": "", "private_key": "", "cert_file": str(tmp_path / "apns-client.pem")}
+    certificate = {"team_id": "", "key_id": "", "private_key": "", "cert_file": str(simulators_folder / "apns-client.pem")}
     apns = build(**certificate, topic=SECOND_TOPIC)["apns"]
     assert await apns.send(tell(title="T"), phone, now=SystemClock().now()) == ConfigPause("TopicDisallowed")
 

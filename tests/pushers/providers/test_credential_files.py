@@ -24,8 +24,8 @@ TOKENS = {"apns": "a1" * 32, "email": "bob@mail.example", "sms": "+15005550006"}
 
 
 @pytest.fixture
-async def simulators(tmp_path: Path) -> AsyncIterator[Simulators]:
-    async with Simulators(tmp_path / "simulators") as simulators:
+async def simulators(simulators_folder: Path) -> AsyncIterator[Simulators]:
+    async with Simulators(simulators_folder) as simulators:
         yield simulators
 
 

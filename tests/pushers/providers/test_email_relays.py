@@ -26,8 +26,8 @@ from pushers.providers.configured import build_providers
 
 
 @pytest.fixture
-async def simulators(tmp_path: Path) -> AsyncIterator[Simulators]:
-    async with Simulators(tmp_path) as simulators:
+async def simulators(simulators_folder: Path) -> AsyncIterator[Simulators]:
+    async with Simulators(simulators_folder) as simulators:
         yield simulators
 
 

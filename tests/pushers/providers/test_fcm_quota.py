@@ -46,9 +46,9 @@ class Watched:
 
 
 async def test_an_exceeded_quota_halves_the_rate_and_loses_nothing(
-    tmp_path: Path, rig: Any, device: Callable[..., Device]
+    simulators_folder: Path, rig: Any, device: Callable[..., Device]
 ) -> None:
-    async with Simulators(tmp_path / "simulators") as simulators:
+    async with Simulators(simulators_folder) as simulators:
         exceeded = Respond(429, "QUOTA_EXCEEDED", headers={"retry-after": "30"})
         simulators.faults.set([Rule(exceeded, provider="fcm", nth=1, address="fcm-token-0123456789")])
         settings = ProvidersSettings.model_validate({"fcm": simulators.providers["fcm"]})

@@ -63,7 +63,7 @@ Open = Callable[[str, str], Awaitable[Scene]]
 
 @pytest.fixture
 async def open_scene(
-    tmp_path: Path, make_notification: Callable[..., Notification], make_device: Callable[..., Device]
+    simulators_folder: Path, make_notification: Callable[..., Notification], make_device: Callable[..., Device]
 ) -> AsyncIterator[Open]:
     """Open a provider's scene, connected already, by its name and the longest time for a call."""
     opened = contextlib.AsyncExitStack()
@@ -76,7 +76,7 @@ async def open_scene(
         )
 
     async def open_(name: str, timeout: str) -> Scene:
-        simulators = await opened.enter_async_context(Simulators(tmp_path))
+        simulators = await opened.enter_async_context(Simulators(simulators_folder))
         sections = {name: {**simulators.providers[name], "timeout": timeout}}
         (provider,) = build_providers(ProvidersSettings.model_validate(sections), clock=SystemClock())
         opened.push_async_callback(provider.close)

@@ -33,8 +33,8 @@ APNS_WORDS = {"taken": "a1" * 32, "unregistered": "dead" * 16, "busy": "b005" * 
 
 
 @pytest.fixture
-async def simulators(tmp_path: Path) -> AsyncIterator[Simulators]:
-    async with Simulators(tmp_path) as simulators:
+async def simulators(simulators_folder: Path) -> AsyncIterator[Simulators]:
+    async with Simulators(simulators_folder) as simulators:
         yield simulators
 
 

@@ -108,8 +108,8 @@ def test_what_an_answer_means(response: HttpResponse, expected: SendOutcome) -> 
 
 
 @pytest.fixture
-async def simulators(tmp_path: Path) -> AsyncIterator[Simulators]:
-    async with Simulators(tmp_path) as simulators:
+async def simulators(simulators_folder: Path) -> AsyncIterator[Simulators]:
+    async with Simulators(simulators_folder) as simulators:
         yield simulators
 
 

@@ -56,11 +56,11 @@ def spoilt(name: ProviderName, section: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ProviderName)
 async def test_a_providers_refusal_of_our_credentials_pauses_and_accuses_nobody_else(
     name: ProviderName,
-    tmp_path: Path,
+    simulators_folder: Path,
     make_notification: Callable[..., Notification],
     make_device: Callable[..., Device],
 ) -> None:
-    async with Simulators(tmp_path / "simulators") as simulators:
+    async with Simulators(simulators_folder) as simulators:
         section = simulators.relays["starttls"] if name is ProviderName.EMAIL else simulators.providers[name]
         if name is ProviderName.WEBHOOK:  # an address of the settings: what devices name may refuse for itself alone
             section = {**section, "url": "https://hooks.example.org/all"}
