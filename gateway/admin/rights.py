@@ -39,6 +39,7 @@ OPERATES: Final = frozenset(
         "campaign_cancel",
         "campaign_pause",
         "campaign_resume",
+        "campaign_update",
         "dead_letter_replay",
         "deletion_guard_open",
         "device_restore",

@@ -1,12 +1,14 @@
 """The operator's page in a real browser against a real server: live, by keyboard alone, on a phone, in the dark."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
+from gateway.admin.rights import OPERATES
 from heliograph.development import DATA_DIRECTORY, open_development
 
 pytestmark = pytest.mark.browser
@@ -102,7 +104,44 @@ async def test_what_failed_is_replayed_and_its_timeline_drawn_whatever_it_is_cal
     assert (await admin.page.title()).startswith("Notifications")
 
 
-async def test_an_override_is_set_by_keyboard_alone_and_taken_back(admin: Admin) -> None:
+async def change_a_rate_by_keyboard(admin: Admin, server: Any) -> None:
+    """Change that of a campaign, as an operator; whoever may only read finds no button for it."""
+    page = admin.page
+    campaign = {"name": "Spring", "audience": {"all": True}, "rate_per_s": 2.5}
+    made = server.call("campaign_create", {**campaign, "notification": {"title": "Tide", "send_at": time.time() + 3600}})
+    panel = await admin.open("campaigns")
+    row = panel.get_by_role("row").filter(has_text="Spring")
+    change = row.get_by_role("button", name="Change the rate of Spring")
+    await expect(row).to_contain_text("2.5 /s")
+    await change.press("Enter")
+    rate = page.get_by_role("dialog").get_by_label("Users per second")
+    await expect(rate).to_be_focused()
+    await expect(rate).to_have_value("2.5")
+    await rate.fill("1e12")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_contain_text("rate_per_s: must be 0, or from 0.001 to")
+    await rate.fill("0.05")
+    await page.keyboard.press("Enter")
+    await expect(row).to_contain_text("0.05 /s")
+    await expect(change).to_be_focused()
+    assert server.call("campaign_status", {"id": made["id"]})["campaign"]["rate_per_s"] == 0.05
+    await change.press("Enter")
+    await rate.fill("0")
+    await page.keyboard.press("Enter")
+    await expect(row).to_contain_text("any")
+
+    async def tell_what_is_read(route: Route) -> None:
+        methods = (await (await route.fetch()).json())["methods"]
+        await route.fulfill(json={"methods": [method for method in methods if method not in OPERATES]})
+
+    await page.route("**/admin/api/methods", tell_what_is_read)
+    await page.reload()
+    await expect(row).to_contain_text("any")
+    await expect(row.get_by_role("button")).to_have_count(0)
+    server.call("campaign_cancel", {"id": made["id"]})
+
+
+async def test_overrides_and_rates_are_set_by_keyboard_alone(admin: Admin, server: Any) -> None:
     page = admin.page
     await expect(page.locator("#live")).to_have_text("Live")
     await page.reload()
@@ -142,6 +181,7 @@ async def test_an_override_is_set_by_keyboard_alone_and_taken_back(admin: Admin)
     await page.keyboard.press("Enter")
     await page.get_by_role("button", name="Remove", exact=True).press("Enter")
     await expect(panel).to_contain_text("Everything is as the settings say.")
+    await change_a_rate_by_keyboard(admin, server)
 
 
 async def test_what_needs_attention_stands_above_every_section_and_leads_there(admin: Admin, server: Any) -> None:
