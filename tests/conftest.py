@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import redis
 import structlog
 from cryptography import x509
@@ -285,9 +286,9 @@ def start_cluster() -> Iterator[Callable[[int, int], Cluster]]:
         yield lambda masters, replicas=0: stack.enter_context(running_cluster(masters, replicas))
 
 
-@pytest.fixture
-async def chromium() -> AsyncIterator[Any]:
-    """A headless Chromium, as a `Browser` of Playwright."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_chromium() -> AsyncIterator[Any]:
+    """A headless Chromium, as a `Browser` of Playwright; to start one takes longer than many a page."""
     from playwright.async_api import async_playwright  # the others need not wait for its import
 
     executable = shutil.which("chromium")
@@ -296,6 +297,14 @@ async def chromium() -> AsyncIterator[Any]:
         browser = await playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(shared_chromium: Any) -> AsyncIterator[Any]:
+    """A Chromium that knows nothing of other tests. Whoever uses it runs in the session's event loop, as it does."""
+    yield shared_chromium
+    for context in tuple(shared_chromium.contexts):
+        await context.close()
 
 
 @pytest.fixture

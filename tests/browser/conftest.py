@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 READY_TIMEOUT_S: Final = 30
@@ -97,19 +98,19 @@ def audit() -> str:
     return Path(__file__).with_name("audit.js").read_text()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(chromium: Browser) -> BrowserContext:
     return await chromium.new_context(viewport={"width": 1280, "height": 900})
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def watch(server: Server) -> AsyncIterator[Watch]:
     watch = Watch(server.url)
     yield watch
     assert watch.complaints == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext, server: Server, watch: Watch) -> Page:
     page = await context.new_page()
     await watch.over(page)

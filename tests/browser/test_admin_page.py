@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from gateway.admin.rights import OPERATES
 from heliograph.development import DATA_DIRECTORY, open_development
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 SECTIONS = ("overview", "channels", "pipeline", "notifications/user:bob", "letters", "campaigns", "overrides", "rules", "audit")
 HOSTILE = '"><img src=x onerror=document.title=1>'
@@ -33,7 +34,7 @@ def password(server: Any) -> str:
     return open_development(server.directory / DATA_DIRECTORY, environ={}).operator_password
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def admin(chromium: Browser, server: Any, watch: Any, password: str) -> AsyncIterator[Admin]:
     context = await chromium.new_context(viewport={"width": 1280, "height": 900})
     page = await context.new_page()

@@ -5,14 +5,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 AUDIT = Path(__file__).with_name("audit.js").read_text()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def docs(context: BrowserContext, server, watch) -> Page:
     page = await context.new_page()
     await watch.over(page)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.sdk]
+pytestmark = [pytest.mark.browser, pytest.mark.sdk, pytest.mark.asyncio(loop_scope="session")]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "inbox.md"

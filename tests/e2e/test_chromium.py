@@ -4,14 +4,15 @@ import uuid
 from urllib.parse import urlencode
 
 import pytest
+import pytest_asyncio
 
 TRANSPORTS = ("websocket", "protobuf_websocket", "http_stream", "protobuf_http_stream", "sse")
 SECRET = "secret of the tests of the official clients"
 
-pytestmark = [pytest.mark.sdk, pytest.mark.browser]
+pytestmark = [pytest.mark.sdk, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def opened(chromium, everywhere, network):
     """Open the client's page from an origin; what the page did that is no scenario's doing fails the test."""
     faults = []
