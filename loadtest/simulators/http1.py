@@ -8,9 +8,9 @@ from typing import Any, cast
 import httptools
 
 from config.clock import Clock
+from loadtest.simulators.connection import MAX_BODY_BYTES
 from loadtest.simulators.exchange import Answer, Handler, Reply, Request
 from loadtest.simulators.faults import CloseConnection, Delay, GoAway, ResetStream, Silence, SplitBody
-from loadtest.simulators.http2 import MAX_BODY_BYTES
 
 __all__ = ["Http1Protocol"]
 
