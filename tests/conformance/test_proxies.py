@@ -69,7 +69,7 @@ def backend():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}"
     yield made

@@ -36,7 +36,7 @@ class Publisher:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def document(self) -> bytes:
         def octets(key: ed25519.Ed25519PrivateKey) -> str:
