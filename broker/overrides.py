@@ -147,6 +147,15 @@ class Overrides(Protocol):
     async def all(self) -> Sequence[Override]:
         """List those that have not ended, by kind and target."""
 
+    async def end_past(self) -> int:
+        """Forget those whose end has come, and have each end written down in the audit by the system, in one transaction.
+
+        Whoever forgets one writes it down: of several processes that do so at the same time, each end is written by one.
+
+        Returns:
+            How many there were.
+        """
+
 
 class InForce(msgspec.Struct, frozen=True):
     """The overrides that hold at a moment, sorted by what they mean; those that ask often copy what they need.

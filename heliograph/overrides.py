@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import REGISTRY
 
+from broker.override_endings import OverrideEndings
 from broker.rules import Subject
 from gateway.override_metrics import OverrideCollector
 from gateway.rule_watch import RuleWatch
@@ -31,6 +32,7 @@ class OverridesPart:
         self._present = present = ground.overrides
         readers = {Subject.OVERRIDES: present.load}
         self._watch = None if is_told else RuleWatch(ground.store.rule_versions, readers, ground.clock, poll_s=_LOOK_S)
+        self._endings = OverrideEndings(ground.store.overrides, present, ground.clock)
         self._stopped = asyncio.Event()
         self.started = asyncio.Event()
 
@@ -44,7 +46,10 @@ class OverridesPart:
         REGISTRY.register(collector)
         try:
             async with asyncio.TaskGroup() as group:
-                duties = [group.create_task(self._present.run(), name="overrides")]
+                duties = [
+                    group.create_task(self._present.run(), name="overrides"),
+                    group.create_task(self._endings.run(), name="overrides:endings"),
+                ]
                 if self._watch is not None:
                     duties.append(group.create_task(self._watch.run(), name="overrides:watch"))
                 self.started.set()

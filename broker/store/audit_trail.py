@@ -45,19 +45,27 @@ class Trail:
         self.appended = appended
         self.node = ""
 
-    async def write(self, work: Callable[[Connection], T], told: Told[T], after: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        told: Told[T],
+        after: Callable[[T], None] | None = None,
+        *,
+        by: Caller | None = None,
+    ) -> T:
         """Do a write as `Database.write` does, and write down that it was done, by whom, in the same transaction.
 
         Args:
             told: The act; or what tells the acts from the answer. It changes nothing and may be called twice.
+            by: Who does it; without it the ambient caller.
         """
         if not self._is_on:
             return await self._database.write(work, after)
-        by, at = caller(), self._clock.now()
+        who, at = by or caller(), self._clock.now()
 
         def audited(connection: Connection) -> T:
             answer = work(connection)
-            self.append(connection, [self.record_of(act, by=by, at=at) for act in _acts(told, answer)])
+            self.append(connection, [self.record_of(act, by=who, at=at) for act in _acts(told, answer)])
             return answer
 
         def done(answer: T) -> None:

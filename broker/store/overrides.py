@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, select
 
 from broker.audit import Act
-from broker.caller import caller
+from broker.caller import SYSTEM, caller
 from broker.errors import BadInput, NotFound
 from broker.overrides import KINDS, MAX_OVERRIDES, Kind, Override, OverrideDraft, Value
 from broker.rules import Subject
@@ -25,7 +25,9 @@ __all__ = ["SqlOverrides"]
 _O: Final = OVERRIDES.c
 _VALUE: Final = msgspec.json.Decoder(Value)
 _ALL: Final = select(OVERRIDES).where(_O.expires_at > bindparam("now")).order_by(_O.kind, _O.target)
-_FORGET: Final = delete(OVERRIDES).where(_O.expires_at <= bindparam("now"))
+# Locked in one order by all: whoever comes second waits, and finds those gone that the first one has forgotten.
+_PAST: Final = select(OVERRIDES).where(_O.expires_at <= bindparam("now")).order_by(_O.kind, _O.target).with_for_update()
+_FORGET: Final = delete(OVERRIDES).where(_O.kind == bindparam("of_kind"), _O.target == bindparam("of_target"))
 _COUNT: Final = select(func.count()).select_from(OVERRIDES)
 _REMOVE: Final = delete(OVERRIDES).where(
     _O.kind == bindparam("of_kind"), _O.target == bindparam("of_target"), _O.expires_at > bindparam("now")
@@ -41,6 +43,7 @@ class SqlOverrides:
     async def set(self, draft: OverrideDraft) -> tuple[Override, int]:
         for field, text in (("target", draft.target), ("reason", draft.reason)):
             check_name(field, text)
+        await self.end_past()  # they take no room, and their ends are written down before their places are taken
         actor = caller().actor
         set_by = f"{actor.kind}:{actor.name}" if actor.name else str(actor.kind)
         made = Override(**msgspec.structs.asdict(draft), set_at=self._clock.now(), set_by=set_by)
@@ -54,7 +57,6 @@ class SqlOverrides:
 
         def work(connection: Connection) -> int:
             version = raise_version(connection, Subject.OVERRIDES)  # first: two who set some take turns
-            connection.execute(_FORGET, {"now": row["set_at"]})
             others = _COUNT.where((_O.kind != row["kind"]) | (_O.target != row["target"]))
             if connection.execute(others).scalar_one() >= self._most:
                 raise BadInput("kind", f"is one more than the {self._most} overrides that there may be: remove one first")
@@ -84,9 +86,28 @@ class SqlOverrides:
         # What a newer version knows and this one does not is none of its business.
         return [_override(row) for row in rows if row.kind in {kind.value for kind in KINDS}]
 
+    async def end_past(self) -> int:
+        now = to_micros(self._clock.now())
 
-def _resource(kind: Kind, target: str) -> str:
+        def work(connection: Connection) -> Sequence[Row[Any]]:
+            past = connection.execute(_PAST, {"now": now}).all()
+            if past:
+                connection.execute(_FORGET, [{"of_kind": row.kind, "of_target": row.target} for row in past])
+            return past
+
+        ended = await self._trail.write(work, lambda past: [_ended(row) for row in past], by=SYSTEM)
+        return len(ended)
+
+
+def _resource(kind: str, target: str) -> str:
     return f"override:{kind}:{target}" if target else f"override:{kind}"
+
+
+def _ended(row: Row[Any]) -> Act:
+    """Tell of an end. Kinds of a newer version end as well, so that nothing is made of them but text."""
+    moments = {name: from_micros(getattr(row, name)).isoformat(timespec="seconds") for name in ("set_at", "expires_at")}
+    details = {"value": _VALUE.decode(row.value), "reason": row.reason, **moments}
+    return Act("override.ended", _resource(row.kind, row.target), details=details)
 
 
 def _override(row: Row[Any]) -> Override:

@@ -7,6 +7,7 @@ import pytest
 
 from broker.errors import BadInput, StoreUnavailable
 from broker.notification import Lane
+from broker.override_endings import OverrideEndings
 from broker.overrides import KINDS, InForce, Kind, Override, Target, check_what
 from broker.present_overrides import PresentOverrides
 from config.clock import ManualClock, settle
@@ -84,12 +85,18 @@ class Kept:
     """Plays the port as far as it is read."""
 
     def __init__(self):
-        self.overrides, self.is_away = [], False
+        self.overrides, self.is_away, self.asked = [], False, 0
 
     async def all(self):
         if self.is_away:
             raise StoreUnavailable("the store is away")
         return tuple(self.overrides)
+
+    async def end_past(self):
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailable("the store is away")
+        return 0
 
 
 @pytest.mark.parametrize(("kind", "target", "value"), GOOD)
@@ -204,6 +211,51 @@ class TestPresent:
 
     async def test_nothing_sleeps_while_there_is_none(self, scene, clock):
         await settle()
+        assert clock._sleepers == []
+
+
+class TestEndings:
+    """When the store is asked to write down what has ended."""
+
+    @pytest.fixture
+    async def scene(self, clock):
+        kept = Kept()
+        present = PresentOverrides(kept, clock)
+        endings = OverrideEndings(kept, present, clock)
+        running = [asyncio.create_task(one.run()) for one in (present, endings)]
+        await settle()
+        yield kept, present
+        for one in running:
+            one.cancel()
+
+    async def test_it_is_asked_at_the_start_and_at_each_end(self, scene, make, clock):
+        kept, present = scene
+        assert kept.asked == 1, "something may have ended while nobody was there"
+        kept.overrides = [make(Kind.ONLY_CRITICAL, for_s=30)]
+        await present.load()
+        await clock.advance(29)
+        asked = kept.asked
+        await clock.advance(1)
+        assert kept.asked == asked + 1
+        await clock.advance(3600)
+        assert kept.asked == asked + 1
+
+    async def test_while_it_is_away_it_is_asked_again(self, scene, make, clock):
+        kept, present = scene
+        kept.overrides = [make(Kind.ONLY_CRITICAL, for_s=30)]
+        await present.load()
+        await settle()
+        kept.is_away = True
+        await clock.advance(30)
+        asked = kept.asked
+        for _ in range(3):
+            await clock.advance(7.5)
+        assert kept.asked >= asked + 3
+        kept.is_away = False
+        await clock.advance(7.5)
+        asked = kept.asked
+        await clock.advance(3600)
+        assert kept.asked == asked
         assert clock._sleepers == []
 
 

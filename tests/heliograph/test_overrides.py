@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client import REGISTRY
 
+from broker.audit import AuditFilter
 from broker.engines.memory.engine import MemoryEngine
 from broker.overrides import Kind, OverrideDraft
 from broker.present_overrides import PresentOverrides
@@ -34,6 +35,16 @@ async def open_process(store_file):
 
 def active(kind):
     return REGISTRY.get_sample_value("heliograph_override_active", {"kind": kind})
+
+
+async def ends_written(store, count):
+    async with asyncio.timeout(30):  # only ends a hang
+        while True:
+            await store.audit.settle()
+            found, _ = await store.audit.search(AuditFilter(action="override.ended"), limit=10)
+            if found:
+                break
+    assert len(found) == count
 
 
 async def test_a_process_without_clients_learns_of_them_by_looking(open_process):
@@ -64,6 +75,7 @@ async def test_a_process_without_clients_learns_of_them_by_looking(open_process)
     assert active("pause_lane") == 2
     await clock.advance(60)
     assert active("pause_lane") == 0
+    await ends_written(api.store, 2)
     await part.stop(Ending())
     await running
     assert active("pause_lane") is None

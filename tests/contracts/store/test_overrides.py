@@ -111,3 +111,57 @@ async def test_each_change_is_audited_with_who_made_it(store: Store, make: Calla
         "expires_at": made.expires_at.isoformat(timespec="seconds"),
     }
     assert {one.record.caller.actor.name for one in found} == {"night-watch"}
+
+
+async def test_an_end_is_audited_once_whoever_notices_it_and_whenever(
+    store: Store,
+    open_another: Callable[[], Awaitable[Store]],
+    clock: ManualClock,
+    make: Callable[..., OverrideDraft],
+    together: Callable[..., Awaitable[list[object]]],
+) -> None:
+    other = await open_another()
+    for one in (
+        make(Kind.MAINTENANCE, "", "back at ten"),
+        make(),
+        make(target="high", for_s=90),
+        make(target="normal", for_s=600),
+    ):
+        await store.overrides.set(one)
+    assert await store.overrides.end_past() == 0, "none has ended"
+    set_at = clock.now()
+    clock.move(60)
+    await store.overrides.set(make(Kind.ONLY_CRITICAL))  # takes nobody's place, and notices what has ended
+    clock.move(30)
+    counts = await together(*(each.overrides.end_past() for each in (store, other, store, other)))
+    assert sum(map(int, counts)) == 1, counts
+    assert await other.overrides.end_past() == 0
+    await store.audit.settle()
+    found, _ = await store.audit.search(AuditFilter(action="override.ended"), limit=10)
+    ended = {one.record.act.resource: one.record for one in found}
+    assert sorted(one.record.act.resource for one in found) == [
+        "override:maintenance",
+        "override:pause_lane:bulk",
+        "override:pause_lane:high",
+    ]
+    assert ended["override:maintenance"].act.details == {
+        "value": "back at ten",
+        "reason": "the sea is rough",
+        "set_at": set_at.isoformat(timespec="seconds"),
+        "expires_at": (set_at + timedelta(seconds=60)).isoformat(timespec="seconds"),
+    }
+    assert {one.caller.actor.kind for one in ended.values()} == {ActorKind.SYSTEM}
+
+
+async def test_an_end_that_another_causes_to_be_noticed_is_the_systems(
+    store: Store, clock: ManualClock, make: Callable[..., OverrideDraft]
+) -> None:
+    bind_caller(Caller(Actor(ActorKind.API_KEY, "night-watch"), "192.0.2.7", "api"))
+    await store.overrides.set(make())
+    clock.move(60)
+    await store.overrides.set(make())
+    await store.audit.settle()
+    found, _ = await store.audit.search(AuditFilter(action="override.*"), limit=10)
+    told = [(one.record.act.action, one.record.caller.actor.kind) for one in sorted(found, key=lambda one: one.sequence)]
+    by_key = ("override.set", ActorKind.API_KEY)
+    assert told == [by_key, ("override.ended", ActorKind.SYSTEM), by_key], "the place was free before it was taken"
