@@ -128,21 +128,36 @@ class SharedRate:
             await asyncio.gather(*(self._tell_one(key, count) for key, count in due[start : start + _AT_ONCE]))
 
     async def _tell_one(self, key: str, count: int) -> None:
-        assert self._limits is not None
         cost = min(count, self.rate.burst)
         try:
-            allowance = await self._limits.spend(f"{self.name}:{key}", self.rate, cost=cost)
+            allowance, debt = await self._pay(key, cost)
         except EngineUnavailable:
             self.untold += 1
             self._quiet_until = self._clock.monotonic() + _QUIET_S
             return
-        debt_s = 0.0
-        if allowance.wait_s > 0:
+        debt_s = debt / self.rate.per_s
+        if debt:
             # What they would not give was let through all the same: this node waits as if it had been spent, and pays later.
-            debt_s = cost / self.rate.per_s
+            wait_s = allowance.whole_in_s + debt_s - self.rate.burst / self.rate.per_s
             assert self._after is not None
-            self._after(max(self._interval_s, allowance.wait_s), functools.partial(self._owe, key, cost))
+            self._after(max(self._interval_s, wait_s), functools.partial(self._owe, key, debt))
         now = self._clock.monotonic()
         whole_at = now + allowance.whole_in_s + debt_s
         if whole_at > self._whole_at.get(key, 0.0):
             self._note(key, whole_at, now)
+
+    async def _pay(self, key: str, cost: int) -> tuple[Allowance, int]:
+        """Spend as much as is there of what was let through, and tell how much is owed still.
+
+        The allowance gives whole costs only. What is less than this one must not be left in it: it would be given to other
+        nodes, who let more through because they cannot know that it is gone.
+        """
+        assert self._limits is not None
+        name = f"{self.name}:{key}"
+        allowance = await self._limits.spend(name, self.rate, cost=cost)
+        if allowance.wait_s <= 0:
+            return allowance, 0
+        if not (part := allowance.remaining):
+            return allowance, cost
+        allowance = await self._limits.spend(name, self.rate, cost=part)
+        return allowance, cost if allowance.wait_s > 0 else cost - part

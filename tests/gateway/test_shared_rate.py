@@ -105,6 +105,19 @@ async def test_what_one_node_let_through_the_other_knows_soon_after():
     assert spent(one, 9) == spent(other, 9) == 0
 
 
+async def test_what_is_too_much_to_be_paid_at_once_is_not_left_to_the_others():
+    fleet = Fleet(2, Rate(0.001, 4))
+    one, other = fleet.nodes
+    assert spent(other, 1) == 1  # and it is the first to tell
+    assert spent(one, 4) == 4
+    await fleet.tell()
+    assert spent(other, 1) == 1  # it has heard of its own alone
+    await fleet.tell()
+    assert spent(other, 4) == spent(one, 4) == 0
+    await fleet.tell(1000.0)
+    assert spent(one, 4) == spent(other, 4) == 0  # what was one too much on each is paid
+
+
 async def test_between_two_tellings_each_node_gives_the_rate_once_and_pays_for_it():
     fleet = Fleet(3, Rate(1.0, 10))
     assert [spent(node, 20) for node in fleet.nodes] == [10, 10, 10]
