@@ -69,6 +69,7 @@ GATEWAY: list[Panel] = [
         },
     ),
     ("Audit", "ops", {"sum by (decision) (rate(heliograph_audit_records_total[$__rate_interval]))": "{{decision}}"}),
+    ("Overrides in force", "short", {"max by (kind) (heliograph_override_active)": "{{kind}}"}),
 ]
 PIPELINE: list[Panel] = [
     ("Steps that wait", "short", {"max by (lane) (heliograph_lane_waiting)": "{{lane}}"}),
