@@ -47,16 +47,16 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 class Limits(Protocol):
     """The generic cell rate algorithm: one stored moment per key, no queue, no background work."""
 
-    async def acquire(self, key: str, rate: Rate, *, cost: int = 1) -> float:
-        """Spend `cost` from a key's allowance, whole or not at all.
+    async def acquire(self, key: str, rate: Rate) -> float:
+        """Spend one from a key's allowance.
 
         Returns:
-            0.0 when it was spent; else how many seconds to wait before it can be, and nothing was spent. Infinity for a
-            cost above the burst: it never can be.
+            0.0 when it was spent; else how many seconds to wait before it can be, and nothing was spent.
         """
 
     async def spend(self, key: str, rate: Rate, *, cost: int = 1) -> Allowance:
-        """Do the same, and tell also what is left. A cost above the burst is not looked up: nothing is left of it."""
+        """Spend `cost` from it, whole or not at all, and tell also what is left. A cost above the burst never can be spent, and
+        is not looked up: nothing is left of it."""
 
     async def acquire_all(self, group: str, claims: Sequence[Claim]) -> Sequence[float]:
         """Spend one from each of several allowances, or nothing from any, as one step that nobody sees half done.

@@ -63,12 +63,12 @@ class Roles(Protocol):
         """Tell who has which roles, by user."""
 
 
-def check_role_name(name: str, field: str = "name") -> str:
+def check_role_name(name: str) -> str:
     """Hold a role's name against the rules.
 
     Raises:
-        BadInput: Naming the field.
+        BadInput: Naming `name`.
     """
     if not _NAME.fullmatch(name):
-        raise BadInput(field, "must be 1 to 64 letters, digits and _.:- and begin with a letter or digit")
+        raise BadInput("name", "must be 1 to 64 letters, digits and _.:- and begin with a letter or digit")
     return name

@@ -140,14 +140,14 @@ def check_key(name: str, locale: str, route: str) -> TemplateKey:
     return TemplateKey(check_name(name), canonical, route)
 
 
-def check_locale(locale: str, field: str = "locale") -> str:
+def check_locale(locale: str) -> str:
     """Give a locale back in its canonical form.
 
     Raises:
         BadInput: It is none.
     """
     if len(locale) > 35 or not (canonical := canonical_locale(locale)):
-        raise BadInput(field, 'must be a language such as "de" or "pt-BR"')
+        raise BadInput("locale", 'must be a language such as "de" or "pt-BR"')
     return canonical
 
 

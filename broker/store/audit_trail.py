@@ -29,20 +29,13 @@ _LONGEST_DETAILS: Final = 4096
 class Trail:
     """Makes records and puts them into the store.
 
-    Args:
+    Attributes:
         appended: Told of what was committed, in the loop's thread.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        *,
-        is_on: bool = True,
-        appended: Callable[[Sequence[Act]], None] = lambda _acts: None,
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, *, is_on: bool) -> None:
         self._database, self._clock, self._is_on = database, clock, is_on
-        self.appended = appended
+        self.appended: Callable[[Sequence[Act]], None] = lambda _acts: None
         self.node = ""
 
     async def write(

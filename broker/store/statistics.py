@@ -19,7 +19,7 @@ from config.clock import Clock
 
 __all__ = ["SqlStatistics"]
 
-# Some 10 ms of a processor.
+# So many notifications are read in one transaction: some 10 ms of a processor.
 _PAGE: Final = 500
 # What an answer may count by itself, in a second or two: of hours not counted yet, and of those that may have changed.
 _MOST_UNCOUNTED: Final = 50_000
@@ -28,24 +28,11 @@ _HOURS_READ: Final = 7 * 24
 
 
 class SqlStatistics:
-    """Implements `broker.statistics.Statistics`.
+    """Implements `broker.statistics.Statistics`."""
 
-    Args:
-        page: So many notifications are read in one transaction.
-        most_uncounted, most_recounted: So many are counted for one answer.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        *,
-        page: int = _PAGE,
-        most_uncounted: int = _MOST_UNCOUNTED,
-        most_recounted: int = _MOST_RECOUNTED,
-    ) -> None:
-        self._database, self._clock, self._page = database, clock, page
-        self._most_uncounted, self._most_recounted = most_uncounted, most_recounted
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock, self._page = database, clock, _PAGE
+        self._most_uncounted, self._most_recounted = _MOST_UNCOUNTED, _MOST_RECOUNTED
         self._turns = asyncio.Lock()  # one answer is counted at a time
 
     async def read(self, query: StatisticsQuery) -> StatisticsAnswer:

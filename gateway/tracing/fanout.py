@@ -1,7 +1,6 @@
 """The fan-out of a traced publication on this node: one span, until what it wrote has left in this turn of the loop."""
 
 import asyncio
-from collections.abc import Callable
 
 from broker.channels import namespace_of
 from broker.model import Join, Leave, Publication
@@ -14,24 +13,10 @@ __all__ = ["TracedDelivery"]
 
 
 class TracedDelivery:
-    """Stands before a node's own `deliver`. Synchronous, called in the loop's thread.
+    """Stands before a node's own `deliver`. Synchronous, called in the loop's thread."""
 
-    Args:
-        call_soon: How something is done in the loop after what it has to do already; the loop's own where none is given.
-    """
-
-    def __init__(
-        self,
-        deliver: Deliver,
-        hub: Hub,
-        turn: Turn,
-        tracing: Tracing,
-        *,
-        node: str,
-        call_soon: Callable[[Callable[[], None]], object] | None = None,
-    ) -> None:
+    def __init__(self, deliver: Deliver, hub: Hub, turn: Turn, tracing: Tracing, *, node: str) -> None:
         self._deliver, self._hub, self._turn, self._tracing, self._node = deliver, hub, turn, tracing, node
-        self._call_soon = call_soon or (lambda call: asyncio.get_running_loop().call_soon(call))
 
     def __call__(self, channel: str, message: Publication | Join | Leave) -> None:
         trace = message.trace if isinstance(message, Publication) else ""
@@ -57,7 +42,7 @@ class TracedDelivery:
             # It waits behind a gap, which is filled from history: what is written then is no fan-out of this publication.
             span.note({"heliograph.held": True})
         # The turn's flush was asked for by the delivery at the latest, so it comes before this.
-        self._call_soon(lambda: self._end(span, frames, messages))
+        asyncio.get_running_loop().call_soon(self._end, span, frames, messages)
 
     def _end(self, span: Span, frames: int, messages: int) -> None:
         """Tell of the whole turn: several publications may have left in the same frames."""

@@ -45,9 +45,9 @@ class Reply(msgspec.Struct, frozen=True):
     is_authorised: bool = False
 
 
-def come_back(reply: Reply, after_s: int = 1) -> Reply:
-    """Add to a refusal when the caller may try again (RFC 9110 §10.2.3)."""
-    return msgspec.structs.replace(reply, headers=(*reply.headers, (b"retry-after", b"%d" % after_s)))
+def come_back(reply: Reply) -> Reply:
+    """Add to a refusal that the caller may try again in a second (RFC 9110 §10.2.3)."""
+    return msgspec.structs.replace(reply, headers=(*reply.headers, (b"retry-after", b"1")))
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from config.clock import Clock, SystemClock
+from config.clock import SystemClock
 from loadtest.simulators.apns import TOPIC, ApnsService
 from loadtest.simulators.certificates import CertificateAuthority
 from loadtest.simulators.control import ControlServer, create_control
@@ -56,10 +56,10 @@ class Simulators:
         OSError: A port is taken, or the folder cannot be written.
     """
 
-    def __init__(self, data_dir: str | Path, *, ports: Ports | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, data_dir: str | Path, *, ports: Ports | None = None) -> None:
         self._folder = Path(data_dir).absolute()
         self._ports = ports or Ports()
-        self._clock: Clock = clock or SystemClock()
+        self._clock = SystemClock()
         self._opened = contextlib.AsyncExitStack()
         self.outbox = Outbox(self._clock)
         self.faults = FaultSchedule()

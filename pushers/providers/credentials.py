@@ -98,14 +98,14 @@ def check_https(url: str, name: str = "url") -> None:
         raise Unusable(name, "must be an https address")
 
 
-def check_trust(path: str, name: str = "ca_file") -> None:
+def check_trust(path: str) -> None:
     """Insist on a readable file of certificates, or none."""
     if not path:
         return
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
-        raise Unusable(name, "must be a readable file of PEM certificates") from exc
+        raise Unusable("ca_file", "must be a readable file of PEM certificates") from exc
 
 
 def check_certificate(cert_file: str, key_file: str) -> None:

@@ -126,7 +126,7 @@ class CurlCall:
         return None
 
 
-def constant_options(ca_file: str, connect_to: str, agent: str) -> tuple[tuple[int, Any], ...]:
+def constant_options(ca_file: str, connect_to: str) -> tuple[tuple[int, Any], ...]:
     """List what every handle of a transport has in common, so that it is set once per handle and not per call."""
     options: list[tuple[int, Any]] = [
         (pycurl.POST, 1),
@@ -142,7 +142,7 @@ def constant_options(ca_file: str, connect_to: str, agent: str) -> tuple[tuple[i
         (pycurl.CONNECTTIMEOUT_MS, int(_CONNECT_TIMEOUT_S * 1000)),
         (pycurl.MAXLIFETIME_CONN, _CONNECTION_AGE_S),
         (pycurl.TCP_KEEPALIVE, 1),
-        (pycurl.USERAGENT, agent),
+        (pycurl.USERAGENT, "heliograph"),
     ]
     if connect_to:
         options.append((pycurl.CONNECT_TO, [f"::{connect_to}"]))

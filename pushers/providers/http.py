@@ -64,9 +64,8 @@ class HttpTransport:
         max_calls: int = 2048,
         host_connections: int = 2,
         starts_single: bool = False,
-        agent: str = "heliograph",
     ) -> None:
-        self._constants = (*constant_options(ca_file, connect_to, agent), *certificate_options(cert_file, key_file))
+        self._constants = (*constant_options(ca_file, connect_to), *certificate_options(cert_file, key_file))
         self._max_calls = max_calls
         self._starts_single = starts_single
         self._is_narrow = False

@@ -29,8 +29,8 @@ class MemoryLimits:
         self._whole_at_by_name: dict[_Name, float] = {}
         self._ends: Deadlines[_Name] = Deadlines()
 
-    async def acquire(self, key: str, rate: Rate, *, cost: int = 1) -> float:
-        return inf if cost > rate.burst else max(0.0, self._spend(key, rate, cost))
+    async def acquire(self, key: str, rate: Rate) -> float:
+        return max(0.0, self._spend(key, rate, 1))
 
     async def spend(self, key: str, rate: Rate, *, cost: int = 1) -> Allowance:
         if cost > rate.burst:

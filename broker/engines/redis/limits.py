@@ -26,10 +26,8 @@ class RedisLimits:
     def __init__(self, link: Link, places: Places) -> None:
         self._link, self._places = link, places
 
-    async def acquire(self, key: str, rate: Rate, *, cost: int = 1) -> float:
-        if cost > rate.burst:
-            return inf
-        return max(0.0, await self._spend(key, rate, cost))
+    async def acquire(self, key: str, rate: Rate) -> float:
+        return max(0.0, await self._spend(key, rate, 1))
 
     async def spend(self, key: str, rate: Rate, *, cost: int = 1) -> Allowance:
         if cost > rate.burst:

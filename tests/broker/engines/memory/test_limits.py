@@ -46,7 +46,7 @@ async def test_a_key_that_rested_and_was_not_swept_has_its_burst_and_no_more(lim
 
 
 async def test_a_refusal_holds_nothing(limits):
-    await limits.acquire("k", Rate(1.0, 1), cost=2)
+    await limits.spend("k", Rate(1.0, 1), cost=2)
     assert len(limits) == 0
 
 
