@@ -11,7 +11,7 @@ from typing import NamedTuple
 from broker.model import Join, Leave, Publication
 from gateway.member import Member
 from gateway.protocol.codec import Codec, UnfitPayload
-from gateway.protocol.delta import diff
+from gateway.protocol.delta import saving_diff
 from gateway.transports.transport import Wire
 
 __all__ = ["Audience", "Cohort", "Forms"]
@@ -124,17 +124,15 @@ class Forms:
         assert isinstance(self._message, Publication)
         return self._message
 
-    def _patch(self, codec: Codec) -> bytes:
+    def _patch(self, codec: Codec) -> bytes | None:
         assert self._base is not None
-        publication = self._publication
-        patch = self._made.get(("", "patch"))
-        if patch is None:
-            patch = self._made["", "patch"] = diff(self._base, publication.data)
-        if len(patch) >= len(publication.data):
-            raise UnfitPayload("the patch is not smaller than the payload")
-        return codec.encode_delta(self._channel, publication, patch)
+        publication, key = self._publication, ("", "patch")
+        if key not in self._made:
+            self._made[key] = saving_diff(self._base, publication.data)
+        patch = self._made[key]
+        return None if patch is None else codec.encode_delta(self._channel, publication, patch)
 
-    def _make(self, codec: Codec, form: str, encode: Callable[[], bytes]) -> bytes | None:
+    def _make(self, codec: Codec, form: str, encode: Callable[[], bytes | None]) -> bytes | None:
         key = (codec.name, form)
         if key not in self._made:
             try:

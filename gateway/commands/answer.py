@@ -10,7 +10,7 @@ from broker.model import Position, Publication
 from config.clock import Clock
 from gateway.protocol import disconnects, errors, messages
 from gateway.protocol.codec import Codec, UnfitPayload
-from gateway.protocol.delta import diff
+from gateway.protocol.delta import saving_diff
 from gateway.protocol.disconnects import DisconnectClient
 from gateway.protocol.errors import ClientError
 from gateway.protocol.forms import wire_publication
@@ -114,11 +114,9 @@ def wire_publications(
 
 def _link(publication: Publication, before: Publication | None, codec: Codec) -> messages.Publication:
     """Write one publication of a chain, as a patch of its predecessor where that can be and saves something."""
-    if before is not None:
-        patch = diff(before.data, publication.data)
-        if len(patch) < len(publication.data):
-            try:
-                return wire_publication(publication, codec.delta_data(publication.data, patch), is_delta=True)
-            except UnfitPayload:
-                pass  # a patch may cut through a character, and then is no text
+    if before is not None and (patch := saving_diff(before.data, publication.data)) is not None:
+        try:
+            return wire_publication(publication, codec.delta_data(publication.data, patch), is_delta=True)
+        except UnfitPayload:
+            pass  # a patch may cut through a character, and then is no text
     return wire_publication(publication, codec.delta_data(publication.data, None))

@@ -14,7 +14,7 @@ import re
 from typing import Final
 from zlib import adler32
 
-__all__ = ["DeltaError", "apply", "diff"]
+__all__ = ["DeltaError", "apply", "diff", "saving_diff"]
 
 _DIGITS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
 _PAIRS: Final = [bytes((high, low)) for high in _DIGITS for low in _DIGITS]
@@ -53,6 +53,12 @@ def diff(base: bytes, target: bytes) -> bytes:
         copies += _search(base, target, prefix, end)
     copies.append((end, suffix, len(base) - suffix))
     return _write(target, copies)
+
+
+def saving_diff(base: bytes, target: bytes) -> bytes | None:
+    """Make the same where it is worth sending: None where it is not smaller than `target`."""
+    patch = diff(base, target)
+    return patch if len(patch) < len(target) else None
 
 
 def apply(base: bytes, delta: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.protocol.delta import DeltaError, apply, diff
+from gateway.protocol.delta import DeltaError, apply, diff, saving_diff
 
 JSON = {"id": 7, "symbol": "ABC", "price": 100.25, "at": "2026-11-24T19:43:03Z", "venue": "Zürich", "active": True}
 
@@ -92,6 +92,12 @@ class TestDiff:
 
     def test_copies_the_whole_of_an_equal_payload(self):
         assert diff(b"0123456789abcdef", b"0123456789abcdef") == b"G\nG@0,12xn;"
+
+    def test_is_made_only_where_it_is_smaller(self):
+        shorter, longer = b"0123456789abc", b"0123456789abcd"
+        assert len(diff(shorter, shorter)) == len(shorter)
+        assert saving_diff(shorter, shorter) is None
+        assert saving_diff(longer, longer) == diff(longer, longer) == b"E\nE@0,xcC;"
 
     def test_inserts_the_whole_where_nothing_is_shared(self):
         assert diff(b"", b"0123456789abcdef") == b"G\nG:0123456789abcdef12xn;"
