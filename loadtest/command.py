@@ -16,7 +16,17 @@ import click
 import msgspec
 from rich.console import Console
 
-from loadtest.options import CREDENTIALS, Common, Credentials, common_options, need_api_key, read_target, source_addresses
+from loadtest.options import (
+    CREDENTIALS,
+    Common,
+    Credentials,
+    common_options,
+    count,
+    need_api_key,
+    rate,
+    read_target,
+    source_addresses,
+)
 from loadtest.progress import show_result
 from loadtest.result import Result
 from loadtest.run import RunOptions, run_scenario, write_files
@@ -39,45 +49,21 @@ def loadtest() -> None:
 
 
 @loadtest.command()
-@click.option("--subscribers", type=click.IntRange(0), default=1000, show_default=True, help="0 only publishes.")
-@click.option(
-    "--rate",
-    "rate_per_s",
-    type=click.FloatRange(0),
-    default=100.0,
-    show_default=True,
-    help="Publications per second; 0 publishes as fast as answers come.",
-)
-@click.option(
-    "--size",
-    "size_bytes",
-    type=click.IntRange(SMALLEST_BYTES, 1024 * 1024),
-    default=128,
-    show_default=True,
-    help="Bytes of a publication's data.",
-)
-@click.option("--duration", "duration_s", type=click.IntRange(1), default=10, show_default=True, help="Measured seconds.")
-@click.option(
-    "--warmup", "warmup_s", type=click.IntRange(0), default=1, show_default=True, help="Seconds before them that do not count."
-)
-@click.option(
-    "--batch",
-    type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    help="Publications per request (/api/batch), so that so many wait together.",
-)
-@click.option(
-    "--connections", type=click.IntRange(1, 1000), default=4, show_default=True, help="Keep-alive connections that publish."
-)
+@count("--subscribers", default=1000, least=0, says="0 only publishes.")
+@rate(default=100.0, says="Publications per second; 0 publishes as fast as answers come.")
+@count("--size", "size_bytes", default=128, least=SMALLEST_BYTES, most=1024 * 1024, says="Bytes of a publication's data.")
+@count("--duration", "duration_s", default=10, says="Measured seconds.")
+@count("--warmup", "warmup_s", default=1, least=0, says="Seconds before them that do not count.")
+@count("--batch", default=1, most=1000, says="Publications per request (/api/batch), so that so many wait together.")
+@count("--connections", default=4, most=1000, says="Keep-alive connections that publish.")
 @click.option("--channel", default="loadtest", show_default=True, help="Channel to publish in.")
 @click.option(
     "--subscribe-url",
     multiple=True,
     help="Node that subscribers connect to, may be repeated: then they are shared out.  [default: --url]",
 )
-@click.option("--sample", type=click.IntRange(1), default=20, show_default=True, help="Subscribers whose payloads are read.")
-@click.option("--at-once", type=click.IntRange(1), default=200, show_default=True, help="Clients connecting at a time.")
+@count("--sample", default=20, says="Subscribers whose payloads are read.")
+@count("--at-once", default=200, says="Clients connecting at a time.")
 @source_addresses
 @common_options
 def fanout(common: Common, subscribe_url: tuple[str, ...], **plan: Any) -> None:
@@ -88,17 +74,10 @@ def fanout(common: Common, subscribe_url: tuple[str, ...], **plan: Any) -> None:
 
 
 @loadtest.command()
-@click.option("--clients", type=click.IntRange(1), default=1000, show_default=True, help="How many connect.")
-@click.option("--at-once", type=click.IntRange(1), default=200, show_default=True, help="Clients on their way at a time.")
-@click.option(
-    "--rate",
-    "rate_per_s",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    help="Clients started per second; 0 does not space them.",
-)
-@click.option("--hold", "hold_s", type=click.IntRange(0), default=2, show_default=True, help="Seconds that all stay connected.")
+@count("--clients", default=1000, says="How many connect.")
+@count("--at-once", default=200, says="Clients on their way at a time.")
+@rate(says="Clients started per second; 0 does not space them.")
+@count("--hold", "hold_s", default=2, least=0, says="Seconds that all stay connected.")
 @click.option("--channel", default="loadtest", show_default=True, help="Channel that every client subscribes to.")
 @click.option(
     "--timeout",
@@ -116,20 +95,11 @@ def connect(common: Common, **plan: Any) -> None:
 
 
 @loadtest.command()
-@click.option("--notifications", type=click.IntRange(1), default=1000, show_default=True, help="How many are sent.")
-@click.option(
-    "--per-request", type=click.IntRange(1, 1000), default=100, show_default=True, help="Users that one request notifies."
-)
+@count("--notifications", default=1000, says="How many are sent.")
+@count("--per-request", default=100, most=1000, says="Users that one request notifies.")
 @click.option("--users", type=click.IntRange(1), help="Users with one device each.  [default: one per notification, ≤ 1000]")
-@click.option(
-    "--rate",
-    "rate_per_s",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    help="Notifications per second; 0 waits for answers only.",
-)
-@click.option("--connections", type=click.IntRange(1, 1000), default=4, show_default=True, help="Keep-alive connections.")
+@rate(says="Notifications per second; 0 waits for answers only.")
+@count("--connections", default=4, most=1000, says="Keep-alive connections.")
 @click.option("--provider", type=click.Choice(["fcm", "apns", "webpush", "email"]), default="fcm", show_default=True)
 @click.option(
     "--priority",

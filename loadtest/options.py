@@ -11,7 +11,19 @@ import msgspec
 
 from loadtest.target import BadTarget, Target, parse_target
 
-__all__ = ["CREDENTIALS", "Common", "Credentials", "common_options", "need_api_key", "read_target", "source_addresses"]
+__all__ = [
+    "CREDENTIALS",
+    "Common",
+    "Credentials",
+    "common_options",
+    "count",
+    "need_api_key",
+    "rate",
+    "read_target",
+    "source_addresses",
+]
+
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 CREDENTIALS = "loadtest.credentials"
 
@@ -35,6 +47,16 @@ class Common(msgspec.Struct, frozen=True):
     cpu_client: int | None
     is_quiet: bool
     nodes: tuple[Target, ...] = ()
+
+
+def count(*names: str, says: str, default: int, least: int = 1, most: int | None = None) -> _Decorator:
+    """Make an option that takes a whole number; `names` are click's."""
+    return click.option(*names, type=click.IntRange(least, most), default=default, show_default=True, help=says)
+
+
+def rate(*, says: str, default: float = 0.0) -> _Decorator:
+    """Make the option `--rate`, handed on as `rate_per_s`."""
+    return click.option("--rate", "rate_per_s", type=click.FloatRange(0), default=default, show_default=True, help=says)
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -81,9 +103,7 @@ _COMMON = (
         show_envvar=True,
         help="HMAC secret that client tokens are signed with; without it that of development mode in ./data.",
     ),
-    click.option(
-        "--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes that hold the subscribers."
-    ),
+    count("--processes", default=1, most=1024, says="Processes that hold the subscribers."),
     click.option(
         "--output",
         type=click.Path(file_okay=False, path_type=Path),
@@ -99,12 +119,8 @@ _COMMON = (
     click.option("--quiet", is_flag=True, help="Show no progress."),
 )
 
-source_addresses = click.option(
-    "--source-addresses",
-    type=click.IntRange(1, 50_000),
-    default=1,
-    show_default=True,
-    help="Loopback addresses to connect from; one has some 28,000 ports.",
+source_addresses = count(
+    "--source-addresses", default=1, most=50_000, says="Loopback addresses to connect from; one has some 28,000 ports."
 )
 
 
