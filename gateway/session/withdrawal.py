@@ -16,8 +16,8 @@ from gateway.tasks import Tasks
 
 __all__ = ["Withdrawal"]
 
-# After so many connections and subscriptions other work gets its turn.
-_SLICE: Final = 1000
+# After so many connections and subscriptions other work gets its turn: 3 ms, where each is judged by a rule anew.
+_SLICE: Final = 200
 
 
 class Withdrawal:
