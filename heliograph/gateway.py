@@ -65,6 +65,7 @@ class GatewayPart:
         self._overload = notifying.overload
         self.admin = Admin(ground)
         self.node = _make_node(ground, {**notifying.rpc, **self.admin.rpc})
+        self.node.tokens.tell_changes(store.published_keys)
         ground.resources.push_async_callback(self.node.proxies.close)
         if ground.remembered is not None:
             self.node.on_forget = ground.remembered.caches.hear

@@ -25,6 +25,7 @@ from broker.overrides import Overrides
 from broker.pipeline_reports import PipelineReports
 from broker.policies import Policies
 from broker.preferences import Preferences
+from broker.published_keys import PublishedKeys
 from broker.removed_devices import RemovedDevices
 from broker.retention import Retention
 from broker.revocation_records import RevocationRecords
@@ -56,6 +57,7 @@ from broker.store.policies import SqlPolicies
 from broker.store.postgresql import PostgresDatabase, connect_arguments
 from broker.store.postgresql_signals import PostgresSignals
 from broker.store.preferences import SqlPreferences
+from broker.store.published_keys import SqlPublishedKeys
 from broker.store.recording import give_all_back
 from broker.store.removed_devices import SqlRemovedDevices
 from broker.store.retention import SqlRetention
@@ -119,6 +121,7 @@ class Store:
     roles: Roles
     policies: Policies
     overrides: Overrides
+    published_keys: PublishedKeys
     rule_versions: RuleVersions
     token_families: TokenFamilies
     revocations: RevocationRecords
@@ -167,6 +170,7 @@ class Store:
         self.roles = SqlRoles(database, trail)
         self.policies = SqlPolicies(database, clock, trail)
         self.overrides = SqlOverrides(database, clock, trail)
+        self.published_keys = SqlPublishedKeys(trail)
         self.rule_versions = SqlRuleVersions(database)
         self.token_families = SqlTokenFamilies(database, trail)
         self.revocations = SqlRevocationRecords(database, clock)

@@ -5,6 +5,7 @@ passed over in silence. Certificates and addresses in a key (`x5c`, `x5u`) mean 
 """
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from config.pem import algorithms_of
 from gateway.auth.json_members import read_members
@@ -60,6 +62,15 @@ class KeySet(msgspec.Struct, frozen=True):
     def find(self, algorithm: str, kid: str | None) -> tuple[PublishedKey, ...]:
         """Find the keys that a token's header may mean; a token that names none means every key of its algorithm."""
         return tuple(key for key in self.keys if algorithm in key.algorithms and (kid is None or key.kid == kid))
+
+    def digests(self) -> dict[str, str]:
+        """Make what tells one set from another: by kid, a digest of the keys of that name and of what they may verify."""
+        prints: dict[str, list[bytes]] = {}
+        for key in self.keys:
+            name = key.kid.encode(errors="replace").decode()  # JSON can smuggle in half a surrogate pair
+            der = key.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            prints.setdefault(name, []).append(hashlib.sha256(der).digest() + " ".join(sorted(key.algorithms)).encode())
+        return {name: hashlib.sha256(b"".join(sorted(some))).hexdigest() for name, some in prints.items()}
 
 
 class _Unfit(Exception):

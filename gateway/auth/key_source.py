@@ -6,7 +6,7 @@ who wait for it, and the next one only some seconds later, however many names ar
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -54,11 +54,15 @@ class KeySource:
         name: The issuer's, for logs and metrics.
         fetch: Gets its document, or raises `NotFetched`; bounded in time and size.
         refresh_s: How often it is fetched again, unasked.
+    Attributes:
+        on_change: Told at once, with the name and a digest of each key by its kid, when others are held than before. It must
+            not fail.
     """
 
     def __init__(self, name: str, fetch: Callable[[], Awaitable[bytes]], clock: Clock, *, refresh_s: float) -> None:
         self.name = name
         self._fetch, self._clock, self._refresh_s = fetch, clock, refresh_s
+        self.on_change: Callable[[str, Mapping[str, str]], None] = lambda _name, _digests: None
         self._set = _NOTHING
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
@@ -133,8 +137,9 @@ class KeySource:
                 _log.warning("keys.passed_over", issuer=self.name, reason=fault)
         if self._error:
             _log.info("keys.back", issuer=self.name, keys=len(fetched.keys))
-        if (names := sorted(key.kid for key in fetched.keys)) != sorted(key.kid for key in self._set.keys):
-            _log.info("keys.changed", issuer=self.name, kids=names)
+        if (digests := fetched.digests()) != self._set.digests():
+            _log.info("keys.changed", issuer=self.name, kids=sorted(digests))
+            self.on_change(self.name, digests)
         self._set, self._fetched_at = fetched, self._clock.monotonic()
         self._error, self._failed_in_a_row = "", 0
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
+from broker.published_keys import PublishedKeys
 from broker.revocation import Revocation
 from config.clock import Clock
 from config.settings import ClientSettings
 from config.token_settings import TokenSettings
+from gateway.auth.key_changes import KeyChanges
 from gateway.auth.key_metrics import key_concerns
 from gateway.auth.key_source import KeySourceState
 from gateway.auth.tokens import TokenVerifier
@@ -35,14 +37,26 @@ class Verifiers:
             )
 
         self.connections = self.subscriptions = make(settings.token, "client.token")
+        self._clock = clock
+        self._changes: KeyChanges | None = None
         self._all = [self.connections]
         if settings.subscription_token.enabled:
             self.subscriptions = make(settings.subscription_token, "client.subscription_token")
             self._all.append(self.subscriptions)
 
+    def tell_changes(self, kept: PublishedKeys) -> None:
+        """Have it told, while they are kept fresh, which keys are published; called before `run`."""
+        sources = [source for verifier in self._all for source in verifier.issuers.sources]
+        if sources:
+            self._changes = changes = KeyChanges(kept, self._clock)
+            for source in sources:
+                source.on_change = changes.saw
+
     async def run(self) -> None:
         """Keep published keys fresh, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            if self._changes is not None:
+                group.create_task(self._changes.run(), name="keys:changes")
             for verifier in self._all:
                 group.create_task(verifier.issuers.run(), name="keys")
 

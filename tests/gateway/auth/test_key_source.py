@@ -156,3 +156,32 @@ async def test_metrics_count_what_was_fetched_and_what_was_not(source: KeySource
         ("heliograph_issuer_key_fetches_total", "login", "fetched"): 1,
         ("heliograph_issuer_key_fetches_total", "login", "failed"): 1,
     }
+
+
+async def test_says_what_it_holds_when_that_is_something_else(
+    source: KeySource, issuer: Issuer, clock: ManualClock, make_jwk: Callable[..., Any]
+) -> None:
+    told: list[tuple[str, dict[str, str]]] = []
+    source.on_change = lambda name, digests: told.append((name, dict(digests)))
+    first, other, anonymous = make_jwk("ES256", "k1"), make_jwk("RS256", "k1"), make_jwk("EdDSA", None)
+    issuer.answer = NotFetched("answered 500")
+    running = asyncio.ensure_future(source.run())
+    for keys, named in (
+        ((first,), {"k1"}),
+        ((first,), None),  # as before
+        ((make_jwk("RS256", "k2"), first), {"k1", "k2"}),
+        ((first, make_jwk("RS256", "k2")), None),  # in another order
+        ((other, make_jwk("RS256", "k2")), {"k1", "k2"}),  # another key by an old name
+        ((other | {"alg": "RS256"}, make_jwk("RS256", "k2")), {"k1", "k2"}),  # which may do less
+        ((anonymous, first), {"", "k1"}),
+        ((), None),  # an empty set changes nothing
+        ((make_jwk("ES256", "half \ud800"),), {"half ?"}),
+    ):
+        before = len(told)
+        issuer.publish(*keys)
+        await clock.advance(700)
+        assert [set(digests) for _, digests in told[before:]] == ([] if named is None else [named]), keys
+    assert {name for name, _ in told} == {"login"}
+    values = {digest for _, digests in told for digest in digests.values()}
+    assert all(len(digest) == 64 for digest in values) and not any(first["x"] in digest for digest in values)
+    running.cancel()
