@@ -15,6 +15,7 @@ from gateway.door_metrics import door_metrics
 from gateway.node import Node
 from gateway.protocol.error_classes import class_of_disconnect
 from gateway.proxy.metrics import proxy_metrics
+from gateway.rule_age_metrics import rule_age_metrics
 from gateway.rule_metrics import rule_metrics
 from gateway.tallies import CallTally
 
@@ -57,6 +58,8 @@ class NodeCollector(Collector):
         yield from command_metrics(self._node.commands)
         yield from call_metrics(self._calls)
         yield from rule_metrics(self._node)
+        if self._node.rule_watch is not None:
+            yield from rule_age_metrics(self._node.rule_watch.ages())
         yield from proxy_metrics(self._node.proxies.backends)
         yield from key_metrics(self._node.tokens.key_states())
         yield from door_metrics(self._node.door)

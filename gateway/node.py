@@ -54,6 +54,7 @@ from gateway.positions import Positions
 from gateway.protocol import disconnects
 from gateway.proxy.proxies import Proxies
 from gateway.room import Taken
+from gateway.rule_watch import RuleWatch
 from gateway.session.arrival import Arrival
 from gateway.session.client import Client
 from gateway.session.command_rate import CommandRate, Judge, command_rate
@@ -115,8 +116,8 @@ class Node:
         self.audit = CommandAudit(witness, self.rules)
         self.access = Access(self.permissions, self.rules, roles_of_settings(settings.roles), Denials(clock))
         self.policies = PolicyDesk(self.roles, self.denials, clock, remember=settings.policy.decision_cache)
-        # Told of rules that have changed; of use where somebody reads them (`gateway.rule_service`).
-        self.on_rules_changed: Callable[[str, int], None] = lambda _subject, _version: None
+        # Where somebody reads rules (`gateway.rule_service`): is told of those that have changed.
+        self.rule_watch: RuleWatch | None = None
         self.turn = Turn(self._call_soon)
         self.hub = Hub(self.turn)
         self.tasks = Tasks()
@@ -330,9 +331,13 @@ class Node:
             shed=self.shed,
             emulate=self.emulate,
             channel_limit=limit,
-            rules_changed=lambda subject, version: self.on_rules_changed(subject, version),
+            rules_changed=self._rules_changed,
             forget=lambda command: self.on_forget(command),
         )
+
+    def _rules_changed(self, subject: str, version: int) -> None:
+        if self.rule_watch is not None:
+            self.rule_watch.tell(subject, version)
 
     def _listen(self) -> None:
         """Say who takes what the engine brings."""

@@ -76,7 +76,7 @@ class RuleService:
             readers[Subject.POLICY] = self._load_policies
         self.watch = RuleWatch(store.rule_versions, readers, clock, duties=self._do_duties)
         self._news = RuleNews(self.watch, control)
-        node.on_rules_changed = self.watch.tell
+        node.rule_watch = self.watch
         self._minutes = PolicyMinutes(node.policies, node.wheel, node.tasks, clock, self._reconsider)
 
     def methods(self, names: Collection[str]) -> list[Method]:

@@ -43,9 +43,15 @@ class RuleWatch:
         self._versions, self._readers, self._clock, self._duties = versions, readers, clock, duties
         self._poll_s = poll_s
         self._known: dict[Subject, int] = {}
+        self._held_at: dict[Subject, float] = {}
         self._reading = asyncio.Lock()  # so that what was read earlier never takes the place of what was read later
         self._bell = Bell(clock)
         self._outage = Outage("rules", clock)
+
+    def ages(self) -> Mapping[Subject, float]:
+        """Tell for how many seconds each subject may have been another one in the store; only of those that were read once."""
+        now = self._clock.monotonic()
+        return {subject: now - held_at for subject, held_at in self._held_at.items()}
 
     def tell(self, subject: str, version: int) -> None:
         """Take the word of whoever changed something; a version that is known already changes nothing."""
@@ -62,6 +68,7 @@ class RuleWatch:
             await self._compare()
 
     async def _compare(self) -> None:
+        asked_at = self._clock.monotonic()
         versions = await self._versions.versions()
         unread: Exception | None = None
         for subject, read in self._readers.items():
@@ -79,6 +86,7 @@ class RuleWatch:
                 self._known[subject] = version
                 if is_change:
                     _log.info("rules.changed", subject=subject.value, version=version)
+            self._held_at[subject] = asked_at
         if unread is not None:
             raise unread
 

@@ -8,10 +8,12 @@ import asyncio
 from typing import Final
 
 from prometheus_client import REGISTRY
+from prometheus_client.registry import Collector
 
 from broker.override_endings import OverrideEndings
 from broker.rules import Subject
 from gateway.override_metrics import OverrideCollector
+from gateway.rule_age_metrics import RuleAgeCollector
 from gateway.rule_watch import RuleWatch
 from heliograph.ending import Ending
 from heliograph.ground import Ground
@@ -42,8 +44,11 @@ class OverridesPart:
             await self._watch.load()
 
     async def run(self) -> None:
-        collector = OverrideCollector(self._present)
-        REGISTRY.register(collector)
+        collectors: list[Collector] = [OverrideCollector(self._present)]
+        if self._watch is not None:
+            collectors.append(RuleAgeCollector(self._watch.ages))
+        for collector in collectors:
+            REGISTRY.register(collector)
         try:
             async with asyncio.TaskGroup() as group:
                 duties = [
@@ -57,7 +62,8 @@ class OverridesPart:
                 for duty in duties:
                     duty.cancel()
         finally:
-            REGISTRY.unregister(collector)
+            for collector in collectors:
+                REGISTRY.unregister(collector)
 
     async def stop(self, _ending: Ending) -> None:
         self._stopped.set()
