@@ -7,6 +7,7 @@ import base64
 import binascii
 from collections import OrderedDict
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from broker.notification import Provider as ProviderName
 from config.egress import Endpoint, Forbidden, Pins, Unresolved, check_endpoint
 from config.settings import WebPushSettings
 from pushers.outcome import Accepted, ConfigPause, DropDevice, DropMessage, Retry, SendOutcome, TooLarge
-from pushers.payloads.encryption import encrypt
+from pushers.payloads.encryption import Receiver, encrypt
 from pushers.payloads.webpush import LIMIT_BYTES, WebPushMessage, compose_webpush
 from pushers.providers import errors
 from pushers.providers.failures import outcome_of
@@ -31,14 +32,14 @@ __all__ = ["Subscription", "WebPushProvider", "build", "classify", "read_subscri
 _PAUSE_S: Final = 60.0
 _TRUST: Final = timedelta(minutes=10)
 _TRUSTED_ORIGINS: Final = 256
+_READ_SUBSCRIPTIONS: Final = 2048  # about 2 KB each
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """A browser's subscription: where to post, for which key, with which secret (16 bytes)."""
+    """A browser's subscription: where to post, and whom to encrypt for."""
 
     endpoint: str
-    receiver: ec.EllipticCurvePublicKey
-    secret: bytes
+    receiver: Receiver
 
 
 class WebPushProvider:
@@ -114,15 +115,16 @@ class _Registered(msgspec.Struct, frozen=True):
     keys: _Keys
 
 
+@lru_cache(_READ_SUBSCRIPTIONS)  # of all that a message costs beside its encryption, reading a key anew is the most
 def read_subscription(token: str) -> Subscription | None:
     """Read a device's token: the JSON of the Push API's `toJSON()`; None when it is no such thing."""
     try:
         registered = msgspec.json.decode(token, type=_Registered)
-        receiver = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _base64url(registered.keys.p256dh))
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _base64url(registered.keys.p256dh))
         secret = _base64url(registered.keys.auth)
     except (msgspec.MsgspecError, binascii.Error, ValueError):
         return None
-    return Subscription(registered.endpoint, receiver, secret) if len(secret) == 16 else None
+    return Subscription(registered.endpoint, Receiver(key, secret)) if len(secret) == 16 else None
 
 
 def _base64url(text: str) -> bytes:
@@ -141,7 +143,7 @@ def build(
             "content-type": "application/octet-stream",
             **message.headers,
         },
-        encrypt(message.plaintext, receiver=subscription.receiver, secret=subscription.secret),
+        encrypt(message.plaintext, subscription.receiver),
         timeout_s,
         pinned,
     )
@@ -154,11 +156,11 @@ def classify(response: HttpResponse, *, now: datetime, host: str, knows_key: boo
         knows_key: The service took our key lately, or it is none that the operator named; then "forbidden" speaks of this
             subscription (made with another key), and must not stop everybody's notifications.
     """
+    if response.status in (200, 201, 202, 204):
+        return Accepted(response.header("location"), ", ".join(cuts))
     reason = f"status {response.status}"
     said = response.header("retry-after")
     match response.status:
-        case 200 | 201 | 202 | 204:
-            return Accepted(response.header("location"), ", ".join(cuts))
         case 400 if _blames_key(response.body):
             return _refused_key(reason, now, knows_key=knows_key)
         case 401 | 403:

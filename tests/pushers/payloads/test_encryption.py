@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pushers.payloads.encryption import encrypt
+from pushers.payloads.encryption import Receiver, encrypt
 
 
 def unbase64(text: str) -> bytes:
@@ -19,8 +19,7 @@ def test_example_of_rfc_8291_section_5() -> None:
     sender = int.from_bytes(unbase64("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"), "big")
     message = encrypt(
         b"When I grow up, I want to be a watermelon",
-        receiver=ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), receiver),
-        secret=unbase64("BTBZMqHH6r4Tts7J_aSIgg"),
+        Receiver(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), receiver), unbase64("BTBZMqHH6r4Tts7J_aSIgg")),
         sender=ec.derive_private_key(sender, ec.SECP256R1()),
         salt=unbase64("DGv6ra1nlYgDCS1FRnbzlw"),
     )
@@ -34,14 +33,14 @@ def test_example_of_rfc_8291_section_5() -> None:
 @pytest.mark.parametrize("size", [0, 1, 500, 3993])
 def test_another_client_decrypts_it(size: int) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    message = encrypt(b"x" * size, receiver=key.public_key(), secret=b"s" * 16)
+    message = encrypt(b"x" * size, Receiver(key.public_key(), b"s" * 16))
     assert http_ece.decrypt(message, private_key=key, auth_secret=b"s" * 16, version="aes128gcm") == b"x" * size
     assert len(message) == size + 103
 
 
 def test_every_message_has_its_own_key_and_salt() -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    first, second = (encrypt(b"same", receiver=key, secret=b"s" * 16) for _ in range(2))
+    first, second = (encrypt(b"same", Receiver(key, b"s" * 16)) for _ in range(2))
     assert first[:16] != second[:16]
     assert first[21:86] != second[21:86]
     assert first[21:86] != key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

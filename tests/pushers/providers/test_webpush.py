@@ -119,7 +119,7 @@ def test_subscription_with_or_without_padding() -> None:
     for p256dh in (padded, padded.rstrip("=")):
         read = read_subscription(subscription(p256dh=p256dh))
         assert read is not None
-        assert (read.endpoint, read.secret) == ("https://push.example/a", b"s" * 16)
+        assert (read.endpoint, read.receiver.secret) == ("https://push.example/a", b"s" * 16)
 
 
 class Names:
