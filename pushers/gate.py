@@ -24,6 +24,8 @@ _log = get_logger()
 
 _PAUSE_CAP_S: Final = 900.0
 _HELD_S: Final = 1.0
+# What says that something is wrong with the provider, its settings or the way to it.
+_TROUBLES: Final = (Ambiguous, Retry, ConfigPause)
 
 
 class Permit(msgspec.Struct, frozen=True, gc=False):
@@ -90,14 +92,15 @@ class Gate:
         self._probing = self._complaints > 0
         return Permit(number, now, self._probing)
 
-    def leave(self, permit: Permit, outcome: SendOutcome) -> None:
-        """Tell how the call ended."""
+    def leave(self, permit: Permit, outcome: SendOutcome) -> float:
+        """Tell how the call ended; gives back how many seconds it took."""
         now = self._clock.monotonic()
+        took_s = now - permit.began
         failed = isinstance(outcome, Ambiguous) or (isinstance(outcome, Retry) and outcome.is_failure)
         before = self._breaker.state(now)
-        error = outcome.reason if isinstance(outcome, Ambiguous | Retry | ConfigPause) else ""
-        self.last = self.last.then(error, now - permit.began, self._clock.now())
-        self._breaker.end(permit.number, failed=failed, took_s=now - permit.began, now=now, spread=self._clock.spread())
+        error = outcome.reason if isinstance(outcome, _TROUBLES) else ""
+        self.last = self.last.then(error, took_s, self._clock.now())
+        self._breaker.end(permit.number, failed=failed, took_s=took_s, now=now, spread=self._clock.spread())
         self._tell_of_breaker(before, now)
         if permit.is_probe:
             self._probing = False
@@ -116,6 +119,7 @@ class Gate:
             case _ if permit.is_probe and not failed:
                 self._complaints = 0
                 _log.warning("provider.resumed", provider=self.provider)
+        return took_s
 
     def abandon(self, permit: Permit) -> None:
         """Give a permit back: the call was not made, or says nothing of the provider."""

@@ -61,6 +61,7 @@ class Policies:
         default = _routing_of(settings.routing)
         self._default = default if default.stages else default.over(RoutePolicy(in_turn(DEFAULT_ROUTES)))
         cap = _cap_of(settings.cap)
+        self._has_caps = bool(cap) or any(category.cap.limit for category in settings.categories)
         self._other = _Category(cap=cap)
         self._categories: Mapping[str, _Category] = {
             category.name: _Category(
@@ -156,7 +157,9 @@ class Policies:
 
     def cap(self, step: Step) -> Cap | None:
         """Tell how often the user may be disturbed by such notifications; None for no limit."""
-        return None if step.notification.lane is Lane.CRITICAL else self._category(step).cap
+        if not self._has_caps or step.notification.lane is Lane.CRITICAL:
+            return None
+        return self._category(step).cap
 
     def skips_open(self, step: Step) -> bool:
         """Whether a notification goes on to its next route rather than wait for a carrier whose breaker is open."""

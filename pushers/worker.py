@@ -7,7 +7,7 @@ queue critical deliveries go first; the others keep the order of their claims, w
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from broker.breaker import BreakerState
@@ -22,7 +22,7 @@ from pushers import verdict
 from pushers.deletion_guard import DeletionGuard
 from pushers.gate import Gate, Permit
 from pushers.leases import Held
-from pushers.outcome import Retry, SendOutcome
+from pushers.outcome import ConfigPause, Retry, SendOutcome
 from pushers.provider import Provider
 from pushers.rates import Rates
 from pushers.recorder import Recorder
@@ -211,32 +211,33 @@ class Worker:
             return False
         now = self._clock.now()
         if now >= step.notification.expires_at:
-            self._record(verdict.expired(step, step.device, now=now))
+            self._record(verdict.expired(step, step.device, now=now), now)
             return False
         return True
 
     async def _deliver(self, step: Step, permit: Permit) -> None:
+        is_limited = self._rates.is_limited(self._provider.name)
         try:
-            wait_s = await self._too_early_s(step)
+            wait_s = await self._too_early_s(step, is_limited=is_limited)
         except BaseException:  # or a probe that was never made would keep all others back for good
             self._gate.abandon(permit)
             raise
         if wait_s:
             self._gate.abandon(permit)
             now = self._clock.now()
-            self._record(verdict.put_off(step, until=now + timedelta(seconds=wait_s), now=now))
+            self._record(verdict.put_off(step, until=now + timedelta(seconds=wait_s), now=now), now)
             return
-        if not self._still_holds(step):
+        if is_limited and not self._still_holds(step):  # asking for the rates took its time
             self._gate.abandon(permit)
             return
         await self._call(step, permit)
 
-    async def _too_early_s(self, step: Step) -> float:
+    async def _too_early_s(self, step: Step, *, is_limited: bool) -> float:
         """Ask for what a call costs, a retry of the budget and one call of each rate; seconds to wait, 0 for none."""
         is_retry = step.attempt > 1
         if is_retry and (wait_s := self._retries.retry()):
             return wait_s
-        if self._rates.is_limited(self._provider.name) and (wait_s := await self._spend(step)):
+        if is_limited and (wait_s := await self._spend(step)):
             if is_retry:
                 self._retries.give_back()
             return wait_s
@@ -267,7 +268,7 @@ class Worker:
             _log.exception("delivery.broke", notification=step.notification.id, provider=self._provider.name)
             self._gate.abandon(permit)
             now, spread = self._clock.now(), self._clock.spread()
-            self._record(verdict.broken(step, device, policy=self._policy, now=now, spread=spread))
+            self._record(verdict.broken(step, device, policy=self._policy, now=now, spread=spread), now)
             return
         self._conclude(step, permit, outcome)
 
@@ -282,7 +283,7 @@ class Worker:
     def _conclude(self, step: Step, permit: Permit, outcome: SendOutcome) -> None:
         device = step.device
         assert device is not None
-        self._gate.leave(permit, outcome)
+        took_s = self._gate.leave(permit, outcome)
         if isinstance(outcome, Retry) and outcome.is_quota:
             self._slow_down(outcome.reason)
         if not self._guard.allows(outcome):
@@ -294,12 +295,12 @@ class Worker:
             outcome,
             policy=self._policy,
             now=now,
-            resume_at=now + timedelta(seconds=self._gate.blocked_s()),
+            resume_at=now + timedelta(seconds=self._gate.blocked_s()) if isinstance(outcome, ConfigPause) else now,
             spread=self._clock.spread(),
         )
         if done.retry_at is not None and self._gate.is_out and self._passes_on(step):
             done = verdict.passed_on(step, device, now=now)
-        self._record(done, took_s=self._clock.monotonic() - permit.began)
+        self._record(done, now, took_s)
 
     def _slow_down(self, reason: str) -> None:
         """Halve the rate for what comes after the pause that the provider asks for."""
@@ -318,9 +319,9 @@ class Worker:
         self._critical.clear()
         self._others.clear()
 
-    def _record(self, done: SendDone, took_s: float | None = None) -> None:
+    def _record(self, done: SendDone, now: datetime, took_s: float | None = None) -> None:
         self._recorder.add_send(done)
-        self._report.ended(done, now=self._clock.now(), took_s=took_s)
+        self._report.ended(done, now=now, took_s=took_s)
 
     def _call_for_more(self) -> None:
         if self._is_awaited and self.queued <= self._most // 2:

@@ -70,10 +70,10 @@ class TracedWorker(Worker):
         finally:
             span.end()
 
-    def _record(self, done: SendDone, took_s: float | None = None) -> None:
+    def _record(self, done: SendDone, now: datetime, took_s: float | None = None) -> None:
         if (span := current()) is not None:
             _tell(span, done, lambda: self._breaker.state.value)
-        super()._record(done, took_s)
+        super()._record(done, now, took_s)
 
     def _attributes(self, step: Step) -> dict[str, str | int | float | bool]:
         assert step.device is not None
