@@ -189,7 +189,7 @@ class _Addressed(msgspec.Struct, frozen=True):
 
 
 def _success(content: dict[str, Any]) -> Reply:
-    return Reply(200, _JSON, json.dumps(content).encode())
+    return Reply(200, _JSON, msgspec.json.encode(content))
 
 
 def _error(status: int, message: str, code: str = "", violations: list[dict[str, str]] | None = None) -> Reply:
