@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
+from config.durations import Duration
 from config.section import Section
 
 __all__ = ["DoorRateSettings", "LimitsSettings", "NetworkTexts", "TlsSettings"]
@@ -38,6 +39,12 @@ class TlsSettings(Section):
     client_ca_file: str = Field(
         "",
         description="PEM file of authorities: only who shows a certificate of theirs is let in; empty lets anybody in.",
+    )
+    hsts_max_age: Duration = Field(
+        2_592_000.0,
+        ge=0,
+        le=63_072_000,
+        description="How long browsers are told to come over TLS alone, at every port of this host name; 0 does not tell them.",
     )
 
     @property

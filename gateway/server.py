@@ -39,6 +39,7 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,  # it believes whoever is on this machine, and WebSockets never pass there
                 timeout_graceful_shutdown=goodbye_s,
+                headers=[] if tls is None else tls.headers,
                 **options,
             )
         )

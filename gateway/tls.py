@@ -54,6 +54,13 @@ class ServerTls:
         self._renewed_at = 0.0
         self.context.sni_callback = self._hand_over
 
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What every answer over TLS says to browsers (RFC 6797 §7.1, which forbids saying it over anything else)."""
+        age_s = int(self._settings.hsts_max_age)
+        # Without includeSubDomains: of other host names this server knows nothing.
+        return [("Strict-Transport-Security", f"max-age={age_s}")] if age_s else []
+
     def concerns(self) -> list[str]:
         """Tell what an operator should know of: files that cannot be used, a certificate that has ended."""
         told = [f"{self._problem}; the former certificate is shown"] if self._problem else []

@@ -110,6 +110,7 @@ def test_workers_speak_tls_on_both_ports_and_show_the_new_certificate(launch, au
     operator = f"https://127.0.0.1:{first}/health"
     with urllib.request.urlopen(operator, timeout=GUARD_S, context=caller.trust) as response:
         assert response.status == 200
+        assert response.headers.get_all("Strict-Transport-Security") == ["max-age=2592000"]
     replace(authority, "second", pair)
     server.process.send_signal(signal.SIGHUP)
     server.until(lambda: server.events("workers.rolled"))

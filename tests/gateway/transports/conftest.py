@@ -202,14 +202,25 @@ class Gateway:
         assert "subscribe" in await peer.message()
         return peer
 
-    async def ask(self, method: str, target: str, body: bytes = b"", *, receive_buffer: int = 0, **headers: str) -> HttpPeer:
-        """Send an HTTP request and read the head of its response; header names are given with underscores."""
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        receive_buffer: int = 0,
+        trust: ssl.SSLContext | None = None,
+        **headers: str,
+    ) -> HttpPeer:
+        """Send an HTTP request, over TLS where `trust` says whom to, and read the head of its response; header names are given
+        with underscores."""
         connection = socket.socket()
         connection.setblocking(False)
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
-        peer = HttpPeer(*await asyncio.open_connection(sock=connection, limit=1024 if receive_buffer else 2**20))
+        over: dict[str, Any] = {"ssl": trust, "server_hostname": "localhost"} if trust else {}
+        peer = HttpPeer(*await asyncio.open_connection(sock=connection, limit=1024 if receive_buffer else 2**20, **over))
         self._peers.append(peer)
         await peer.ask(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})
         return peer

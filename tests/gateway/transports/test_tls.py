@@ -61,6 +61,32 @@ def test_clients_talk_over_tls_and_publications_come(run, serving, authority):
     run(scenario())
 
 
+@pytest.mark.parametrize(("setting", "told"), [({}, "max-age=2592000"), ({"hsts_max_age": "0"}, None)])
+def test_browsers_are_told_to_stay_with_tls_by_every_answer(run, serving, authority, setting, told):
+    async def scenario():
+        async with serving(**settings_of(*authority.issue("one"), **setting), health={"enabled": True}) as gateway:
+            trust = trusting(authority)
+            asked = [
+                await gateway.ask("GET", "/health", trust=trust),
+                await gateway.ask("POST", "/api/info", b"{}", trust=trust),  # whose methods are not here
+                await gateway.ask("GET", "/no/such/page", trust=trust),
+                await gateway.ask("GET", "/connection/websocket", trust=trust),
+            ]
+            assert [peer.status for peer in asked] == [200, 404, 404, 426]
+            assert {peer.headers.get("strict-transport-security") for peer in asked} == {told}
+
+    run(scenario())
+
+
+def test_what_is_answered_without_tls_does_not_speak_of_it(run, serving):  # RFC 6797 §7.2
+    async def scenario():
+        async with serving(health={"enabled": True}, http={"tls": {"hsts_max_age": "24h"}}) as gateway:
+            peer = await gateway.ask("GET", "/health", X_Forwarded_Proto="https")
+            assert (peer.status, peer.headers.get("strict-transport-security")) == (200, None)
+
+    run(scenario())
+
+
 def test_a_renewed_certificate_is_shown_to_new_connections_while_old_ones_live_on(run, serving, authority):
     async def scenario():
         cert_file, key_file = authority.issue("first")
