@@ -69,11 +69,18 @@ class Inbox(Protocol):
     async def counts(self, users: Sequence[str]) -> Sequence[InboxCounts]:
         """Count for each user, in their order."""
 
-    async def mark(self, user: str, ids: Sequence[str], mark: Mark) -> None:
+    async def mark(self, user: str, ids: Sequence[str], mark: Mark) -> Sequence[str]:
         """Mark those of `ids` that are the user's, in one transaction; others are passed over.
 
         A mark that says "seen" ends what is pending, as `Ledger.acknowledge` does.
+
+        Returns:
+            Those of them that it acknowledged, which nobody had before.
         """
 
-    async def mark_all(self, user: str, mark: Mark) -> None:
-        """Mark everything that the mark moves, but nothing that is archived; in as many transactions as it takes."""
+    async def mark_all(self, user: str, mark: Mark) -> Sequence[str]:
+        """Mark everything that the mark moves, but nothing that is archived; in as many transactions as it takes.
+
+        Returns:
+            As `mark`, at most `MAX_MARKED`.
+        """

@@ -89,8 +89,8 @@ class Span(Protocol):
     def fail(self, reason: str) -> None:
         """Say that it went wrong; `reason` is a code or the name of a class."""
 
-    def end(self) -> None:
-        """It is over."""
+    def end(self, at: datetime | None = None) -> None:
+        """It is over, now or since a moment."""
 
 
 class Tracing(Protocol):
@@ -109,12 +109,14 @@ class Tracing(Protocol):
         tracestate: str = "",
         links: Sequence[str] = (),
         attributes: Mapping[str, Attribute] | None = None,
+        began_at: datetime | None = None,
     ) -> Span:
         """Begin a span.
 
         Args:
             parent: The `traceparent` that it is below; without one, or with one that cannot be read, it begins a trace.
             links: Other spans that it has to do with; a trace that begins is sampled where one of them is.
+            began_at: When it began, if that was before now.
         """
 
     async def close(self) -> None:
@@ -135,6 +137,7 @@ class NoTracing:
         tracestate: str = "",
         links: Sequence[str] = (),
         attributes: Mapping[str, Attribute] | None = None,
+        began_at: datetime | None = None,
     ) -> Span:
         raise AssertionError("tracing is off: look at is_on first")
 

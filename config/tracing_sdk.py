@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from opentelemetry.context import Context
@@ -67,6 +68,7 @@ class SdkTracing:
         tracestate: str = "",
         links: Sequence[str] = (),
         attributes: Mapping[str, Attribute] | None = None,
+        began_at: datetime | None = None,
     ) -> Span:
         context = _context_of(parent, tracestate)
         known = [one for link in links if (one := _context_of(link)) is not None]
@@ -74,7 +76,13 @@ class SdkTracing:
         return _Begun(
             self._tracer,
             self._tracer.start_span(
-                name, above, _KINDS[kind], attributes, [Link(one) for one in known], record_exception=False
+                name,
+                above,
+                _KINDS[kind],
+                attributes,
+                [Link(one) for one in known],
+                start_time=_nanoseconds(began_at),
+                record_exception=False,
             ),
         )
 
@@ -152,8 +160,8 @@ class _Begun:
         self._span.set_attribute("error.type", reason)
         self._span.set_status(Status(StatusCode.ERROR))
 
-    def end(self) -> None:
-        self._span.end()
+    def end(self, at: datetime | None = None) -> None:
+        self._span.end(_nanoseconds(at))
 
 
 class _Root(Sampler):
@@ -203,6 +211,10 @@ class _Telling(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1000
 
 
 def _context_of(traceparent: str, tracestate: str = "") -> SpanContext | None:

@@ -43,7 +43,7 @@ from heliograph.health import make_health_detail
 from heliograph.inbox_news import make_inbox_news
 from heliograph.issuing import Issuing
 from heliograph.notifying import Notifying
-from heliograph.tracing import endpoint_of
+from heliograph.tracing import endpoint_of, make_tracking
 
 __all__ = ["GatewayPart"]
 
@@ -159,7 +159,7 @@ def _make_node(ground: Ground, rpc: Mapping[str, RpcMethod]) -> Node:
 
 def _link_routes(ground: Ground, changed: InboxChanged) -> list[Route]:
     """Make what links in mails and browser notifications lead to."""
-    settings, tracking = ground.settings.notifications, ground.store.tracking
+    settings, tracking = ground.settings.notifications, make_tracking(ground)
     clicks, opens = ClickLinks.of(settings.clicks), OpenLinks.of(settings.opens)
     return [
         *unsubscribe_routes(UnsubscribeLinks.of(settings.unsubscribe), ground.store.preferences),

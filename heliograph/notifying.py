@@ -16,7 +16,7 @@ from gateway.notify.templates import TemplateService, template_methods
 from gateway.notify.topics import TopicService, topic_methods, topic_rpc_methods
 from gateway.notify.wording import Wording
 from heliograph.ground import Ground, make_renderer
-from heliograph.tracing import make_notifications
+from heliograph.tracing import make_inbox, make_notifications
 from pushers.templates.showing import show
 
 __all__ = ["Notifying"]
@@ -56,7 +56,7 @@ class Notifying:
             remembered=ground.remembered,
         )
         confirmations = ConfirmationService(make_notifications(ground), changed)
-        inbox = InboxService(store.inbox, changed, wording)
+        inbox = InboxService(make_inbox(ground), changed, wording)
         self.rpc: dict[str, RpcMethod] = {
             **rpc_methods(service),
             **confirmation_rpc_methods(confirmations),

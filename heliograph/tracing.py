@@ -7,20 +7,25 @@ from importlib.metadata import version
 
 import msgspec
 
+from broker.inbox import Inbox
 from broker.ledger import Notifications
 from broker.tracing import TracedEngine
+from broker.tracking import Tracking
 from config.errors import SettingsError
 from config.settings import Settings
 from config.tracing import NO_TRACING, Tracing
 from gateway.api.call import Calls
 from gateway.api.endpoint import ApiEndpoint
 from gateway.consumers.consumer import Consumer
+from gateway.tracing.acks import AckSpans
 from gateway.tracing.api import TracedApiEndpoint
 from gateway.tracing.consumer import TracedConsumer
+from gateway.tracing.inbox import TracedInbox
 from gateway.tracing.notifications import TracedNotifications
+from gateway.tracing.tracking import TracedTracking
 from heliograph.ground import Ground
 
-__all__ = ["consumer_of", "endpoint_of", "make_notifications", "open_tracing", "with_tracing"]
+__all__ = ["consumer_of", "endpoint_of", "make_inbox", "make_notifications", "make_tracking", "open_tracing", "with_tracing"]
 
 
 def open_tracing(settings: Settings, *, instance: str) -> Tracing:
@@ -59,7 +64,23 @@ def with_tracing(ground: Ground) -> Ground:
 def make_notifications(ground: Ground) -> Notifications:
     """Make the half of the ledger that a gateway asks."""
     ledger = ground.store.ledger
-    return TracedNotifications(ledger, ground.tracing, ground.clock) if ground.tracing.is_on else ledger
+    return TracedNotifications(ledger, _ack_spans(ground)) if ground.tracing.is_on else ledger
+
+
+def make_inbox(ground: Ground) -> Inbox:
+    """Make the inboxes that users mark."""
+    inbox = ground.store.inbox
+    return TracedInbox(inbox, _ack_spans(ground)) if ground.tracing.is_on else inbox
+
+
+def make_tracking(ground: Ground) -> Tracking:
+    """Make what records where links and pixels lead."""
+    tracking = ground.store.tracking
+    return TracedTracking(tracking, _ack_spans(ground)) if ground.tracing.is_on else tracking
+
+
+def _ack_spans(ground: Ground) -> AckSpans:
+    return AckSpans(ground.store.traces, ground.tracing, ground.clock)
 
 
 def endpoint_of(ground: Ground, calls: Calls) -> Callable[..., ApiEndpoint]:

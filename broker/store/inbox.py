@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, union_all
 
 from broker.confirmations import Mark, Place
-from broker.inbox import COUNT_CAP, PLACES, InboxCounts, InboxEntry, InboxPage, Shelf
+from broker.inbox import COUNT_CAP, MAX_MARKED, PLACES, InboxCounts, InboxEntry, InboxPage, Shelf
 from broker.store import marking
 from broker.store.database import Database
 from broker.store.habits import Opens
@@ -80,20 +80,25 @@ class SqlInbox:
     async def counts(self, users: Sequence[str]) -> Sequence[InboxCounts]:
         return await self._database.read(lambda connection: [_counts(connection, user) for user in users])
 
-    async def mark(self, user: str, ids: Sequence[str], mark: Mark) -> None:
+    async def mark(self, user: str, ids: Sequence[str], mark: Mark) -> Sequence[str]:
         named = [notification_id for notification_id in ids if is_name(notification_id)]
-        if named and is_name(user):
-            now = to_micros(self._clock.now())
-            work = partial(marking.mark, ids=named, user=user, left=mark, now=now, outbox=self._outbox, opens=self._opens)
-            await self._database.write(work, self._tell)
+        if not (named and is_name(user)):
+            return ()
+        now = to_micros(self._clock.now())
+        work = partial(marking.mark, ids=named, user=user, left=mark, now=now, outbox=self._outbox, opens=self._opens)
+        return (await self._database.write(work, self._tell)).acknowledged
 
-    async def mark_all(self, user: str, mark: Mark) -> None:
+    async def mark_all(self, user: str, mark: Mark) -> Sequence[str]:
         if not is_name(user):
-            return
+            return ()
         now = to_micros(self._clock.now())
         work = partial(marking.mark_next, user=user, left=mark, now=now, outbox=self._outbox, opens=self._opens)
-        while (await self._database.write(work, self._tell)).count == ALL_AT_ONCE:
-            pass
+        acknowledged: list[str] = []
+        while True:
+            marked = await self._database.write(work, self._tell)
+            acknowledged += marked.acknowledged[: MAX_MARKED - len(acknowledged)]
+            if marked.count < ALL_AT_ONCE:
+                return acknowledged
 
     def _tell(self, marked: MarkedNow) -> None:
         for notification_id in marked.ended:

@@ -66,9 +66,10 @@ _Standing = Row[Any, Any, Any, Any, Any]  # of `_STANDING`
 
 
 class MarkedNow(msgspec.Struct, frozen=True):
-    """How many of the user's were asked for, and the ids of all that ended, others' too."""
+    """How many of the user's were asked for, the ids of those that this acknowledged, and of all that ended, others' too."""
 
     count: int
+    acknowledged: tuple[str, ...]
     ended: tuple[str, ...]
 
 
@@ -107,8 +108,8 @@ def mark_next(connection: Connection, user: str, left: Mark, now: int, outbox: S
         if place is not Place.ARCHIVED and len(ids) < ALL_AT_ONCE:
             asked = {"of_user": user, "place": int(place), "quota": ALL_AT_ONCE - len(ids)}
             ids += connection.execute(_NEXT, asked).scalars()
-    found = mark(connection, ids, user, left, now, outbox, opens) if ids else MarkedNow(0, ())
-    return MarkedNow(len(ids), found.ended)
+    found = mark(connection, ids, user, left, now, outbox, opens) if ids else MarkedNow(0, (), ())
+    return MarkedNow(len(ids), found.acknowledged, found.ended)
 
 
 def _mark(
@@ -118,7 +119,7 @@ def _mark(
     rows = _hold(connection, sorted(set(ids)), user)
     ended = _leave(connection, rows, left, now)
     outbox.ended(connection, ended, user, State.ACKNOWLEDGED, now)
-    return rows, MarkedNow(len(rows), (*ended, *_end_beside(connection, rows, user, left, now, outbox)))
+    return rows, MarkedNow(len(rows), ended, (*ended, *_end_beside(connection, rows, user, left, now, outbox)))
 
 
 def _count_open(connection: Connection, rows: Sequence[_Standing], user: str, left: Mark, now: int, opens: Opens) -> None:

@@ -74,12 +74,14 @@ from broker.store.suppression import SqlSuppression
 from broker.store.templates import SqlTemplates
 from broker.store.token_families import SqlTokenFamilies
 from broker.store.topics import SqlTopics
+from broker.store.traces import SqlTraces
 from broker.store.tracking import SqlTracking
 from broker.store.webhook_switch import SqlWebhookSwitch
 from broker.suppression import Suppression
 from broker.templates import Templates
 from broker.token_families import TokenFamilies
 from broker.topics import Topics
+from broker.traces import Traces
 from broker.tracking import Tracking
 from broker.webhook_switch import WebhookSwitch
 from config.audit_settings import AuditSettings
@@ -117,6 +119,7 @@ class Store:
     campaigns: Campaigns
     statistics: Statistics
     tracking: Tracking
+    traces: Traces
     api_keys: ApiKeys
     roles: Roles
     policies: Policies
@@ -166,6 +169,7 @@ class Store:
         self.campaigns = SqlCampaigns(database, clock, outbox, ledger, trail, idempotency_ttl_s=idempotency_ttl_s)
         self.statistics = SqlStatistics(database, clock)
         self.tracking = SqlTracking(database, clock, outbox, opens, ledger.was_ended)
+        self.traces = SqlTraces(database)
         self.api_keys = SqlApiKeys(database, trail)
         self.roles = SqlRoles(database, trail)
         self.policies = SqlPolicies(database, clock, trail)

@@ -20,7 +20,7 @@ from broker.store.moments import from_micros, to_micros
 from broker.store.schema import ENTRIES, NOTIFICATIONS
 from broker.store.status_outbox import StatusOutbox
 from broker.store.texts import is_name
-from broker.tracking import ClickedLink
+from broker.tracking import ClickedLink, Tracked
 from config.clock import Clock
 
 __all__ = ["SqlTracking"]
@@ -34,8 +34,8 @@ _MAILED: Final = select(func.min(_E.at)).where(
 )
 _LINKS: Final = select(CLICKED_LINKS).where(_L.notification_id == _ID).order_by(_L.link)
 
-# Whose the notification is, and the ids of all that ended.
-_Recorded = tuple[str, Sequence[str]]
+# What is told of it, and the ids of all that ended.
+_Recorded = tuple[Tracked, Sequence[str]]
 
 
 class SqlTracking:
@@ -47,13 +47,13 @@ class SqlTracking:
         self._database, self._clock, self._outbox, self._was_ended = database, clock, outbox, was_ended
         self._opens = opens
 
-    async def clicked(self, notification_id: str, link: int, target: str) -> str:
+    async def clicked(self, notification_id: str, link: int, target: str) -> Tracked:
         now = to_micros(self._clock.now())
         where = {"notification_id": notification_id, "link": link, "target": target.replace("\0", "")}
         work = partial(_clicked, row={**where, "first_at": now, "clicks": 1}, now=now, outbox=self._outbox, opens=self._opens)
         return await self._record(notification_id, work)
 
-    async def opened(self, notification_id: str, *, is_seen: bool) -> str:
+    async def opened(self, notification_id: str, *, is_seen: bool) -> Tracked:
         marks = (Mark.OPENED, Mark.SEEN) if is_seen else (Mark.OPENED,)
         now = to_micros(self._clock.now())
         work = partial(_mark, id=notification_id, marks=marks, now=now, outbox=self._outbox, opens=self._opens)
@@ -71,11 +71,11 @@ class SqlTracking:
             raise NotFound("notification")
         return await self._database.read(lambda connection: _read(connection, notification_id))
 
-    async def _record(self, notification_id: str, work: Callable[[Connection], _Recorded]) -> str:
+    async def _record(self, notification_id: str, work: Callable[[Connection], _Recorded]) -> Tracked:
         if not is_name(notification_id):
             raise NotFound("notification")
-        user, _ = await self._database.write(work, self._tell)
-        return user
+        tracked, _ = await self._database.write(work, self._tell)
+        return tracked
 
     def _tell(self, recorded: _Recorded) -> None:
         for notification_id in recorded[1]:
@@ -91,13 +91,15 @@ def _user(connection: Connection, notification_id: str) -> str:
 
 def _mark(connection: Connection, id: str, marks: Sequence[Mark], now: int, outbox: StatusOutbox, opens: Opens) -> _Recorded:
     user = _user(connection, id)
+    acknowledged: tuple[str, ...] = ()
     ended: list[str] = []
     for left in marks:
         marked = marking.mark(connection, [id], user, left, now, outbox, opens)
         if not marked.count:
             raise NotFound("notification")
+        acknowledged += marked.acknowledged
         ended += marked.ended
-    return user, ended
+    return Tracked(user, acknowledged), ended
 
 
 def _clicked(connection: Connection, row: dict[str, Any], now: int, outbox: StatusOutbox, opens: Opens) -> _Recorded:

@@ -43,7 +43,7 @@ class _Clicks:
 
     async def _record(self, click: Click) -> None:
         try:
-            user = await self._tracking.clicked(click.notification_id, click.link, click.target)
+            user = (await self._tracking.clicked(click.notification_id, click.link, click.target)).user
         except NotFound:
             return  # removed by age or erased: nothing is left to be marked
         except StoreUnavailable as exc:

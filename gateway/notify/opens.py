@@ -54,7 +54,7 @@ class _Opens:
             notification_id = self._links.open(token)
             if is_proxied and not await self._is_late(notification_id):
                 return
-            user = await self._tracking.opened(notification_id, is_seen=self._is_seen)
+            user = (await self._tracking.opened(notification_id, is_seen=self._is_seen)).user
         except NotFound:
             return  # none of ours, or removed meanwhile
         except StoreUnavailable as exc:

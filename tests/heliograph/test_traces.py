@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -19,8 +20,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from websockets.asyncio.client import ClientConnection, connect
 
+from broker.click_links import ClickLinks
 from broker.engines.memory.engine import MemoryEngine
 from broker.notification import Device, Notification, Provider
+from broker.open_links import OpenLinks
 from broker.present_overrides import PresentOverrides
 from broker.store.store import open_store
 from broker.tracing import TracedEngine
@@ -30,6 +33,7 @@ from config.tracing_sdk import SdkTracing, sending_processor
 from config.tracing_settings import TracingSettings
 from heliograph.gateway import GatewayPart
 from heliograph.ground import Ground
+from pushers.campaigns import CampaignDuties
 from pushers.outcome import Accepted, Retry, SendOutcome
 from pushers.pipeline import Pipeline
 
@@ -258,6 +262,66 @@ async def test_a_notification_is_one_trace_from_the_request_to_the_ack(run):
     assert "heliograph.retry_at" in first.attributes
     assert second.start_time >= first.end_time
     assert ack.attributes["heliograph.state"] == "acknowledged"
+
+
+async def test_each_way_to_acknowledge_is_a_span_of_what_it_acknowledged(run):
+    links = {"public_url": "https://x.test", "secret": SECRET}
+    running = await run(
+        notifications={"clicks": {**links, "enabled": True}, "opens": {**links, "enabled": True, "counts_as_seen": True}}
+    )
+    sent = []
+    for number in range(6):
+        told = await running.call("notify", user="42", title=f"{number}", routes=["push"])
+        sent.append(told["notifications"][0]["id"])
+    settings = running.ground.settings.notifications
+    click = ClickLinks.of(settings.clicks).address(sent[2], "https://y.test/")
+    picture = OpenLinks.of(settings.opens).address(sent[3])
+    other = f"00-{'e' * 32}-{'f' * 16}-01"
+    for _ in range(2):  # what was acknowledged before is not again
+        await running.call("inbox_mark", other, user="42", ids=sent[:2], **{"as": "read"})
+    await running.http.get(urlsplit(click).path)
+    await running.http.get(urlsplit(picture).path, headers={"user-agent": "Thunderbird"})
+    await running.spans(ack=4)
+    await running.call("inbox_mark", other, user="42", all=True, **{"as": "seen"})
+    await running.spans(ack=6)
+    acks, calls = running.named("ack"), [id_of(call) for call in running.named("POST_/api/notify")]
+    marks = ["read", "read", "clicked", "opened", "seen", "seen"]
+    assert [ack.attributes["heliograph.mark"] for ack in acks] == marks
+    by_notification = {ack.attributes["heliograph.notification"]: ack for ack in acks}
+    assert [parent_of(by_notification[id]) for id in sent] == calls
+    asking = {id_of(call): call for call in running.named("POST_/api/inbox_mark")}
+    for ack in (acks[0], acks[1], acks[4], acks[5]):
+        (link,) = ack.links
+        call = asking[f"{link.context.span_id:016x}"]
+        assert call.start_time <= ack.start_time <= ack.end_time <= call.end_time
+
+
+async def test_notifications_of_a_campaign_are_linked_to_its_request(run):
+    running = await run()
+    await running.call("topic_create", "", topic="tides")
+    for user in ("ann", "ben", "cem"):
+        await running.call("topic_subscribe", "", topic="tides", user=user)
+    body = {"audience": {"topic": "tides"}, "notification": {"title": "Tide", "routes": ["push"], "push_wait_s": 0}}
+    await running.call("campaign_create", **body)
+    campaigns = CampaignDuties(
+        running.ground.store.campaigns,
+        running.ground.store.topics,
+        running.ground.settings.notifications.campaigns,
+        running.ground.clock,
+        carriers=lambda: (),
+    )
+    while await campaigns.advance() == 0.0:
+        pass
+    await running.spans(plan=3)
+    (call,), plans = running.named("POST_/api/campaign_create"), running.named("plan")
+    assert len({trace_of(plan) for plan in plans} - {TRACE}) == 3, "each is a trace of its own"
+    assert {id_of(call)} == {f"{link.context.span_id:016x}" for plan in plans for link in plan.links}
+    (first, *_), told = plans, await running.call("inbox_list", "", user="ann")
+    assert first.links[0].context.trace_id == int(TRACE, 16)
+    await running.call("inbox_mark", "", user="ann", ids=[told["items"][0]["id"]], **{"as": "seen"})
+    await running.spans(ack=1)
+    (ack,) = running.named("ack")
+    assert f"{ack.links[0].context.span_id:016x}" == id_of(call)
 
 
 async def test_a_collector_that_is_away_keeps_nothing_from_anybody(run):

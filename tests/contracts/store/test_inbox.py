@@ -9,7 +9,7 @@ import pytest
 
 from broker.confirmations import RULES, Mark, Marked
 from broker.errors import NotFound
-from broker.inbox import COUNT_CAP, InboxCounts, Shelf
+from broker.inbox import COUNT_CAP, MAX_MARKED, InboxCounts, Shelf
 from broker.ledger import NewSend, PlanDone, SendDone
 from broker.notification import Draft, Entry, Outcome, State
 from broker.store.store import Store
@@ -123,7 +123,9 @@ class TestMarks:
                 *(one.inbox.mark_all("ann", Mark.READ) for one in stores),
                 stores[1].inbox.mark("ann", [id], Mark.SEEN),
             )
-            assert set(answers) == {State.ACKNOWLEDGED, None}
+            assert set(answers[: len(CONFIRMATIONS)]) == {State.ACKNOWLEDGED}
+            told = [acknowledged for answer in answers[len(CONFIRMATIONS) :] for acknowledged in answer]
+            assert told in ([], [id]), "by one of them at most"
             status = await store.ledger.status(id)
             assert [entry.outcome for entry in status.entries] == [Outcome.ACKNOWLEDGED]
             assert {marked.mark for marked in status.marks} == set(CONFIRMATIONS)
@@ -247,15 +249,18 @@ class TestMark:
 
     async def test_others_and_unknown_ones_are_passed_over(self, store: Store, arrive: Any) -> None:
         mine, (theirs,) = await arrive(2), await arrive(1, "bob")
-        await store.inbox.mark("ann", [mine[0], theirs, "nothing", mine[0]], Mark.READ)
+        assert list(await store.inbox.mark("ann", [mine[0], theirs, "nothing", mine[0]], Mark.READ)) == [mine[0]]
+        assert list(await store.inbox.mark("ann", [mine[0]], Mark.ARCHIVED)) == [], "it was acknowledged before"
+        await store.inbox.mark("ann", [mine[0]], Mark.UNREAD)
+        await store.inbox.mark("ann", [mine[0]], Mark.READ)
         assert await counted(store) == (1, 1)
         assert await counted(store, "bob") == (1, 1)
         assert (await store.ledger.status(theirs)).notification.state is State.PENDING
 
     async def test_unread_acknowledges_nothing(self, store: Store, arrive: Any) -> None:
         (id,) = await arrive()
-        await store.inbox.mark("ann", [id], Mark.UNREAD)
-        await store.inbox.mark_all("ann", Mark.UNREAD)
+        assert list(await store.inbox.mark("ann", [id], Mark.UNREAD)) == []
+        assert list(await store.inbox.mark_all("ann", Mark.UNREAD)) == []
         status = await store.ledger.status(id)
         assert (status.notification.state, status.marks) == (State.PENDING, ())
 
@@ -265,9 +270,9 @@ class TestMark:
         (archived,), (theirs,) = await arrive(), await arrive(1, "bob")
         await store.inbox.mark("ann", [archived], Mark.ARCHIVED)
         assert await counted(store) == (COUNT_CAP, COUNT_CAP)
-        await store.inbox.mark_all("ann", Mark.SEEN)
+        assert len(set(await store.inbox.mark_all("ann", Mark.SEEN))) == MAX_MARKED, "no more are told of"
         assert await counted(store) == (0, COUNT_CAP)
-        await store.inbox.mark_all("ann", Mark.READ)
+        assert list(await store.inbox.mark_all("ann", Mark.READ)) == []
         assert await counted(store) == (0, 0)
         steps = await pipeline.claim(2000)
         assert [step.notification.id for step in steps] == [theirs]

@@ -6,6 +6,7 @@ import pytest
 from broker.ledger import PlanDone
 from broker.notification import Digest, Escalation
 from broker.routing import Route, RoutePolicy
+from broker.traces import NotificationTrace
 from config.tracing import linked
 
 ONE = f"00-{'a' * 32}-{'1' * 16}-01"
@@ -46,3 +47,15 @@ async def test_a_digest_is_linked_to_all_that_it_tells(store, pipeline, clock, t
     assert step.notification.trace == linked(ONE)
     await store.ledger.record([PlanDone(step, next_plan_at=clock.now(), closes=True)], [])
     assert (await pipeline.claim_one()).notification.trace == linked(ONE, OTHER)
+
+
+async def test_traces_are_read_by_the_names_of_notifications(store, clock, traced, make_draft):
+    then = clock.now()
+    many = [one.id for one in await store.ledger.accept(traced(ONE, users=("ann", "bob")))]
+    clock.move(1)
+    (other,) = await store.ledger.accept(traced(OTHER))
+    (untraced,) = await store.ledger.accept(make_draft("bob"))
+    found = await store.traces.of([*many, other.id, untraced.id, "unknown", "a\0b"])
+    expected = [*(NotificationTrace(id, ONE, then) for id in sorted(many)), NotificationTrace(other.id, OTHER, clock.now())]
+    assert sorted(found, key=lambda one: one.notification_id) == expected
+    assert list(await store.traces.of(["a\0b"])) == []

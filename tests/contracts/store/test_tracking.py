@@ -10,7 +10,7 @@ from broker.errors import NotFound
 from broker.ledger import NewSend, PlanDone, SendDone, StepKind
 from broker.notification import Draft, Entry, Outcome, Provider
 from broker.store.store import Store
-from broker.tracking import ClickedLink
+from broker.tracking import ClickedLink, Tracked
 from config.clock import ManualClock
 
 
@@ -26,11 +26,11 @@ async def marks_of(store: Store, id: str) -> set[Mark]:
 
 async def test_a_click_ends_what_is_pending_and_counts(store: Store, pipeline: Any, clock: ManualClock, notified: str) -> None:
     first_at = clock.now()
-    assert await store.tracking.clicked(notified, 2, "https://x.test/ä\0?") == "ann"
+    assert await store.tracking.clicked(notified, 2, "https://x.test/ä\0?") == Tracked("ann", (notified,))
     assert store.ledger.is_ended(notified)
     assert not await pipeline.claim()
     clock.move(60)
-    await store.tracking.clicked(notified, 2, "https://x.test/other")
+    assert await store.tracking.clicked(notified, 2, "https://x.test/other") == Tracked("ann"), "acknowledged before"
     await store.tracking.clicked(notified, 0, "https://x.test/own")
     assert list(await store.tracking.clicks_of(notified)) == [
         ClickedLink(0, "https://x.test/own", clock.now(), 1),
@@ -40,12 +40,13 @@ async def test_a_click_ends_what_is_pending_and_counts(store: Store, pipeline: A
 
 
 async def test_clicks_at_the_same_time_all_count(store: Store, together: Any, notified: str) -> None:
-    assert set(await together(*(store.tracking.clicked(notified, 1, "https://x.test/") for _ in range(8)))) == {"ann"}
+    told = await together(*(store.tracking.clicked(notified, 1, "https://x.test/") for _ in range(8)))
+    assert sorted(one.acknowledged for one in told) == [()] * 7 + [(notified,)]
     assert [one.clicks for one in await store.tracking.clicks_of(notified)] == [8]
 
 
 async def test_an_open_is_written_down_and_ends_nothing(store: Store, pipeline: Any, notified: str) -> None:
-    assert await store.tracking.opened(notified, is_seen=False) == "ann"
+    assert await store.tracking.opened(notified, is_seen=False) == Tracked("ann")
     assert await marks_of(store, notified) == {Mark.OPENED}
     assert not store.ledger.is_ended(notified)
     assert (await store.inbox.counts(["ann"]))[0].unseen == 1
@@ -53,7 +54,7 @@ async def test_an_open_is_written_down_and_ends_nothing(store: Store, pipeline: 
 
 
 async def test_an_open_that_counts_as_seen_ends_it(store: Store, pipeline: Any, notified: str) -> None:
-    assert await store.tracking.opened(notified, is_seen=True) == "ann"
+    assert await store.tracking.opened(notified, is_seen=True) == Tracked("ann", (notified,))
     assert await marks_of(store, notified) == {Mark.OPENED, Mark.SEEN}
     assert store.ledger.is_ended(notified)
     assert not await pipeline.claim()
