@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -81,11 +82,21 @@ async def test_a_system_that_grants_no_process_is_no_reason_to_give_up(settings,
         assert await slot.stop(GUARD_S) == 0
 
 
+def freeze(pid: int, store: Path) -> None:
+    """Have a process stand still where it writes nothing, so that others can."""
+    with contextlib.closing(sqlite3.connect(store, timeout=GUARD_S)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        os.kill(pid, signal.SIGSTOP)
+        threads = tuple(Path(f"/proc/{pid}/task").glob("*/stat"))
+        while not all(thread.read_text().rpartition(") ")[2].startswith("T") for thread in threads):
+            pass
+
+
 async def test_the_end_waits_for_a_predecessor_that_still_drains(settings, ending):
     async with slot_of(settings, ending) as slot, asyncio.timeout(GUARD_S):
         await slot.start()
         frozen = slot.worker_pid
-        os.kill(frozen, signal.SIGSTOP)  # as if its drain took long
+        freeze(frozen, settings.with_name("store.db"))  # as if its drain took long
         keeping = asyncio.create_task(slot.keep())
         rolling = asyncio.create_task(slot.replace())
         while slot.worker_pid == frozen:  # noqa: ASYNC110 (a process has no event for us)
