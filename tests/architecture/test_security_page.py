@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pycurl
 import pytest
 
 
@@ -20,6 +21,19 @@ def test_every_attack_is_met_by_tests_that_exist(root: Path, page: str) -> None:
     assert [name for name in named if not (root / "tests" / name).is_file()] == []
     for rule, shown in rows.items():
         assert re.search(r"`[a-z0-9_/]+\.py`", shown), rule
+
+
+def test_pinned_versions_have_what_the_page_calls_fixed(root: Path, page: str) -> None:
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (root / "constraints.txt").read_text(encoding="utf-8").lower(), re.M))
+    pins["libcurl"] = pycurl.version_info()[1]  # the one that pycurl brings along
+    part = page.partition("\n## Known vulnerabilities\n")[2].partition("\n## ")[0]
+    fixed = re.findall(r"^\| ([\w-]+) \| [^|]+ \| (\d[\d.]*) \|", part, re.M)
+    assert len(fixed) > 10
+    assert [(name, version) for name, version in fixed if _parts(pins[name]) < _parts(version)] == []
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def test_licences_are_those_of_what_is_installed(root: Path, page: str) -> None:
