@@ -90,7 +90,8 @@ class Policies:
         category = self._category(step)
         if category.required or step.notification.terms.to_url:
             return True
-        if (word := word_on(step.preferences, step.notification.content.category, route, now)) is not None:
+        word = word_on(step.preferences, step.notification.content.category, route, now) if step.preferences else None
+        if word is not None:
             # A word on everything does not switch on what users are asked for by name.
             return word.enabled and (word.category != ANY or not self._is_off(category, route))
         return not self._is_off(category, route)
@@ -120,10 +121,11 @@ class Policies:
 
     def peace(self, step: Step, route: Route, now: datetime) -> Peace | None:
         """Tell until when a route must wait because the user is to be left in peace; None where it need not."""
-        if route not in _DISTURBING:
+        rules = step.rules
+        if route not in _DISTURBING or (rules.snoozed_until is None and rules.quiet_hours is None):
             return None
         priority = step.notification.lane.name.lower()
-        snoozed_until = None if priority in self._ignoring else step.rules.snoozed_until
+        snoozed_until = None if priority in self._ignoring else rules.snoozed_until
         quiet = self._quiet_hours(step, priority)
         until, reason, is_quiet = now, "", False
         # The end of the one may lie within the other.

@@ -14,7 +14,7 @@ Where a carrier's breaker is open most notifications wait for it; what must not 
 another way, and comes back to them in the end if nobody took it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,6 +33,9 @@ __all__ = ["Plan", "Rulebook", "asks_presence", "plan", "plan_without_live"]
 
 # A live publication that the engine did not take is tried again this often, for as long as an ack would be waited for.
 LIVE_RETRY_S = 1.0
+
+# After one of these somebody may know, and a notification without further routes has done its work.
+_TOLD: Final = frozenset({Outcome.ACCEPTED, Outcome.PUBLISHED})
 
 _DEFAULTS: Final = Policies(NotificationSettings())
 
@@ -125,12 +128,12 @@ class _Planner:
         if self.notification.terms.collects:
             return Plan(PlanDone(self.step, next_plan_at=self.now, closes=True))
         self._tell_of_escalation()
-        begun, stages = _Walk(self.step, self.policy).begun, self.policy.stages
-        for index in range(max(0, begun - 1), len(stages)):
-            ahead = [route for stage in stages[index + 1 :] for route in stage]
-            if (ended := self._use(stages[index], ahead, is_begun=index < begun)) is not None:
+        begun = _Walk(self.step, self.policy).begun
+        for index in range(max(0, begun - 1), len(self.policy.stages)):
+            if (ended := self._use(index, is_begun=index < begun)) is not None:
                 return ended
-        return self._come_back() or self._finish(self._judge())
+        outcomes = {entry.outcome for entry in (*self.step.entries, *self.entries)}
+        return self._come_back(outcomes) or self._finish(_judge(outcomes))
 
     def retry_live(self) -> PlanDone | None:
         """Put a live publication off that the engine did not take; None once that was done for long enough."""
@@ -151,16 +154,17 @@ class _Planner:
             self.entries.append(Entry("", Outcome.ESCALATED, self.now, detail=f"nobody saw {escalates}"))
             self.tells = escalates, Entry("", Outcome.ESCALATED, self.now, detail=f"told as {self.notification.id}")
 
-    def _use(self, stage: Sequence[Route], ahead: Sequence[Route], *, is_begun: bool) -> Plan | None:
+    def _use(self, index: int, *, is_begun: bool) -> Plan | None:
         """Try what is open of a stage, then wait for what it left behind; None where the next one has its turn."""
-        routes = [route for route in stage if not is_begun or self._is_still_open(route)]
+        stage = self.policy.stages[index]
+        routes = [route for route in stage if self._is_still_open(route)] if is_begun else stage
         if routes and self.is_expired:
             self._note(routes[0], Outcome.EXPIRED, detail="expired before this route")
             return self._finish(State.EXPIRED)
         sends: list[NewSend] = []
         resumes: list[datetime] = []
         for route in routes:
-            tried = self._try(route, ahead)
+            tried = self._try(route)
             if isinstance(tried, Peace):
                 resumes.append(tried.until)
             else:
@@ -169,20 +173,20 @@ class _Planner:
             return self._decided(sends=tuple(sends))
         if resumes and (waiting := self._ask_again(min(resumes))):
             return waiting
-        return self._wait(stage, ahead)
+        return self._wait(index)
 
-    def _wait(self, stage: Sequence[Route], ahead: Sequence[Route]) -> Plan | None:
+    def _wait(self, index: int) -> Plan | None:
         """See whether a used stage still has to be waited for, or is the last one."""
         if self.policy.stop_on is StopOn.ACCEPTED and any(entry.outcome is Outcome.ACCEPTED for entry in self.step.entries):
             return self._finish(State.EXHAUSTED)
         until = self.now
         leads_on: bool | None = None
-        for route in stage:
+        for route in self.policy.stages[index]:
             last = _last(self._entries_of(route), Outcome.PUBLISHED if route is Route.LIVE else Outcome.ACCEPTED)
             if last is None:
                 continue
             if route is not Route.LIVE:
-                leads_on = self._leads_on(ahead) if leads_on is None else leads_on
+                leads_on = self._leads_on(index + 1) if leads_on is None else leads_on
             if route is Route.LIVE or leads_on:
                 until = max(until, last.at + timedelta(seconds=self._wait_s(route)))
         return self._ask_again(until)
@@ -198,7 +202,7 @@ class _Planner:
         at = min(at, self.notification.expires_at)
         return self._decided(next_plan_at=at) if at > self.now else None
 
-    def _try(self, route: Route, ahead: Sequence[Route]) -> Sequence[NewSend] | Peace:
+    def _try(self, route: Route) -> Sequence[NewSend] | Peace:
         """Use a route; no sends where it leads nowhere, so that the next one has its turn."""
         if not self._is_open(route):
             self._note(route, Outcome.MUTED, detail="switched off by the user's preferences")
@@ -218,7 +222,7 @@ class _Planner:
         if peace is not None and peace.drops:
             self._note(route, Outcome.MUTED, detail=f"left out in {peace.reason}")
             return ()
-        return peace or self._send(route, devices, ahead)
+        return peace or self._send(route, devices)
 
     def _peace(self, route: Route, devices: Iterable[Device]) -> Peace | None:
         """See whether the user is to be left in peace by a route that leads to somebody."""
@@ -231,7 +235,7 @@ class _Planner:
                 self._note(route, Outcome.DEFERRED, detail=peace.reason)
         return peace
 
-    def _send(self, route: Route, devices: Iterable[Device], ahead: Sequence[Route]) -> Sequence[NewSend]:
+    def _send(self, route: Route, devices: Iterable[Device]) -> Sequence[NewSend]:
         sends, out = [], []
         for device in devices:
             if device.provider not in self.rules.reachable:
@@ -243,19 +247,18 @@ class _Planner:
         for device in out:
             self._note(route, Outcome.SKIPPED, device, BREAKER_OPEN)
         if out and not sends and (instead := self._devices_in_turn(route)):
-            return self._send(route, instead, ahead)  # the next most recent of a quorum
+            return self._send(route, instead)  # the next most recent of a quorum
         return sends
 
     def _is_out(self, device: Device) -> bool:
         """Whether a device is passed over because its carrier would only let it wait (N-12)."""
         return device.carrier in self.rules.open_carriers and self.rules.policies.skips_open(self.step)
 
-    def _come_back(self) -> Plan | None:
+    def _come_back(self, outcomes: Set[Outcome]) -> Plan | None:
         """Send to those who were passed over after all, where nobody took it: that waits for their carriers."""
-        entries = [*self.step.entries, *self.entries]
-        outcomes = {entry.outcome for entry in entries}
         if Outcome.SKIPPED not in outcomes or Outcome.ACCEPTED in outcomes:
             return None
+        entries = (*self.step.entries, *self.entries)
         last_by_device = {entry.device_id: entry.outcome for entry in entries if entry.device_id}
         passed = [
             device
@@ -285,19 +288,14 @@ class _Planner:
     def _devices_in_turn(self, route: Route) -> Sequence[Device]:
         return devices_in_turn(list(self._devices(route)), self._entries_of(route), self._quorum(route))
 
-    def _judge(self) -> State:
-        outcomes = {entry.outcome for entry in (*self.step.entries, *self.entries)}
-        if outcomes & {Outcome.ACCEPTED, Outcome.PUBLISHED}:
-            return State.EXHAUSTED
-        return State.EXPIRED if Outcome.EXPIRED in outcomes else State.FAILED
-
-    def _leads_on(self, routes: Iterable[Route]) -> bool:
-        """Whether one of these routes could still reach the user, as far as can be told now."""
+    def _leads_on(self, begin: int) -> bool:
+        """Whether a route of the stages from `begin` on could still reach the user, as far as can be told now."""
         return any(
             self._is_open(route)
             and not self._is_capped(route)
             and (route is Route.LIVE or any(device.provider in self.rules.reachable for device in self._devices(route)))
-            for route in routes
+            for stage in self.policy.stages[begin:]
+            for route in stage
         )
 
     def _is_open(self, route: Route) -> bool:
@@ -344,6 +342,12 @@ class _Planner:
             tells=self.tells,
         )
         return Plan(done, self.publish)
+
+
+def _judge(outcomes: Set[Outcome]) -> State:
+    if not outcomes.isdisjoint(_TOLD):
+        return State.EXHAUSTED
+    return State.EXPIRED if Outcome.EXPIRED in outcomes else State.FAILED
 
 
 def _is_live_open(entries: Sequence[Entry]) -> bool:
