@@ -96,6 +96,7 @@ class AuditFilter(msgspec.Struct, frozen=True):
         actor: A kind (`api_key`), or a kind and a name (`user:ann`).
         action: A whole one, or its beginning with a `*` behind it: `device.*`.
         resource: As `action`.
+        rule: What decided, as `action`.
         since: This moment or later.
         until: Before this moment.
     """
@@ -106,6 +107,7 @@ class AuditFilter(msgspec.Struct, frozen=True):
     action: str = ""
     resource: str = ""
     decision: str = ""
+    rule: str = ""
     user: str = ""
     correlation_id: str = ""
 

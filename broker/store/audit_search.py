@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, or_, select
 
 from broker.audit import Act, AuditFilter, AuditRecord, Decision, SealedRecord
 from broker.caller import Actor, ActorKind, Caller
@@ -32,10 +32,10 @@ def check_filter(wanted: AuditFilter) -> None:
         raise BadInput("actor", f"must begin with one of {', '.join(ActorKind)}")
     if wanted.decision and wanted.decision not in tuple(Decision):
         raise BadInput("decision", f"must be one of {', '.join(Decision)}")
-    for field in ("action", "resource"):
+    for field in ("action", "resource", "rule"):
         if "*" in getattr(wanted, field)[:-1]:
             raise BadInput(field, "must have a * at its end only")
-    for field in ("actor", "action", "resource", "user", "correlation_id"):
+    for field in ("actor", "action", "resource", "rule", "user", "correlation_id"):
         check_name(field, getattr(wanted, field))
     if wanted.since and wanted.until and wanted.since >= wanted.until:
         raise BadInput("to", "must be later than from")
@@ -87,7 +87,9 @@ def _rules(wanted: AuditFilter) -> list[ColumnElement[bool]]:
         rules.append(_R.correlation_id == wanted.correlation_id)
     if wanted.user:
         rules.append(_R.subject == _subject(wanted.user))
-    for column, text in ((_R.action, wanted.action), (_R.resource, wanted.resource)):
+    if wanted.rule:
+        rules.append(_R.rule != literal_column("''"))  # as in the partial index, which answers it then
+    for column, text in ((_R.action, wanted.action), (_R.resource, wanted.resource), (_R.rule, wanted.rule)):
         if text.endswith("*"):
             rules.append(func.substr(column, 1, len(text) - 1) == text[:-1])
         elif text:

@@ -17,6 +17,7 @@ __all__ = ["AUDIT_HEAD", "AUDIT_PENDING", "AUDIT_RECORDS", "AUDIT_SUBJECTS"]
 _TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
 _HAS_SUBJECT: Final = text("subject <> ''")
+_HAS_RULE: Final = text("rule <> ''")
 
 AUDIT_PENDING: Final = Table(
     "audit_pending",
@@ -48,6 +49,7 @@ AUDIT_RECORDS: Final = Table(
     Index("audit_records_by_time", "at", "sequence"),
     Index("audit_records_by_action", "action", "at", "sequence"),
     Index("audit_records_by_subject", "subject", "at", "sequence", sqlite_where=_HAS_SUBJECT, postgresql_where=_HAS_SUBJECT),
+    Index("audit_records_by_rule", "rule", "at", "sequence", sqlite_where=_HAS_RULE, postgresql_where=_HAS_RULE),
 )
 
 AUDIT_HEAD: Final = Table(

@@ -29,6 +29,7 @@ class AuditSearchRequest(msgspec.Struct, forbid_unknown_fields=True, rename={"si
     action: Annotated[str, Meta(description="Such as `device.registered`, or the beginning: `device.*`.")] = ""
     resource: Annotated[str, Meta(description="Such as `channel:news`, or the beginning: `channel:*`.")] = ""
     decision: Annotated[str, Meta(description="`granted`, `denied`, `changed`, `failed` or `noted`.")] = ""
+    rule: Annotated[str, Meta(description="What decided: such as `policy:night`, or the beginning: `policy:*`.")] = ""
     user: Annotated[str, Meta(description="Whom it concerns.")] = ""
     correlation_id: Annotated[str, Meta(description="Of the request or the connection.")] = ""
     limit: Annotated[int, Meta(description="Most records on a page, up to 1000; 0 means 100.")] = 0
@@ -136,6 +137,7 @@ class _Desk:
             action=request.action,
             resource=request.resource,
             decision=request.decision,
+            rule=request.rule,
             user=request.user,
             correlation_id=request.correlation_id,
         )

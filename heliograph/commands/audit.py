@@ -76,6 +76,7 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: datetim
 @click.option("--action", default="", help='Such as "device.registered", or the beginning: "device.*".')
 @click.option("--resource", default="", help='Such as "channel:news", or the beginning: "channel:*".')
 @click.option("--decision", default="", help="granted, denied, changed, failed or noted.")
+@click.option("--rule", default="", help='What decided: such as "policy:night", or the beginning: "policy:*".')
 @click.option("--user", default="", help="Whom it concerns.")
 @click.option("--correlation-id", default="", help="Of the request or the connection.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
@@ -156,7 +157,7 @@ def _told(work: Callable[[], T]) -> T:
     try:
         return work()
     except BadInput as exc:
-        names_option = exc.field in ("anchor", "actor", "action", "resource", "decision", "user", "to")
+        names_option = exc.field in ("anchor", "actor", "action", "resource", "decision", "rule", "user", "to")
         raise SettingsError([f"{'--' if names_option else ''}{exc.field}: {exc.rule}"]) from None
     except StoreUnavailable as exc:
         raise SettingsError([f"store.url: {exc}"]) from None

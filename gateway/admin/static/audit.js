@@ -19,6 +19,7 @@ export const audit = {
       { name: "resource", label: "On what", placeholder: "channel:news or channel:*" },
       { name: "user", label: "For whom" },
       { name: "decision", label: "Decision", options: DECISIONS },
+      { name: "rule", label: "By rule", placeholder: "policy:night or policy:*" },
       { name: "from", label: "From", type: "datetime-local" },
       { name: "to", label: "To", type: "datetime-local" },
       { name: "correlation_id", label: "Request", placeholder: "Its correlation id" },

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from broker.audit import Act, Anchor, AuditFilter, Decision, SealedRecord
@@ -22,6 +22,8 @@ from broker.devices import DeviceFilter, Registration
 from broker.errors import BadInput, StoreUnavailable
 from broker.ledger import PlanDone
 from broker.notification import Preference, Provider, State
+from broker.store import audit_search
+from broker.store.audit_tables import AUDIT_RECORDS
 from broker.store.store import Store, open_store
 from broker.suppression import Feedback, Suppressed, SuppressionReason
 from broker.templates import TemplateKey, TemplateText
@@ -195,9 +197,9 @@ async def test_a_full_queue_leaves_a_gap_that_is_told(open_with: Any) -> None:
 
 
 async def test_search_pages_by_rules(store: Store, clock: ManualClock) -> None:
-    began = clock.now()
+    began, rules = clock.now(), ("policy:night", "policy:day", "policy:dawn")
     for number in range(7):
-        store.audit.record(Act("channel.publish", f"channel:a:{number}", "ann", Decision.DENIED), by=ANN)
+        store.audit.record(Act("channel.publish", f"channel:a:{number}", "ann", Decision.DENIED, rules[number % 3]), by=ANN)
         store.audit.record(Act("api.call", f"api:{number}", decision=Decision.GRANTED), by=BACKEND)
         clock.move(1)
     await store.audit.settle()
@@ -214,7 +216,26 @@ async def test_search_pages_by_rules(store: Store, clock: ManualClock) -> None:
     assert len(await acts(store, resource="channel:a:1")) == 1
     assert len(await acts(store, action="api.*", decision="granted", correlation_id="request-1")) == 7
     assert len(await acts(store, actor="api_key:backen…")) == 7
+    assert [act.resource for act in await acts(store, rule="policy:night")] == ["channel:a:0", "channel:a:3", "channel:a:6"]
+    assert len(await acts(store, rule="policy:*")) == 7
+    assert await acts(store, rule="policy:nigh") == []
     assert await acts(store, user="nobody") == []
+
+
+async def test_what_a_rule_decided_is_found_by_its_index(store: Store, engine: str) -> None:
+    query = audit_search._FIND.where(*audit_search._rules(AuditFilter(rule="policy:night"))).order_by(
+        AUDIT_RECORDS.c.at.desc(), AUDIT_RECORDS.c.sequence.desc()
+    )
+    how = "EXPLAIN " if engine == "postgresql" else "EXPLAIN QUERY PLAN "
+
+    def explained(connection: Connection) -> str:
+        if engine == "postgresql":
+            connection.execute(text("SET LOCAL enable_seqscan = off"))  # of an empty table it would read all
+        event.listen(connection, "before_cursor_execute", lambda *call: (f"{how}{call[2]}", call[3]), retval=True)
+        return " / ".join(str(row[-1]) for row in connection.execute(query).cursor.fetchall())
+
+    plan = await store.audit._database.write(explained)  # type: ignore[attr-defined]  # (no port explains)
+    assert "audit_records_by_rule" in plan
 
 
 @pytest.mark.parametrize(
@@ -224,6 +245,7 @@ async def test_search_pages_by_rules(store: Store, clock: ManualClock) -> None:
         ({"decision": "perhaps"}, "decision"),
         ({"action": "a*b"}, "action"),
         ({"resource": "*:x"}, "resource"),
+        ({"rule": "*:x"}, "rule"),
         ({"user": "a\0"}, "user"),
     ],
 )

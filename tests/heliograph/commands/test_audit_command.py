@@ -82,6 +82,8 @@ def test_search_lists_the_newest_first(run, file) -> None:
     found = run("audit", "search", "--from", "2026-01-01T00:01:00", "--to", "2026-01-01 00:02:00", "--json").out.splitlines()
     assert [json.loads(line)["sequence"] for line in found] == [2]
     assert run("audit", "search", "--user", "ben").out == ""
+    assert run("audit", "search", "--rule", "channel.*", "--limit", "2").out.splitlines() == lines
+    assert run("audit", "search", "--rule", "channel").out == ""
     (problem,) = run("audit", "search", "--decision", "perhaps").problems
     assert problem.startswith("heliograph: --decision: must be one of granted,")
 
