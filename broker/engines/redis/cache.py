@@ -26,7 +26,8 @@ class RedisCache:
 
     async def get(self, place: Place) -> Found:
         generation, value, left_ms = await self._link.run(_GET, self._keys(place))
-        return Found(value, max(0.0, left_ms / 1000), generation.decode())
+        # One that is no text is none of ours: then nothing can be written under it, and nobody fails of it.
+        return Found(value, max(0.0, left_ms / 1000), generation.decode(errors="replace"))
 
     async def put(self, place: Place, value: bytes, *, ttl_s: float, generation: str) -> bool:
         ttl_ms = max(1, int(1000 * min(ttl_s, LONGEST_S)))
