@@ -43,7 +43,7 @@ from config.provider_settings import (
 from config.proxy_settings import DEFAULT_PROXY, NamedProxySettings, ProxySettings, check_name
 from config.rule_settings import PolicySettings, RoleSettings
 from config.section import Section as _Section
-from config.token_settings import ConnectionTokenSettings, SubscriptionTokenSettings, TokenSettings
+from config.token_settings import ConnectionTokenSettings, SharedIssuerKeysSettings, SubscriptionTokenSettings, TokenSettings
 from config.tracing_settings import TracingSettings
 
 __all__ = [
@@ -176,6 +176,7 @@ class ClientSettings(_Section):
     connect_include_server_time: bool = Field(False, description="Tell the time in the connect result.")
     token: ConnectionTokenSettings = ConnectionTokenSettings()
     subscription_token: SubscriptionTokenSettings = SubscriptionTokenSettings()
+    shared_issuer_keys: SharedIssuerKeysSettings = SharedIssuerKeysSettings()
     subscribe_to_user_personal_channel: PersonalChannelSettings = PersonalChannelSettings()
     proxy: ClientProxySettings = ClientProxySettings()
     connect_code_to_unidirectional_disconnect: ConnectDisconnectSettings = ConnectDisconnectSettings()

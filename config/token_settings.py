@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from config.durations import Duration
 from config.section import Section as _Section
@@ -13,9 +13,12 @@ __all__ = [
     "IssueSettings",
     "IssuerKeys",
     "IssuerSettings",
+    "SharedIssuerKeysSettings",
     "SubscriptionTokenSettings",
     "TokenSettings",
 ]
+
+_LEAST_SECRET_BYTES = 32
 
 
 class IssuerKeys(_Section):
@@ -121,6 +124,24 @@ class ConnectionTokenSettings(TokenSettings):
 
 class SubscriptionTokenSettings(TokenSettings):
     enabled: bool = Field(False, description="Use these keys for subscription tokens instead of client.token's.")
+
+
+class SharedIssuerKeysSettings(_Section):
+    """Keys from a `jwks_url` that nodes share through Redis, so that one that starts while an issuer is down has them."""
+
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="Signs what is shared, so that nobody else's keys are believed; at least 32 bytes, the same on every node, "
+        "known to nobody else. Empty: nothing is shared.",
+    )
+    longest: Duration = Field(86_400.0, ge=60, le=86_400, description="How old keys may be that another node has fetched.")
+
+    @field_validator("secret")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value().encode()) < _LEAST_SECRET_BYTES:
+            raise ValueError(f"must be at least {_LEAST_SECRET_BYTES} bytes")
+        return value
 
 
 def _check_differ(what: str, names: Iterable[str]) -> None:

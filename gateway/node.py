@@ -110,7 +110,7 @@ class Node:
         self.uid = str(uuid.uuid4())
         self.name = settings.node.name or f"{settings.http.host}:{settings.http.port}"
         self.revocation, self._tracing = revocation or engine.revocation, tracing
-        self.tokens = Verifiers(settings.client, self.revocation, clock, kept_claims=settings.policy.claims)
+        self.tokens = Verifiers(settings.client, self.revocation, clock, kept_claims=settings.policy.claims, fleet=engine.cache)
         self.rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
         self.permissions = Permissions(settings.client.insecure)
         self.audit = CommandAudit(witness, self.rules)

@@ -19,6 +19,7 @@ from config.token_settings import ConnectionTokenSettings, IssuerKeys, IssuerSet
 from gateway.auth.jwks_client import JwksClient
 from gateway.auth.key_source import KeySource
 from gateway.auth.keys import TOKEN_MAX_BYTES, Keyring
+from gateway.auth.shared_keys import SharedDocuments
 
 __all__ = ["DEFAULT", "OWN", "Issuer", "Issuers"]
 
@@ -42,12 +43,21 @@ class Issuer(msgspec.Struct, frozen=True):
 class Issuers:
     """The issuers of one section of the settings.
 
+    Args:
+        shared: What nodes of the fleet have fetched; None where they do not share it.
     Raises:
         SettingsError: Certificates to trust cannot be read.
     """
 
-    def __init__(self, settings: TokenSettings, clock: Clock, *, section: str = "client.token") -> None:
-        self._clock, self._pins = clock, Pins(clock)
+    def __init__(
+        self,
+        settings: TokenSettings,
+        clock: Clock,
+        *,
+        section: str = "client.token",
+        shared: SharedDocuments | None = None,
+    ) -> None:
+        self._clock, self._pins, self._shared = clock, Pins(clock), shared
         # One name stands for one issuer in logs and metrics, also where both sections have the same.
         self._prefix = "" if section == "client.token" else "subscription:"
         self.sources: list[KeySource] = []
@@ -117,7 +127,14 @@ class Issuers:
             client = JwksClient(settings, self._pins)
         except OSError as exc:
             raise SettingsError([f"{path}.jwks_ca_file: cannot be read: {exc.strerror or exc}"]) from None
-        source = KeySource(self._prefix + name, client.fetch, self._clock, refresh_s=settings.jwks_refresh)
+        source = KeySource(
+            self._prefix + name,
+            client.fetch,
+            self._clock,
+            refresh_s=settings.jwks_refresh,
+            address=settings.jwks_url,
+            shared=self._shared,
+        )
         self.sources.append(source)
         return source
 

@@ -1,7 +1,8 @@
 """The keys that one issuer publishes: fetched at the start, every few minutes, and when a token names one that is new.
 
 *Fail static*: keys that were fetched are used until others take their place. An issuer that is down, or answers with rubbish or
-with an empty set, changes nothing. What a stranger's token can cause is bounded: a name that is unknown makes one fetch for all
+with an empty set, changes nothing; where nodes share what they fetched, newer keys of another node stand in for it
+(`gateway.auth.shared_keys`). What a stranger's token can cause is bounded: a name that is unknown makes one fetch for all
 who wait for it, and the next one only some seconds later, however many names are made up.
 """
 
@@ -17,6 +18,7 @@ from config.clock import Clock
 from config.logs import get_logger
 from gateway.auth.jwks import BadKeySet, KeySet, PublishedKey, read_key_set
 from gateway.auth.jwks_client import NotFetched
+from gateway.auth.shared_keys import SharedDocuments
 
 __all__ = ["PAUSE_S", "KeySource", "KeySourceState", "KeysUnavailable"]
 
@@ -27,6 +29,8 @@ _log = get_logger()
 PAUSE_S: Final = 4.0
 _RETRY_S: Final = 60.0
 _JITTER: Final = 0.1
+# What this node has shared itself is not newer than what it holds: the two moments of one fetch differ by less than this.
+_GRAIN_S: Final = 1.0
 _NOTHING: Final = KeySet((), ())
 
 
@@ -54,13 +58,24 @@ class KeySource:
         name: The issuer's, for logs and metrics.
         fetch: Gets its document, or raises `NotFetched`; bounded in time and size.
         refresh_s: How often it is fetched again, unasked.
+        address: Where from, as the settings have it; what is shared is known by it.
+        shared: What nodes of the fleet have fetched; None where they do not share it.
     Attributes:
         on_change: Told at once, with the name and a digest of each key by its kid, when others are held than before. It must
             not fail.
     """
 
-    def __init__(self, name: str, fetch: Callable[[], Awaitable[bytes]], clock: Clock, *, refresh_s: float) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        fetch: Callable[[], Awaitable[bytes]],
+        clock: Clock,
+        *,
+        refresh_s: float,
+        address: str = "",
+        shared: SharedDocuments | None = None,
+    ) -> None:
+        self.name, self._address, self._shared = name, address, shared
         self._fetch, self._clock, self._refresh_s = fetch, clock, refresh_s
         self.on_change: Callable[[str, Mapping[str, str]], None] = lambda _name, _digests: None
         self._set = _NOTHING
@@ -124,12 +139,33 @@ class KeySource:
         self._fetches += 1
         began = self._clock.monotonic()
         try:
-            self._take(read_key_set(await self._fetch()))
+            document = await self._fetch()
+            self._take(read_key_set(document))
         except (NotFetched, BadKeySet) as exc:
+            document = b""
             self._fail(str(exc))
         finally:
             self._tried_at = self._clock.monotonic()
         self._last = self._last.then(self._error, self._tried_at - began, self._clock.now())
+        if self._shared is not None:
+            if document:
+                await self._shared.share(self._address, document)
+            else:
+                await self._stand_in(self._shared)
+
+    async def _stand_in(self, shared: SharedDocuments) -> None:
+        """Hold what another node has fetched, where it is newer; that this one could not fetch is told as before."""
+        if (found := await shared.find(self._address)) is None:
+            return
+        age_s = max(0.0, self._clock.now().timestamp() - found.fetched_at)
+        fetched_at = self._clock.monotonic() - age_s
+        if self._fetched_at is not None and fetched_at <= self._fetched_at + _GRAIN_S:
+            return
+        try:
+            self._hold(read_key_set(found.document), fetched_at)
+        except BadKeySet:  # a version of ours that is less strict has shared it
+            return
+        _log.info("keys.stood_in", issuer=self.name, keys=len(self._set.keys), age_s=round(age_s))
 
     def _take(self, fetched: KeySet) -> None:
         if fetched.faults != self._set.faults:
@@ -137,11 +173,14 @@ class KeySource:
                 _log.warning("keys.passed_over", issuer=self.name, reason=fault)
         if self._error:
             _log.info("keys.back", issuer=self.name, keys=len(fetched.keys))
+        self._hold(fetched, self._clock.monotonic())
+        self._error, self._failed_in_a_row = "", 0
+
+    def _hold(self, fetched: KeySet, fetched_at: float) -> None:
         if (digests := fetched.digests()) != self._set.digests():
             _log.info("keys.changed", issuer=self.name, kids=sorted(digests))
             self.on_change(self.name, digests)
-        self._set, self._fetched_at = fetched, self._clock.monotonic()
-        self._error, self._failed_in_a_row = "", 0
+        self._set, self._fetched_at = fetched, fetched_at
 
     def _fail(self, reason: str) -> None:
         if reason != self._error:  # told once, and again when it is another one

@@ -32,6 +32,7 @@ from gateway.auth.errors import Check, InvalidToken, TokenExpired, TokenRevoked
 from gateway.auth.issuers import Issuer, Issuers
 from gateway.auth.json_members import read_members
 from gateway.auth.role_claims import kept_of, roles_of
+from gateway.auth.shared_keys import SharedDocuments
 
 __all__ = ["ConnectionClaims", "ServerSubscription", "SubscriptionClaims", "SubscriptionOverride", "TokenVerifier", "token_of"]
 
@@ -163,6 +164,7 @@ class TokenVerifier:
         skip_signature: Believe tokens unsigned (`client.insecure_skip_token_signature_verify`).
         section: Where the settings stand.
         kept_claims: Names of the claims that are kept for policies.
+        shared: What nodes of the fleet have fetched of published keys; None where they do not share it.
     Raises:
         SettingsError: Certificates that are to be trusted cannot be read.
     """
@@ -176,8 +178,9 @@ class TokenVerifier:
         skip_signature: bool = False,
         section: str = "client.token",
         kept_claims: Sequence[str] = (),
+        shared: SharedDocuments | None = None,
     ) -> None:
-        self.issuers = Issuers(settings, clock, section=section)
+        self.issuers = Issuers(settings, clock, section=section, shared=shared)
         self._revocation = revocation
         self._clock = clock
         self._skip_signature = skip_signature

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from broker.cache import SharedCache
 from broker.published_keys import PublishedKeys
 from broker.revocation import Revocation
 from config.clock import Clock
@@ -11,6 +12,7 @@ from config.token_settings import TokenSettings
 from gateway.auth.key_changes import KeyChanges
 from gateway.auth.key_metrics import key_concerns
 from gateway.auth.key_source import KeySourceState
+from gateway.auth.shared_keys import shared_documents
 from gateway.auth.tokens import TokenVerifier
 
 __all__ = ["Verifiers"]
@@ -19,13 +21,23 @@ __all__ = ["Verifiers"]
 class Verifiers:
     """Who judges connection tokens, and who judges subscription tokens: the same where these have no keys of their own.
 
+    Args:
+        fleet: Where nodes share the keys that issuers publish, if the settings want that.
     Raises:
         SettingsError: Certificates that are to be trusted cannot be read.
     """
 
     def __init__(
-        self, settings: ClientSettings, revocation: Revocation, clock: Clock, *, kept_claims: Sequence[str] = ()
+        self,
+        settings: ClientSettings,
+        revocation: Revocation,
+        clock: Clock,
+        *,
+        kept_claims: Sequence[str] = (),
+        fleet: SharedCache | None = None,
     ) -> None:
+        shared = shared_documents(fleet, settings.shared_issuer_keys, clock)
+
         def make(tokens: TokenSettings, section: str) -> TokenVerifier:
             return TokenVerifier(
                 tokens,
@@ -34,6 +46,7 @@ class Verifiers:
                 skip_signature=settings.insecure_skip_token_signature_verify,
                 section=section,
                 kept_claims=kept_claims,
+                shared=shared,
             )
 
         self.connections = self.subscriptions = make(settings.token, "client.token")
