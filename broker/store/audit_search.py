@@ -20,6 +20,8 @@ _FIND: Final = select(AUDIT_RECORDS, _S.user).select_from(
     AUDIT_RECORDS.outerjoin(AUDIT_SUBJECTS, and_(_S.subject == _R.subject, _R.subject != ""))
 )
 _LARGEST: Final = 2**63
+# Written out as in the conditions of the partial indexes, or they would answer nothing.
+_NOTHING: Final[ColumnElement[str]] = literal_column("''")
 
 
 def check_filter(wanted: AuditFilter) -> None:
@@ -86,9 +88,9 @@ def _rules(wanted: AuditFilter) -> list[ColumnElement[bool]]:
     if wanted.correlation_id:
         rules.append(_R.correlation_id == wanted.correlation_id)
     if wanted.user:
-        rules.append(_R.subject == _subject(wanted.user))
+        rules += _of(wanted.user)
     if wanted.rule:
-        rules.append(_R.rule != literal_column("''"))  # as in the partial index, which answers it then
+        rules.append(_R.rule != _NOTHING)
     for column, text in ((_R.action, wanted.action), (_R.resource, wanted.resource), (_R.rule, wanted.rule)):
         if text.endswith("*"):
             rules.append(func.substr(column, 1, len(text) - 1) == text[:-1])
@@ -103,13 +105,13 @@ def _actor_rules(actor: str) -> list[ColumnElement[bool]]:
         return []
     rules: list[ColumnElement[bool]] = [_R.actor_kind == kind]
     if name:
-        rules.append(_R.subject == _subject(name) if kind == ActorKind.USER else _R.actor == name)
+        rules += _of(name) if kind == ActorKind.USER else [_R.actor == name]
     return rules
 
 
-def _subject(user: str) -> Any:
+def _of(user: str) -> list[ColumnElement[bool]]:
     of_user: Select[tuple[str]] = select(_S.subject).where(_S.user == user)
-    return of_user.scalar_subquery()
+    return [_R.subject != _NOTHING, _R.subject == of_user.scalar_subquery()]
 
 
 def _record(row: Row[Any]) -> SealedRecord:
