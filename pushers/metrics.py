@@ -1,55 +1,52 @@
 """What the pipeline counts, for Prometheus. Labels name providers, outcomes, lanes and states, never people or addresses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from broker.breaker import BreakerState
 from broker.ledger import PlanDone, SendDone
 from broker.notification import Lane, Outcome
 from pushers.deletion_guard import DeletionGuard
+from pushers.series import Counts, Durations
 
 __all__ = ["Metrics"]
 
 _BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
-_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
 
 
 class Metrics:
-    """The series of one registry, which can be registered at another one as a whole.
-
-    Children are looked up once: finding one by its labels costs more than counting.
-    """
+    """The series of one registry, which can be registered at another one as a whole."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._deliveries = deliveries = Counter(
+        self._deliveries = Counts(
             "heliograph_deliveries",
             "Attempts that ended, by provider (live for the socket), outcome and lane.",
             ("provider", "outcome", "lane"),
             registry=registry,
         )
-        finished = Counter(
+        self._finished = Counts(
             "heliograph_notifications_finished",
             "Notifications that the pipeline brought to an end, by state and lane.",
             ("state", "lane"),
             registry=registry,
         )
-        accepted = Histogram(
+        self._accepted = Durations(
             "heliograph_accepted_seconds",
             "From storing a notification to a provider's acceptance.",
             ("provider", "lane"),
-            buckets=_BUCKETS_S,
+            bounds_s=_BOUNDS_S,
             registry=registry,
         )
-        calls = Histogram(
+        self._calls = Durations(
             "heliograph_provider_call_seconds",
             "Duration of one call to a provider.",
             ("provider",),
-            buckets=_BUCKETS_S[:11],
+            bounds_s=_BOUNDS_S[:11],
             registry=registry,
         )
         self._campaign_users = Counter(
@@ -59,10 +56,6 @@ class Metrics:
             registry=registry,
         )
         self._make_gauges(registry)
-        self._delivery = cache(lambda provider, outcome, lane: deliveries.labels(provider, outcome, lane.name.lower()))
-        self._finished = cache(lambda state, lane: finished.labels(state, lane.name.lower()))
-        self._accepted = cache(lambda provider, lane: accepted.labels(provider, lane.name.lower()))
-        self._call = cache(calls.labels)
 
     def _make_gauges(self, registry: CollectorRegistry) -> None:
         self._breakers = Gauge("heliograph_breaker_state", "0 closed, 1 half open, 2 open.", ("provider",), registry=registry)
@@ -94,14 +87,9 @@ class Metrics:
             "heliograph_lane_age_seconds", "How long the oldest of them has been due.", ("lane",), registry=registry
         )
 
-    def deliveries_by(self, label: Literal["outcome", "provider"]) -> dict[str, int]:
+    def deliveries_by(self, label: Literal["outcome", "provider"]) -> Mapping[str, int]:
         """Add up the attempts that ended, by one of their labels."""
-        counts: dict[str, int] = {}
-        for sample in (sample for metric in self._deliveries.collect() for sample in metric.samples):
-            if sample.name.endswith("_total"):
-                name = sample.labels[label]
-                counts[name] = counts.get(name, 0) + int(sample.value)
-        return counts
+        return self._deliveries.by(label)
 
     def watch(self, provider: str, state: Callable[[], BreakerState], under_way: Callable[[], int]) -> None:
         """Say where a provider's gauges are read, whenever they are asked for."""
@@ -133,9 +121,9 @@ class Metrics:
         """Count a decision: its lines, and an end."""
         lane = done.step.notification.lane
         for entry in done.entries:
-            self._delivery(entry.provider or entry.route, entry.outcome, lane).inc()
+            self._deliveries.count(entry.provider or entry.route, entry.outcome, lane)
         if done.finish is not None:
-            self._finished(done.finish, lane).inc()
+            self._finished.count(done.finish, lane)
 
     def sent(self, done: SendDone, took_s: float | None, now: datetime) -> None:
         """Count an attempt that ended, and its call if one was made."""
@@ -144,8 +132,8 @@ class Metrics:
             return
         notification = done.step.notification
         provider, lane = entry.provider, notification.lane
-        self._delivery(provider, entry.outcome, lane).inc()
+        self._deliveries.count(provider, entry.outcome, lane)
         if took_s is not None:
-            self._call(provider).observe(took_s)
+            self._calls.count(took_s, provider)
         if entry.outcome is Outcome.ACCEPTED:
-            self._accepted(provider, lane).observe((now - notification.created_at).total_seconds())
+            self._accepted.count((now - notification.created_at).total_seconds(), provider, lane)
