@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import uvicorn
@@ -14,6 +14,7 @@ __all__ = ["HttpServer"]
 
 _HANDSHAKE_S: Final = 10.0  # as patient as with the head of a request
 _GOODBYE_S: Final = 5.0
+_LATE_S: Final = 1.0
 _LOOK_S: Final = 0.01
 
 
@@ -98,12 +99,11 @@ class HttpServer(uvicorn.Server):
         for each in sockets or ():
             each.close()
         state, goodbye_s = self.server_state, self.config.timeout_graceful_shutdown
+        # Who was let in a moment ago and has asked for nothing yet is about to: closed now, its request would be lost.
+        await _until(lambda: all(getattr(one, "cycle", one) is not None for one in state.connections), _LATE_S)
         for connection in tuple(state.connections):
             connection.shutdown()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(goodbye_s):
-                while state.connections or state.tasks:  # noqa: ASYNC110 (uvicorn tells nobody when the last one is gone)
-                    await asyncio.sleep(_LOOK_S)
+        await _until(lambda: not (state.connections or state.tasks), goodbye_s)
         for task in tuple(state.tasks):
             task.cancel()
 
@@ -111,3 +111,11 @@ class HttpServer(uvicorn.Server):
         """Leave new connections to whoever else listens on the port, and serve those that there are."""
         for server in self.servers:
             server.close()
+
+
+async def _until(fact: Callable[[], bool], limit_s: float | None) -> None:
+    """Wait for a fact that uvicorn tells nobody of, or until the time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while not fact():  # noqa: ASYNC110 (there is no event to wait for)
+                await asyncio.sleep(_LOOK_S)

@@ -70,6 +70,22 @@ async def test_a_request_that_does_not_end_is_given_up(app, start):
     await app.was_given_up.wait()
 
 
+async def test_one_who_was_let_in_a_moment_ago_is_heard(app, start):
+    server, running, (_answer, first) = await start(goodbye_s=30)
+    answer, late = await asyncio.open_connection(*first.get_extra_info("peername"))
+    while len(server.server_state.connections) < 2:  # noqa: ASYNC110 (it has no event for it)
+        await asyncio.sleep(0)
+    server.should_exit = True
+    while server.servers[0].is_serving():  # noqa: ASYNC110 (as well)
+        await asyncio.sleep(0)
+    late.write(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+    app.may_answer.set()
+    assert (await answer.read()).endswith(b"\r\n/late\r\n0\r\n\r\n")
+    await running
+    first.close()
+    late.close()
+
+
 async def test_a_server_that_was_told_to_end_before_it_began_ends(app):
     server = HttpServer(app, goodbye_s=1)
     server.should_exit = True
