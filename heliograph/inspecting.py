@@ -30,7 +30,7 @@ async def inspect_with(settings: Settings, token: str) -> tuple[Inspection, list
         notes.append("client.insecure_skip_token_signature_verify is on: signatures are not checked at all")
     verifiers = Verifiers(client, revocation, clock)
     try:
-        return await inspect_token(token, verifiers, client.token.issue, clock), notes
+        return await inspect_token(token, verifiers, revocation, client.token.issue, clock), notes
     finally:
         await verifiers.close()
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from jwt.utils import base64url_decode
 
+from broker.revocation import Revocation
 from config.clock import Clock
 from config.token_settings import IssueSettings
 from gateway.auth.errors import Check, InvalidToken, TokenError
@@ -40,6 +41,8 @@ _CODES: Final = {
     "subscription": "error 103, clients give up the subscription",
 }
 _EXPIRED_CODE: Final = "error 109, clients fetch a fresh one"
+_BLOCKED_CODE: Final = "disconnect 3507, clients give up"
+_UNBLOCK: Final = "The token is good, but block_user keeps its user out: unblock_user lets them in again."
 _PRIVATE: Final = ("info", "data", "meta", "b64info", "b64data")
 _SHOWN: Final = 200
 
@@ -54,10 +57,13 @@ class Inspection(msgspec.Struct, frozen=True):
     check: Check | None = None
 
 
-async def inspect_token(token: str, verifiers: Verifiers, issue: IssueSettings, clock: Clock) -> Inspection:
+async def inspect_token(
+    token: str, verifiers: Verifiers, revocation: Revocation, issue: IssueSettings, clock: Clock
+) -> Inspection:
     """Judge a token as a node with these settings would; keys that issuers publish are fetched.
 
     Args:
+        revocation: Knows whom a node keeps out whatever their token says; the verifiers ask it about tokens.
         issue: Knows which tokens are of our own making.
     """
     if known := _other_kind(token):
@@ -80,6 +86,8 @@ async def inspect_token(token: str, verifiers: Verifiers, issue: IssueSettings, 
     except TokenError as exc:
         code = _CODES[kind] if isinstance(exc, InvalidToken) else _EXPIRED_CODE
         return Inspection(False, f"{exc} ({code})", _advice(exc.check, issuer, claims), facts, exc.check)
+    if result.user and revocation.is_blocked(result.user):
+        return Inspection(False, f"its user is blocked ({_BLOCKED_CODE})", _UNBLOCK, facts, Check.REVOKED)
     return Inspection(True, _granted(result), "", facts)
 
 

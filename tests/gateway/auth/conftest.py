@@ -30,6 +30,10 @@ class Revoked:
     def __init__(self) -> None:
         self.token_ids: set[str] = set()
         self.issued_before: dict[str, float] = {}
+        self.blocked: set[str] = set()
+
+    def is_blocked(self, user: str) -> bool:
+        return user in self.blocked
 
     def is_revoked(self, *, user: str, token_id: str, issued_at: float, channel: str = "") -> bool:
         return token_id in self.token_ids or issued_at < self.issued_before.get(user, 0.0)

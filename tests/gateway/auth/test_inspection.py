@@ -22,7 +22,7 @@ def look(clock: ManualClock, revocation: Any, secret: str) -> Callable[..., Any]
         settings = ClientSettings.model_validate(client or {"token": {"hmac_secret_key": secret}})
         verifiers = Verifiers(settings, revocation, clock)
         try:
-            return await inspect_token(token, verifiers, settings.token.issue, clock)
+            return await inspect_token(token, verifiers, revocation, settings.token.issue, clock)
         finally:
             await verifiers.close()
 
@@ -85,6 +85,16 @@ async def test_tells_which_check_failed_and_what_to_do(
     assert (found.is_accepted, found.check) == (False, check)
     assert words in found.verdict
     assert found.advice
+
+
+async def test_a_good_token_of_a_blocked_user_is_refused(look: Any, sign: Any, revocation: Any) -> None:
+    revocation.blocked.add("42")
+    for claims in ({"sub": "42"}, {"sub": "42", "channel": "$team"}):
+        found = await look(sign(claims))
+        assert (found.is_accepted, found.check) == (False, Check.REVOKED)
+        assert found.verdict == "its user is blocked (disconnect 3507, clients give up)"
+        assert "unblock_user" in found.advice
+    assert (await look(sign({"sub": "43"}))).is_accepted
 
 
 async def test_tells_what_is_demanded(look: Any, sign: Any, secret: str) -> None:
