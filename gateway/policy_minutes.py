@@ -5,6 +5,7 @@ done; whatever else rules are about is asked when it is done, and needs no looki
 """
 
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any, Final
 
 from config.clock import Clock
@@ -30,15 +31,20 @@ class PolicyMinutes:
         self._desk, self._wheel, self._tasks, self._clock, self._look = desk, wheel, tasks, clock, look
         self._note: Note | None = None
 
-    def mind(self) -> None:
-        """Wait for the next minute if the policy in force asks for the time, else for none; to be called when that changes."""
+    def mind(self, since: datetime) -> None:
+        """Wait for the next minute if the policy in force asks for the time, else for none; to be called after each look.
+
+        Args:
+            since: When the look began: a minute that has turned meanwhile found some judged by the one before it.
+        """
         if self._note is not None:
             self._note.drop()
             self._note = None
         if self._desk.enforced is not None and self._desk.enforced.asks_time_about("subscribe"):
             # Never early by the monotonic clock; if the wall clock lags behind it, the rest of the minute is waited for again.
-            left_s = _MINUTE_S - self._clock.now().timestamp() % _MINUTE_S
-            self._note = self._wheel.note(left_s, self._turn)
+            looked_s = (self._clock.now() - since).total_seconds()
+            left_s = _MINUTE_S - since.timestamp() % _MINUTE_S - looked_s
+            self._note = self._wheel.note(min(max(0.0, left_s), _MINUTE_S), self._turn)
 
     def _turn(self) -> None:
         self._note = None

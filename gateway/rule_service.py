@@ -111,11 +111,12 @@ class RuleService:
 
     async def _reconsider(self) -> None:
         """Judge everybody by what holds now; where that depends on the time, again as the next minute turns."""
+        began = self._clock.now()
         try:
             await self._node.reconsider()
         finally:
             if self._node.settings.policy.recheck_time:
-                self._minutes.mind()
+                self._minutes.mind(began)
 
     async def _load_roles(self) -> None:
         roles, assigned = await self._store.roles.all(), await self._store.roles.assignments()
