@@ -1,7 +1,8 @@
 """Has the ends of overrides written down: whoever is there when one ends says so to the store, which lets one of all do it.
 
-It asks at the start too, for what ended while nobody was there, and whenever what is in force changes. What rules is
-`PresentOverrides`, which waits for nobody: an override has ended at its moment, also while the store cannot be told.
+It asks at the start too, for what ended while nobody was there, whenever what is in force changes, and when overrides were
+read, for one may have ended before that. What rules is `PresentOverrides`, which waits for nobody: an override has ended at its
+moment, also while the store cannot be told.
 """
 
 from typing import Final
@@ -24,6 +25,7 @@ class OverrideEndings:
         self._kept, self._clock = kept, clock
         self._due = Bell(clock)
         present.on_change(lambda _now: self._due.ring())  # rings at once: the start is a moment too
+        present.on_load(self._due.ring)
 
     async def run(self) -> None:
         """Ask at each change until the store has answered, until cancelled."""

@@ -28,12 +28,17 @@ class PresentOverrides:
         self._kept, self._clock = kept, clock
         self._known: tuple[Override, ...] = ()
         self._obeying: list[Callable[[InForce], None]] = []
+        self._reading: list[Callable[[], None]] = []
         self._changed = Bell(clock)
 
     def on_change(self, obey: Callable[[InForce], None]) -> None:
         """Say who is ruled by them; called now, and at each change. It must not fail."""
         self._obeying.append(obey)
         obey(self.now)
+
+    def on_load(self, call: Callable[[], None]) -> None:
+        """Have `call` called whenever they were read, also where that changed nothing. It must not fail."""
+        self._reading.append(call)
 
     async def load(self) -> None:
         """Read them anew.
@@ -43,6 +48,8 @@ class PresentOverrides:
         """
         self._known = tuple(await self._kept.all())
         self._apply()
+        for call in self._reading:
+            call()
 
     async def run(self) -> None:
         """End each at its moment, until cancelled."""

@@ -1,6 +1,7 @@
 """What operators have said otherwise for a while, on SQL."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -43,10 +44,13 @@ class SqlOverrides:
     async def set(self, draft: OverrideDraft) -> tuple[Override, int]:
         for field, text in (("target", draft.target), ("reason", draft.reason)):
             check_name(field, text)
-        await self.end_past()  # they take no room, and their ends are written down before their places are taken
+        now = self._clock.now()
+        # They take no room, and their ends are written down before their places are taken. Both go by one moment: what ends
+        # after it is one that this takes the place of.
+        await self._end_past(now)
         actor = caller().actor
         set_by = f"{actor.kind}:{actor.name}" if actor.name else str(actor.kind)
-        made = Override(**msgspec.structs.asdict(draft), set_at=self._clock.now(), set_by=set_by)
+        made = Override(**msgspec.structs.asdict(draft), set_at=now, set_by=set_by)
         row = {
             **msgspec.structs.asdict(made),
             "kind": made.kind.value,
@@ -87,10 +91,11 @@ class SqlOverrides:
         return [_override(row) for row in rows if row.kind in {kind.value for kind in KINDS}]
 
     async def end_past(self) -> int:
-        now = to_micros(self._clock.now())
+        return await self._end_past(self._clock.now())
 
+    async def _end_past(self, now: datetime) -> int:
         def work(connection: Connection) -> Sequence[Row[Any]]:
-            past = connection.execute(_PAST, {"now": now}).all()
+            past = connection.execute(_PAST, {"now": to_micros(now)}).all()
             if past:
                 connection.execute(_FORGET, [{"of_kind": row.kind, "of_target": row.target} for row in past])
             return past
@@ -104,9 +109,9 @@ def _resource(kind: str, target: str) -> str:
 
 
 def _ended(row: Row[Any]) -> Act:
-    """Tell of an end. Kinds of a newer version end as well, so that nothing is made of them but text."""
+    """Tell of an end. Kinds of a newer version end as well, so that their values are taken as they are."""
     moments = {name: from_micros(getattr(row, name)).isoformat(timespec="seconds") for name in ("set_at", "expires_at")}
-    details = {"value": _VALUE.decode(row.value), "reason": row.reason, **moments}
+    details = {"value": msgspec.json.decode(row.value), "reason": row.reason, **moments}
     return Act("override.ended", _resource(row.kind, row.target), details=details)
 
 

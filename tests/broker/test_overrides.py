@@ -240,6 +240,12 @@ class TestEndings:
         await clock.advance(3600)
         assert kept.asked == asked + 1
 
+    async def test_it_is_asked_of_what_had_ended_when_it_was_read(self, scene):
+        kept, present = scene
+        await present.load()
+        await settle()
+        assert kept.asked == 2
+
     async def test_while_it_is_away_it_is_asked_again(self, scene, make, clock):
         kept, present = scene
         kept.overrides = [make(Kind.ONLY_CRITICAL, for_s=30)]

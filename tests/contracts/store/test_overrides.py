@@ -1,15 +1,17 @@
 """Overrides on every database, sentence by sentence of the port."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from broker.audit import AuditFilter
 from broker.caller import Actor, ActorKind, Caller, bind_caller
 from broker.errors import BadInput, NotFound
 from broker.overrides import Kind, OverrideDraft, Value
 from broker.rules import Subject
+from broker.store.override_table import OVERRIDES
 from broker.store.overrides import SqlOverrides
 from broker.store.store import Store
 from config.clock import ManualClock
@@ -151,6 +153,46 @@ async def test_an_end_is_audited_once_whoever_notices_it_and_whenever(
         "expires_at": (set_at + timedelta(seconds=60)).isoformat(timespec="seconds"),
     }
     assert {one.caller.actor.kind for one in ended.values()} == {ActorKind.SYSTEM}
+
+
+async def test_what_ends_while_its_place_is_taken_is_replaced_or_ended(
+    store: Store, clock: ManualClock, make: Callable[..., OverrideDraft]
+) -> None:
+    class Running(ManualClock):
+        @property
+        def at(self) -> datetime:
+            return super().now()
+
+        def now(self) -> datetime:
+            self.move(0.25)
+            return self.at
+
+    running, ends = Running(clock.now()), []
+    overrides = SqlOverrides(store.overrides._database, running, store.overrides._trail)
+    for looks in range(6):  # at the clock, until the former one ends
+        former, _ = await overrides.set(make(for_s=(running.at - clock.now()).total_seconds() + 0.25 * looks))
+        newer, _ = await overrides.set(make(for_s=600))
+        ends.append(newer.set_at >= former.expires_at)
+        await overrides.remove(Kind.PAUSE_LANE, "bulk")
+    await store.audit.settle()
+    ended, _ = await store.audit.search(AuditFilter(action="override.ended"), limit=10)
+    assert (True in ends, False in ends, len(ended)) == (True, True, sum(ends))
+
+
+async def test_a_kind_of_a_newer_version_ends_as_well(
+    store: Store, clock: ManualClock, make: Callable[..., OverrideDraft]
+) -> None:
+    await store.overrides.set(make())
+    changes = {"kind": "of_tomorrow", "value": b'{"from": ["now", "on"]}'}
+    await store.overrides._database.write(lambda connection: connection.execute(update(OVERRIDES).values(changes)))  # type: ignore[attr-defined]
+    clock.move(60)
+    assert await store.overrides.end_past() == 1
+    await store.audit.settle()
+    (ended,), _ = await store.audit.search(AuditFilter(action="override.ended"), limit=10)
+    assert (ended.record.act.resource, ended.record.act.details["value"]) == (
+        "override:of_tomorrow:bulk",
+        {"from": ["now", "on"]},
+    )
 
 
 async def test_an_end_that_another_causes_to_be_noticed_is_the_systems(
