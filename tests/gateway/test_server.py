@@ -78,6 +78,8 @@ async def test_one_who_was_let_in_a_moment_ago_is_heard(app, start):
     server.should_exit = True
     while server.servers[0].is_serving():  # noqa: ASYNC110 (as well)
         await asyncio.sleep(0)
+    for _ in range(9):  # turns in which it could be closed
+        await asyncio.sleep(0)
     late.write(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
     app.may_answer.set()
     assert (await answer.read()).endswith(b"\r\n/late\r\n0\r\n\r\n")
