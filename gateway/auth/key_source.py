@@ -61,8 +61,8 @@ class KeySource:
         address: Where from, as the settings have it; what is shared is known by it.
         shared: What nodes of the fleet have fetched; None where they do not share it.
     Attributes:
-        on_change: Told at once, with the name and a digest of each key by its kid, when the issuer answers with others than
-            before; not of what stands in, which may be older than what another node has told. It must not fail.
+        on_change: Told at once, with the name and a digest of each key by its kid, when others are held than before. It must
+            not fail.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class KeySource:
         self._fetch, self._clock, self._refresh_s = fetch, clock, refresh_s
         self.on_change: Callable[[str, Mapping[str, str]], None] = lambda _name, _digests: None
         self._set = _NOTHING
-        self._told: Mapping[str, str] = {}
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._error = ""
@@ -175,14 +174,12 @@ class KeySource:
         if self._error:
             _log.info("keys.back", issuer=self.name, keys=len(fetched.keys))
         self._hold(fetched, self._clock.monotonic())
-        if (digests := fetched.digests()) != self._told:
-            self._told = digests
-            self.on_change(self.name, digests)
         self._error, self._failed_in_a_row = "", 0
 
     def _hold(self, fetched: KeySet, fetched_at: float) -> None:
         if (digests := fetched.digests()) != self._set.digests():
             _log.info("keys.changed", issuer=self.name, kids=sorted(digests))
+            self.on_change(self.name, digests)
         self._set, self._fetched_at = fetched, fetched_at
 
     def _fail(self, reason: str) -> None:

@@ -123,22 +123,6 @@ async def test_what_is_held_goes_only_for_something_newer(
     assert node.find("ES256", "k2")
 
 
-async def test_what_stands_in_is_not_told_as_what_the_issuer_publishes(
-    start: Callable[..., KeySource], document: bytes, clock: ManualClock
-) -> None:
-    await start(Issuer(document)).look_for("ES256", "k1")
-    issuer, told = Issuer(), []
-    later = start(issuer)
-    later.on_change = lambda _name, digests: told.append(sorted(digests))
-    await later.look_for("ES256", "k1")
-    assert told == [], "it may be older than what others have told"
-    issuer.document = document
-    looking = asyncio.ensure_future(later.look_for("ES256", "k2"))
-    await clock.advance(PAUSE_S)
-    await looking
-    assert told == [["k1"]], "whoever shared it may have died before telling it"
-
-
 def flipped(value: bytes, at: int) -> bytes:
     return value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
 
