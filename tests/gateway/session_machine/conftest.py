@@ -133,6 +133,7 @@ class GovernedEngine:
         self.pubsub = self.history = self
         self.presence, self.users = _SlowPresence(self.pause), _SlowUsers(self.pause)
         self.control, self.limits, self.revocation = self.memory.control, self.memory.limits, self.memory.revocation
+        self.cache = self.memory.cache
         self.slow: frozenset[str] = frozenset()
         self.waiting: list[asyncio.Future[None]] = []
         self.is_late = self.was_late = False
