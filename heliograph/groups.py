@@ -36,12 +36,13 @@ class _RichHelp:
             file=buffer, force_terminal=terminal.is_terminal, width=min(terminal.width, 110), highlight=False, soft_wrap=False
         )
         console.print(Text.assemble(("Usage: ", "bold"), " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])))
-        if command.help:
-            console.print(Text("\n" + inspect.cleandoc(command.help)))
+        for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+            if paragraph:
+                console.print(Text("\n" + _flow(paragraph)))
         if isinstance(command, click.Group):
             names = command.list_commands(ctx)
             _print_rows(console, "Commands", [(name, _summary(command, ctx, name)) for name in names])
-        records = [record for param in command.get_params(ctx) if (record := param.get_help_record(ctx))]
+        records = [record for param in command.get_params(ctx) if (record := param.get_help_record(ctx)) and record[1]]
         _print_rows(console, "Options", records)
         return buffer.getvalue().rstrip("\n")
 
@@ -84,6 +85,12 @@ class LateGroup(RichGroup):
                 f"{cmd_name} needs the package {exc.name}: install it with the extra: pip install 'heliograph[simulators]'", ctx
             ) from None
         return command
+
+
+def _flow(paragraph: str) -> str:
+    """Make one line of a paragraph, which the console breaks where it must; after `\\b` lines stay as they are."""
+    first, _, rest = paragraph.partition("\n")
+    return rest if first == "\b" else " ".join(paragraph.split())
 
 
 def _summary(group: click.Group, ctx: click.Context, name: str) -> str:

@@ -65,13 +65,20 @@ def head(file: Path | None, dev: bool) -> None:
     click.echo(str(_answer(_settings(file, dev), lambda log: log.head())))
 
 
-def _moment(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> datetime | None:
-    return None if value is None else value.replace(tzinfo=UTC)
+def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Read a moment; one without a zone is in UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("must be a moment such as 2026-01-31 or 2026-01-31T12:00:00Z", context, parameter) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 @audit.command(cls=RichCommand)
-@click.option("--from", "since", type=click.DateTime(), callback=_moment, help="From this moment on, in UTC.")
-@click.option("--to", "until", type=click.DateTime(), callback=_moment, help="Before this moment, in UTC.")
+@click.option("--from", "since", callback=_moment, help="From this moment on: 2026-01-31, or 2026-01-31T12:00:00Z.")
+@click.option("--to", "until", callback=_moment, help="Before this moment.")
 @click.option("--actor", default="", help='A kind such as "api_key", or with a name: "user:alice".')
 @click.option("--action", default="", help='Such as "device.registered", or the beginning: "device.*".')
 @click.option("--resource", default="", help='Such as "channel:news", or the beginning: "channel:*".')
@@ -86,7 +93,7 @@ def search(limit: int, as_json: bool, file: Path | None, dev: bool, **rules: Any
     """List records, the newest first."""
     wanted = AuditFilter(**rules)
 
-    async def find(log: Audit) -> None:
+    async def find(log: Audit) -> bool:
         left, cursor = limit, ""
         while left > 0:
             found, cursor = await log.search(wanted, before=cursor, limit=min(left, _PAGE))
@@ -94,9 +101,11 @@ def search(limit: int, as_json: bool, file: Path | None, dev: bool, **rules: Any
                 click.echo(_encode(audit_item(sealed)) if as_json else _line(sealed))
             left -= len(found)
             if not cursor:
-                return
+                break
+        return left < limit
 
-    _answer(_settings(file, dev), find)
+    if not _answer(_settings(file, dev), find) and not as_json:
+        click.echo("There are none.", err=True)
 
 
 @audit.command(cls=RichCommand)

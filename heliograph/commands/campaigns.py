@@ -23,17 +23,21 @@ def campaign() -> None:
 
 
 @campaign.command("list", cls=RichCommand)
-@click.option("--state", type=click.Choice(_STATES), default=None, help="Only those in a state.")
+@click.option("--state", type=click.Choice(_STATES), metavar="STATE", help=f"Only those in a state, of {', '.join(_STATES)}.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @api_options
 def list_campaigns(
     state: str | None, limit: int, as_json: bool, url: str, api_key: str | None, file: Path | None, dev: bool
 ) -> None:
-    """List campaigns: id, moment, state, users told, audience, name."""
+    """List campaigns: id, moment, state, users told, rate, audience, name."""
     key = api_key if api_key is not None else configured_key(file, dev)
+    is_none = True
     for item in _campaigns(url, key, state or "", limit):
+        is_none = False
         click.echo(json.dumps(item) if as_json else _line(item))
+    if is_none and not as_json:
+        click.echo("There are none.", err=True)
 
 
 @campaign.command("status", cls=RichCommand)
@@ -54,13 +58,13 @@ def show_status(campaign_id: str, as_json: bool, url: str, api_key: str | None, 
 
 @campaign.command("rate", cls=RichCommand)
 @click.argument("campaign_id")
-@click.argument("rate_per_s", type=float)
+@click.argument("rate_per_s", type=click.FloatRange(0))
 @api_options
 def set_rate(campaign_id: str, rate_per_s: float, url: str, api_key: str | None, file: Path | None, dev: bool) -> None:
     """Tell so many users per second from the next page on; 0 is as fast as they can be told."""
     key = api_key if api_key is not None else configured_key(file, dev)
     item = call_api(url, key, "campaign_update", {"id": campaign_id, "rate_per_s": rate_per_s})["campaign"]
-    click.echo(f"{item['id']} {item['state']} {item['rate_per_s']:g}/s")
+    click.echo(f"{item['id']} {item['state']} {_rate(item)}")
 
 
 @campaign.command("pause", cls=RichCommand)
@@ -108,4 +112,8 @@ def _line(item: dict[str, Any]) -> str:
     told = f"{item['expanded']}/{item.get('audience_size', '?')}"
     audience = item["audience"]
     whom = "all" if audience.get("all") else "+".join(audience.get("topics", [audience.get("topic", "")]))
-    return " ".join([item["id"], at, item["state"], told, whom, item.get("name", "")]).rstrip()
+    return " ".join([item["id"], at, item["state"], told, _rate(item), whom, item.get("name", "")]).rstrip()
+
+
+def _rate(item: dict[str, Any]) -> str:
+    return f"{item['rate_per_s']:g}/s" if item["rate_per_s"] else "any"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from broker.overrides import KINDS, Kind, Number
+from broker.overrides import KINDS, Kind, Number, Target
 from config.durations import parse_duration
 from heliograph.commands.api_call import api_options, call_api, configured_key
 from heliograph.groups import RichCommand, RichGroup
@@ -17,13 +17,30 @@ __all__ = ["override"]
 _KIND: Final = click.Choice([kind.value for kind in Kind])
 
 
+_TARGETS: Final = {Target.NOTHING: "", Target.LANE: " LANE", Target.CARRIER: " CARRIER", Target.NODE: " [NODE]"}
+
+
+def _kinds() -> str:
+    """List what there is, with what each kind is about, and with its value."""
+    named = {f"{kind}{_TARGETS[rule.target]}": rule.value for kind, rule in KINDS.items()}
+    width = max(map(len, named)) + 2
+    lines = [f"{name:<{width}}{'' if value is None else f'--value: {value}'}".rstrip() for name, value in named.items()]
+    return "\n".join(["\b", "Kinds, with their targets and values:", *(f"  {line}" for line in lines)])
+
+
+_SET_HELP: Final = f"""Say it, for a while.
+
+{_kinds()}
+"""
+
+
 @click.group(cls=RichGroup)
 def override() -> None:
     """Say that something is otherwise for a while: a lane paused, a rate lowered, new connections refused."""
 
 
-@override.command("set", cls=RichCommand)
-@click.argument("kind", type=_KIND)
+@override.command("set", cls=RichCommand, help=_SET_HELP, short_help="Say it, for a while.")
+@click.argument("kind", type=_KIND, metavar="KIND")
 @click.argument("target", default="")
 @click.option("--value", help="The text or number, where the kind has one.")
 @click.option("--for", "lasts", required=True, help='It ends after so long, such as "30m".')
@@ -40,7 +57,7 @@ def set_override(
     file: Path | None,
     dev: bool,
 ) -> None:
-    """Say it. TARGET is a lane, a carrier or a node, by the kind; without one it is about everything."""
+    """Ask a server for an override."""
     key = api_key if api_key is not None else configured_key(file, dev)
     request = {"kind": kind, "target": target, "expires_in_s": _seconds(lasts), "reason": reason}
     if value is not None:
@@ -62,7 +79,7 @@ def list_overrides(as_json: bool, url: str, api_key: str | None, file: Path | No
 
 
 @override.command("remove", cls=RichCommand)
-@click.argument("kind", type=_KIND)
+@click.argument("kind", type=_KIND, metavar="KIND")
 @click.argument("target", default="")
 @api_options
 def remove_override(kind: str, target: str, url: str, api_key: str | None, file: Path | None, dev: bool) -> None:

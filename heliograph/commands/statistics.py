@@ -32,7 +32,13 @@ def _read_last(ctx: click.Context, param: click.Parameter, value: str) -> float:
 
 
 @click.command(cls=RichCommand)
-@click.option("--by", multiple=True, type=click.Choice(_BY), help="What is told apart; may be given several times.")
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(_BY),
+    metavar="NAME",
+    help=f"What is told apart, of {', '.join(_BY)}; may be given several times.",
+)
 @click.option("--last", callback=_read_last, default="24h", show_default=True, help="How far back, up to 9600h.")
 @click.option("--from", "since", default="", help="From the hour of this moment on, instead of --last: 2026-01-31T00:00:00Z.")
 @click.option("--to", "until", default="", help="To the end of the hour before this moment; now without it.")

@@ -35,7 +35,7 @@ def enable(url: str, api_key: str | None, file: Path | None, dev: bool) -> None:
     """Switch it on after it was switched off for failing."""
     key = api_key if api_key is not None else configured_key(file, dev)
     was_disabled = call_api(url, key, "status_webhook_enable", {})["was_disabled"]
-    click.echo("It is on again." if was_disabled else "It was on.")
+    click.echo("It is on again." if was_disabled else "Nothing to do: it was not switched off.")
 
 
 def _at(seconds: float) -> str:

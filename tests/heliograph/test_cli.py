@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import click
 import pytest
 
-from heliograph.groups import LateCommand, LateGroup
+from heliograph.cli import cli
+from heliograph.groups import LateCommand, LateGroup, RichCommand
 
 COMMANDS = ["serve", "init", "config", "db", "token", "loadtest", "simulate"]
 
@@ -29,6 +31,28 @@ def test_helps_with_each_command(run, args) -> None:
     assert ended.code == 0
     assert ended.out.startswith(f"Usage: heliograph {' '.join(args)} ")
     assert "--help" in ended.out
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+
+
+def test_help_can_be_read_on_a_narrow_terminal(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for path, command in _commands(cli):
+        if not isinstance(command, RichCommand):
+            continue
+        told = run(*path, "--help").out
+        assert max(map(len, told.splitlines())) <= 80, path
+        records = [param.get_help_record(click.Context(command)) for param in command.params]
+        for name, about in filter(None, records):
+            assert len(name) <= 32, (path, name)  # a longer one leaves no room to say what it does
+            assert not about or all(word in told for word in about.split()), (path, name)
 
 
 @pytest.mark.parametrize("args", [[], ["config"], ["token"]])

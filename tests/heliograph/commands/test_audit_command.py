@@ -81,7 +81,14 @@ def test_search_lists_the_newest_first(run, file) -> None:
     assert len(lines) == 2
     found = run("audit", "search", "--from", "2026-01-01T00:01:00", "--to", "2026-01-01 00:02:00", "--json").out.splitlines()
     assert [json.loads(line)["sequence"] for line in found] == [2]
-    assert run("audit", "search", "--user", "ben").out == ""
+    nobody = run("audit", "search", "--user", "ben")
+    assert (nobody.code, nobody.out, nobody.err) == (0, "", "There are none.\n")
+    assert (
+        run("audit", "search", "--from", "2026-01-01T01:01:00+01:00", "--to", "2026-01-01T00:02:00Z", "--json").out.splitlines()
+        == found
+    )
+    (problem,) = run("audit", "search", "--from", "yesterday").problems
+    assert problem.endswith("'--from': must be a moment such as 2026-01-31 or 2026-01-31T12:00:00Z")
     assert run("audit", "search", "--rule", "channel.*", "--limit", "2").out.splitlines() == lines
     assert run("audit", "search", "--rule", "channel").out == ""
     (problem,) = run("audit", "search", "--decision", "perhaps").problems

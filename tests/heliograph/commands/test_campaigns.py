@@ -37,14 +37,16 @@ def test_lists_and_steers(run, server):
     lines = ended.out.splitlines()
     assert (ended.code, ended.err, len(lines)) == (0, "", 2)
     assert lines[0].startswith(f"{later} ")
-    assert lines[0].endswith("Z scheduled 0/? all Later")
-    assert lines[1].endswith("Z done 2/2 news")
+    assert lines[0].endswith("Z scheduled 0/? any all Later")
+    assert lines[1].endswith("Z done 2/2 any news")
     (item,) = [json.loads(line) for line in run("campaign", "list", "--json", "--state", "done", *options).out.splitlines()]
     assert (item["id"], item["expanded"]) == (told, 2)
     assert run("campaign", "status", told, *options).out.splitlines() == [lines[1], "  failed 2"]
     assert json.loads(run("campaign", "status", told, "--json", *options).out) == item
 
     assert run("campaign", "rate", later, "2.5", *options).out == f"{later} scheduled 2.5/s\n"
+    assert " 2.5/s " in run("campaign", "status", later, *options).out
+    assert run("campaign", "list", "--state", "paused", *options).err == "There are none.\n"
     refused = run("campaign", "rate", later, "1e9", *options)
     assert (refused.code, len(refused.problems)) == (2, 1)
     assert "rate_per_s: must be 0, or from 0.001 to 100000" in refused.err

@@ -52,7 +52,7 @@ def test_sets_lists_and_removes(run, server):
             ["set", "carrier_rate", "fcm", "--value", "fast", "--for", "1h", "--reason", "x"],
             "heliograph override set: Invalid value for --value: must be a number from 0.01 to 1000000",
         ),
-        (["remove", "sleep"], "heliograph override remove: Invalid value for"),
+        (["remove", "sleep"], "heliograph override remove: Invalid value for 'KIND': 'sleep' is not one of"),
     ],
 )
 def test_wrong_use_is_one_line(run, arguments, line):

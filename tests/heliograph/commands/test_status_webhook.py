@@ -46,7 +46,7 @@ FAILING = {"failing_since": 1767225600.0, "cause": "status 503"}
             "off since 2026-01-04T00:00:00Z, failing since 2026-01-01T00:00:00Z: status 503",
         ),
         ("enable", {"was_disabled": True}, "It is on again."),
-        ("enable", {"was_disabled": False}, "It was on."),
+        ("enable", {"was_disabled": False}, "Nothing to do: it was not switched off."),
     ],
 )
 def test_says_how_it_stands(run, server, command, answer, line):
