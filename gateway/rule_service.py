@@ -83,12 +83,12 @@ class RuleService:
         """Make the methods that change rules.
 
         Args:
-            names: Those of all methods of the API; looked at only when a key is made.
+            names: Those of all methods of the API; looked at only when a key, a role or a policy is made.
         """
         node, store, news = self._node, self._store, self._news
         return [
             *api_key_methods(store.api_keys, news, node.roles, node.rules, names, self._clock),
-            *role_methods(store.roles, news, node.roles, node.rules),
+            *role_methods(store.roles, news, node.roles, node.rules, names),
             *policy_methods(store.policies, news, self._claims, names, is_file=self._file is not None),
             *override_methods(store.overrides, news, self._clock, longest_s=node.settings.overrides.longest),
         ]

@@ -4,6 +4,7 @@ A change holds for clients that are connected as well, on every node within mome
 that somebody would not get any more end with 2502, upon which SDKs ask again.
 """
 
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -15,7 +16,7 @@ from broker.roles import PERMISSIONS_MAX, Role, Roles, check_role_name
 from broker.rules import Subject
 from gateway.api.messages import EmptyResult
 from gateway.api.method import Method
-from gateway.auth.role_patterns import read_permission
+from gateway.auth.role_patterns import check_name, read_permission
 from gateway.auth.roles import RoleBook
 from gateway.rule_news import RuleNews
 
@@ -73,8 +74,8 @@ class RoleAssignRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Roles:
-    def __init__(self, store: Roles, news: RuleNews, book: RoleBook, rules: ChannelRules) -> None:
-        self._store, self._news, self._book, self._rules = store, news, book, rules
+    def __init__(self, store: Roles, news: RuleNews, book: RoleBook, rules: ChannelRules, methods: Collection[str]) -> None:
+        self._store, self._news, self._book, self._rules, self._methods = store, news, book, rules, methods
 
     async def set(self, request: RoleSetRequest) -> EmptyResult:
         """Make a role, or say anew what it allows."""
@@ -83,7 +84,10 @@ class _Roles:
         if len(request.permissions) > PERMISSIONS_MAX:
             raise BadInput("permissions", f"must be at most {PERMISSIONS_MAX}")
         for number, text in enumerate(request.permissions):
-            read_permission(text, f"permissions[{number}]", self._rules)
+            field = f"permissions[{number}]"
+            permission = read_permission(text, field, self._rules)
+            if "call" in permission.actions:
+                check_name(permission.pattern, field, self._methods, "method")
         await self._news.tell(Subject.ROLES, await self._store.set(Role(request.name, tuple(request.permissions))))
         return EmptyResult()
 
@@ -122,9 +126,9 @@ class _Roles:
             raise BadInput("name", "is a role of the settings: change it there")
 
 
-def role_methods(store: Roles, news: RuleNews, book: RoleBook, rules: ChannelRules) -> list[Method]:
-    """Make the methods of this group."""
-    group = _Roles(store, news, book, rules)
+def role_methods(store: Roles, news: RuleNews, book: RoleBook, rules: ChannelRules, methods: Collection[str]) -> list[Method]:
+    """Make the methods of this group; `methods` are the names of all that can be called."""
+    group = _Roles(store, news, book, rules, methods)
     return [
         Method("role_set", RoleSetRequest, group.set, is_strict=True, group="Roles"),
         Method("role_remove", RoleRemoveRequest, group.remove, is_strict=True, group="Roles"),

@@ -14,7 +14,16 @@ from broker.errors import BadInput
 from gateway.auth.capabilities import Right
 from gateway.auth.patterns import PATTERN_MAX_CHARS, BadPattern, Wildcard
 
-__all__ = ["CHANNEL_ACTIONS", "OTHER_ACTIONS", "USER", "Permission", "check_channel_pattern", "check_names", "read_permission"]
+__all__ = [
+    "CHANNEL_ACTIONS",
+    "OTHER_ACTIONS",
+    "USER",
+    "Permission",
+    "check_channel_pattern",
+    "check_name",
+    "check_names",
+    "read_permission",
+]
 
 USER: Final = "{user}"
 
@@ -87,9 +96,18 @@ def check_names(patterns: Collection[str], field: str, known: Collection[str], k
         BadInput: Naming the field and the rule.
     """
     for number, pattern in enumerate(patterns):
-        wildcard = _check_pattern(pattern, f"{field}[{number}]", may_own=False)
-        if not any(map(wildcard.matches, known)):
-            raise BadInput(f"{field}[{number}]", f"fits no {kind} that there is")
+        check_name(pattern, f"{field}[{number}]", known, kind)
+
+
+def check_name(pattern: str, field: str, known: Collection[str], kind: str) -> None:
+    """Insist that a pattern of names fits one of those that are known.
+
+    Raises:
+        BadInput: Naming the field and the rule.
+    """
+    wildcard = _check_pattern(pattern, field, may_own=False)
+    if not any(map(wildcard.matches, known)):
+        raise BadInput(field, f"fits no {kind} that there is")
 
 
 def _check_pattern(pattern: str, field: str, *, may_own: bool) -> Wildcard:
