@@ -70,6 +70,7 @@ def advise(settings: Settings) -> list[str]:
     if client.user_id_http_header and (client.allow_anonymous_connect_without_token or client.insecure):
         lines.append("client.user_id_http_header: is not used while clients without a token are let in as anonymous")
     lines += _idle_proxies(settings)
+    lines += _admin_advice(settings)
     if "*" in client.allowed_origins:
         lines.append("client.allowed_origins: lets every web page connect in the name of its visitors")
     return lines
@@ -117,6 +118,15 @@ def _tls_problems(settings: Settings) -> list[str]:
             check_authorities("client_ca_file", tls.client_ca_file)
     except BadCertificate as exc:
         return [f"http.tls.{exc}"]
+    return []
+
+
+def _admin_advice(settings: Settings) -> list[str]:
+    admin = settings.admin
+    if not admin.enabled:
+        return ["admin.users: nobody can log in, as admin.enabled is false"] if admin.users else []
+    if not (admin.origin or settings.http.tls.is_on or is_loopback(settings.http.host)):
+        return ["admin.enabled: without http.tls or admin.origin the page is served to this machine alone"]
     return []
 
 

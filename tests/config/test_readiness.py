@@ -115,6 +115,17 @@ def test_warns_of_a_proxy_that_is_never_asked() -> None:
     assert advise(settings_of(channel=asked)) == []
 
 
+def test_warns_of_an_operators_page_that_nobody_reaches() -> None:
+    users = [{"name": "ann", "password_hash": f"scrypt$15$8$3${'s' * 22}${'d' * 43}", "role": "read"}]
+    [line] = advise(settings_of(admin={"users": users}))
+    assert line == "admin.users: nobody can log in, as admin.enabled is false"
+    admin = {"enabled": True, "users": users, "secret": SECRET}
+    assert advise(settings_of(admin=admin)) == []
+    [line] = advise(settings_of(admin=admin, http={"host": "0.0.0.0"}))
+    assert line == "admin.enabled: without http.tls or admin.origin the page is served to this machine alone"
+    assert advise(settings_of(admin=admin | {"origin": "https://ops.example.com"}, http={"host": "0.0.0.0"})) == []
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
 def test_knows_loopback(host: str) -> None:
     assert is_loopback(host)
