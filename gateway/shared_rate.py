@@ -63,6 +63,7 @@ class SharedRate:
         self._interval_s, self._refused_cost = interval_s, refused_cost
         self._whole_at: OrderedDict[str, float] = OrderedDict()
         self._owed: dict[str, int] = {}
+        self._debts: dict[str, int] = {}  # of those, what was told before and could not be paid then
         self._is_telling = False
         self._quiet_until = 0.0
 
@@ -112,6 +113,10 @@ class SharedRate:
             self._is_telling = True
             self._after(self._interval_s, self._begin_to_tell)
 
+    def _owe_still(self, key: str, debt: int) -> None:
+        self._debts[key] = self._debts.get(key, 0) + debt
+        self._owe(key, 0)
+
     def _begin_to_tell(self) -> None:
         assert self._tasks is not None
         self._tasks.spawn(self._tell(), f"limit.{self.name}")
@@ -119,8 +124,10 @@ class SharedRate:
     async def _tell(self) -> None:
         """Spend what was let through from the allowances that all share, and learn what is left of them."""
         owed, self._owed, self._is_telling = self._owed, {}, False
-        least = self.rate.per_s * self._interval_s * _SMALL_SHARE
-        due = [(key, count) for key, count in owed.items() if count >= least]
+        debts, self._debts = self._debts, {}
+        least, most = self.rate.per_s * self._interval_s * _SMALL_SHARE, self.rate.burst
+        # Of what is new no more than a burst: what goes beyond it the time has brought that passed since the last telling.
+        due = [(key, min(count, most) + debt) for key, count in owed.items() if count + (debt := debts.get(key, 0)) >= least]
         for start in range(0, len(due), _AT_ONCE):
             if self._clock.monotonic() < self._quiet_until:
                 self.untold += len(due) - start
@@ -135,12 +142,13 @@ class SharedRate:
             self.untold += 1
             self._quiet_until = self._clock.monotonic() + _QUIET_S
             return
+        debt += count - cost
         debt_s = debt / self.rate.per_s
         if debt:
             # What they would not give was let through all the same: this node waits as if it had been spent, and pays later.
             wait_s = allowance.whole_in_s + debt_s - self.rate.burst / self.rate.per_s
             assert self._after is not None
-            self._after(max(self._interval_s, wait_s), functools.partial(self._owe, key, debt))
+            self._after(max(self._interval_s, wait_s), functools.partial(self._owe_still, key, debt))
         now = self._clock.monotonic()
         whole_at = now + allowance.whole_in_s + debt_s
         if whole_at > self._whole_at.get(key, 0.0):

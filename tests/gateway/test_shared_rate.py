@@ -118,6 +118,15 @@ async def test_what_is_too_much_to_be_paid_at_once_is_not_left_to_the_others():
     assert spent(one, 4) == spent(other, 4) == 0  # what was one too much on each is paid
 
 
+async def test_a_debt_that_meets_what_is_new_is_paid_as_well():
+    fleet = Fleet(4, Rate(100.0, 20))
+    let_through = 0
+    for _ in range(500):
+        let_through += sum(spent(node, 8) for node in fleet.nodes)
+        await fleet.tell(0.02)
+    assert 0.9 <= let_through / (10 * 100) <= 1.2, "what 10 s bring, and what the nodes could not know at first"
+
+
 async def test_between_two_tellings_each_node_gives_the_rate_once_and_pays_for_it():
     fleet = Fleet(3, Rate(1.0, 10))
     assert [spent(node, 20) for node in fleet.nodes] == [10, 10, 10]
