@@ -35,6 +35,8 @@ _CHOSEN: Final = {
 
 # What is recommended where it is needed, and would surprise where it is not.
 _ADVICE: Final = {
+    "admin.users": "Write [[admin.users]] behind this section, once for each: name, password_hash (what `heliograph admin "
+    'hash-password` prints) and role, "read" or "operator".',
     "providers.fcm.rate_per_device": 'Recommended: ["200/min burst 40", "4500/h burst 500"], within the 240 a minute and 5,000 '
     "an hour that a device takes.",
     **{
@@ -75,6 +77,10 @@ _EXAMPLES: Final = {
 }
 
 
+# What a first start has no need of stands at the end: the policy, and then lists of tables that belong to no section.
+_LAST: Final = ("policy", "")
+
+
 def render_template(*, hmac_secret: str, api_key: str) -> str:
     """Write the file around two fresh secrets."""
     secrets = {
@@ -86,7 +92,7 @@ def render_template(*, hmac_secret: str, api_key: str) -> str:
         if "[]" not in setting.path:
             sections.setdefault(setting.section, []).append(setting)
     blocks = [_HEAD]
-    for section, settings in sections.items():
+    for section, settings in sorted(sections.items(), key=lambda item: item[0] in _LAST and 1 + _LAST.index(item[0])):
         lines = [f"[{section}]"] if section else []
         for setting in settings:
             lines.extend(_lines(setting, secrets.get(setting.path)))

@@ -38,6 +38,13 @@ def test_names_every_setting_and_no_other() -> None:
     assert {path for path in named - known if path.rpartition(".")[0] not in lists} == set()
 
 
+def test_begins_with_what_a_first_start_needs() -> None:
+    headers = re.findall(r"(?m)^#?(\[+[\w.]+\]+)$", TEXT)
+
+    assert headers[0] == "[http]"
+    assert headers[-4:] == ["[policy]", "[[proxies]]", "[[consumers]]", "[[roles]]"]
+
+
 def test_states_defaults_truly(tmp_path) -> None:
     without_hash = re.sub(r"(?m)^#(\w+ = )", r"\1", TEXT.replace("#[[", "[["))
     settings, plain = load(tmp_path, without_hash), load(tmp_path, TEXT)
