@@ -5,10 +5,11 @@ a request costs a simulator. Callers repeat their credentials with every request
 """
 
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 
-from hpack import Decoder, HeaderTuple, HPACKDecodingError, InvalidTableSizeError, OversizedHeaderListError
+from hpack import HPACKDecodingError, InvalidTableSizeError, OversizedHeaderListError
 from hpack.huffman_table import HUFFMAN_COMPLETE, HUFFMAN_EMIT_SYMBOL, HUFFMAN_FAIL, HUFFMAN_TABLE
+from hpack.table import HeaderTable
 
 __all__ = ["BlockDecoder"]
 
@@ -16,18 +17,26 @@ _ENTRY_BYTES: Final = 32  # §4.1: what a field counts beyond its name and value
 _MOST_SHIFTED: Final = 28  # a number of more than five octets means nothing here (§5.1 lets us refuse it)
 
 
-class BlockDecoder(Decoder):
-    """Stands in for h2's decoder."""
+class BlockDecoder:
+    """Decodes for one connection, with a table of the size that holds where nobody says anything else (§4.2).
 
-    def decode(self, data: bytes, raw: bool = False) -> list[HeaderTuple]:
+    Args:
+        most_bytes: How large a header list may be, counted as in §4.1.
+    """
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self._most_bytes, self._table = most_bytes, HeaderTable()
+        self._largest_table = self._table.maxsize
+
+    def decode(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """Decode a block into pairs of bytes.
 
         Raises:
             HPACKDecodingError: The block breaks the rules, and the connection's table is not to be trusted any more.
+            OversizedHeaderListError: It holds more than is allowed; so much of it was read.
         """
-        assert raw  # as h2 asks
         fields: list[tuple[bytes, bytes]] = []
-        table, at, end, inflated_bytes = self.header_table, 0, len(data), 0
+        table, at, end, inflated_bytes = self._table, 0, len(data), 0
         try:
             while at < end:
                 first = data[at]
@@ -45,21 +54,19 @@ class BlockDecoder(Decoder):
                         table.add(name, value)
                 fields.append((name, value))
                 inflated_bytes += len(name) + len(value) + _ENTRY_BYTES
-                if inflated_bytes > self.max_header_list_size:
+                if inflated_bytes > self._most_bytes:
                     raise OversizedHeaderListError("the header list is too large")
         except IndexError:
             raise HPACKDecodingError("the block is cut off") from None
-        if table.maxsize > self.max_allowed_table_size:
-            raise InvalidTableSizeError("the table was not made smaller")
-        return cast(list[HeaderTuple], fields)  # pairs, as h2 wants them; without the library's class, which takes longer
+        return fields
 
     def _resize(self, data: bytes, at: int, *, is_late: bool) -> int:
         size, at = _number(data, at, 0x1F)
         if is_late:
             raise HPACKDecodingError("the table changes its size behind the first field")
-        if size > self.max_allowed_table_size:
+        if size > self._largest_table:
             raise InvalidTableSizeError("the table would be too large")
-        self.header_table.maxsize = size
+        self._table.maxsize = size
         return at
 
 

@@ -62,8 +62,7 @@ class Connection:
     def __init__(self, take: Callable[[int, Fields, bytes], None], *, streams: int) -> None:
         self._take = take
         self._limit = streams
-        self._decoder, self._encoder = BlockDecoder(), PlainEncoder()
-        self._decoder.max_header_list_size = _HEADER_LIST_BYTES
+        self._decoder, self._encoder = BlockDecoder(most_bytes=_HEADER_LIST_BYTES), PlainEncoder()
         self._streams: dict[int, _Stream] = {}
         self._highest = 0
         self._last: int | None = None  # set once GOAWAY went out: what lies above is ignored
@@ -162,7 +161,7 @@ class Connection:
             self._block = stream_id, flags, block
             return
         try:  # also of a stream that is over: the table must stay in step
-            fields: Fields = self._decoder.decode(block, raw=True)  # type: ignore[assignment]  # pairs, see there
+            fields: Fields = self._decoder.decode(block)
         except OversizedHeaderListError as exc:
             raise Broken(ErrorCode.ENHANCE_YOUR_CALM, str(exc)) from exc
         except HPACKError as exc:

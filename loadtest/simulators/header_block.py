@@ -5,9 +5,7 @@ loopback.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
-
-from hpack import Encoder
+from typing import Final
 
 __all__ = ["PlainEncoder"]
 
@@ -16,14 +14,13 @@ _STATUSES: Final = {b"200": b"\x88", b"204": b"\x89", b"400": b"\x8c", b"404": b
 _STATUS: Final = b"\x08"  # §6.2.2 with the name `:status` out of the static table
 
 
-class PlainEncoder(Encoder):
-    """Stands in for h2's encoder: every field a literal without indexing, `:status` from the static table."""
+class PlainEncoder:
+    """Encodes for one connection: every field a literal without indexing, `:status` from the static table."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._is_begun = False
 
-    def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
+    def encode(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Encode pairs of bytes, of which `:status` comes first."""
         block = bytearray() if self._is_begun else bytearray(_FORGET_TABLE)
         self._is_begun = True
