@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from heliograph.commands.api_call import api_options, call_api, configured_key
+from heliograph.commands.listing import echo_items
 from heliograph.groups import RichCommand, RichGroup
 
 __all__ = ["campaign"]
@@ -32,12 +33,7 @@ def list_campaigns(
 ) -> None:
     """List campaigns: id, moment, state, users told, rate, audience, name."""
     key = api_key if api_key is not None else configured_key(file, dev)
-    is_none = True
-    for item in _campaigns(url, key, state or "", limit):
-        is_none = False
-        click.echo(json.dumps(item) if as_json else _line(item))
-    if is_none and not as_json:
-        click.echo("There are none.", err=True)
+    echo_items(_campaigns(url, key, state or "", limit), _line, as_json=as_json)
 
 
 @campaign.command("status", cls=RichCommand)

@@ -1,6 +1,5 @@
 """`heliograph dead-letters`: look at what could not be delivered, and have it tried anew, through the HTTP API."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import click
 
 from config.durations import parse_duration
 from heliograph.commands.api_call import api_options, call_api, configured_key
+from heliograph.commands.listing import echo_items
 from heliograph.groups import RichCommand, RichGroup
 
 __all__ = ["dead_letters"]
@@ -44,8 +44,7 @@ def list_letters(
     """List what could not be delivered: id, moment, reason, provider, address, notification, detail."""
     wanted = {"provider": provider, "reason": reason, "include_replayed": with_replayed}
     key = api_key if api_key is not None else configured_key(file, dev)
-    for letter in _letters(url, key, wanted, limit):
-        click.echo(json.dumps(letter) if as_json else _line(letter))
+    echo_items(_letters(url, key, wanted, limit), _line, as_json=as_json)
 
 
 @dead_letters.command("replay", cls=RichCommand)

@@ -1,6 +1,5 @@
 """`heliograph key`: keys of the HTTP API, made and taken back through the HTTP API of a running server."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import click
 from config.clock import SystemClock
 from config.durations import parse_duration
 from heliograph.commands.api_call import api_options, call_api, configured_key
+from heliograph.commands.listing import echo_items
 from heliograph.groups import RichCommand, RichGroup
 
 __all__ = ["key"]
@@ -88,8 +88,7 @@ def revoke_key(key_id: str, url: str, api_key: str | None, file: Path | None, de
 @api_options
 def list_keys(as_json: bool, url: str, api_key: str | None, file: Path | None, dev: bool) -> None:
     """List keys: id, name, what it may do, when it ends, when it was used."""
-    for item in _call("api_key_list", {}, url, api_key, file, dev)["items"]:
-        click.echo(json.dumps(item) if as_json else _line(item))
+    echo_items(_call("api_key_list", {}, url, api_key, file, dev)["items"], _line, as_json=as_json)
 
 
 def _call(method: str, body: dict[str, Any], url: str, api_key: str | None, file: Path | None, dev: bool) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from gateway.auth.decision import Decision
 from gateway.auth.policy import Facts, Policy
 from gateway.auth.policy_document import ACTIONS, BadPolicy, check, decode
 from heliograph.commands.api_call import api_options, call_api, configured_key
+from heliograph.commands.listing import echo_items
 from heliograph.commands.sources import load_from, source_options
 from heliograph.groups import RichCommand, RichGroup
 
@@ -124,9 +125,7 @@ def put_file(
 def list_versions(limit: int, url: str, api_key: str | None, file: Path | None, dev: bool) -> None:
     """List the versions of a server's policies."""
     key = api_key if api_key is not None else configured_key(file, dev)
-    for item in call_api(url, key, "policy_list", {"limit": limit})["items"]:
-        made_at = datetime.fromtimestamp(item["created_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        click.echo(f"{item['version']} {item['mode']} {made_at} {item.get('comment', '')}".rstrip())
+    echo_items(call_api(url, key, "policy_list", {"limit": limit})["items"], _line)
 
 
 @policy.command("rollback", cls=RichCommand)
@@ -136,6 +135,11 @@ def roll_back(version: int, url: str, api_key: str | None, file: Path | None, de
     """Have an older version decide again."""
     key = api_key if api_key is not None else configured_key(file, dev)
     click.echo(f"version {call_api(url, key, 'policy_rollback', {'version': version})['version']}")
+
+
+def _line(version: dict[str, Any]) -> str:
+    made_at = datetime.fromtimestamp(version["created_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{version['version']} {version['mode']} {made_at} {version.get('comment', '')}".rstrip()
 
 
 def _kept(claims: tuple[str, ...], file: Path | None, dev: bool) -> tuple[str, ...]:

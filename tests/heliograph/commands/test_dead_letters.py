@@ -44,6 +44,7 @@ def test_lists_and_replays(run, server):
     assert (ended.code, ended.out) == (0, "2 replayed\n")
     assert run("dead-letters", "replay", "1", *options).out == "1 already\n"
     assert run("dead-letters", "replay", "--all", "--provider", "apns", *options).out == "There are none.\n"
+    assert run("dead-letters", "list", "--provider", "apns", *options).err == "There are none.\n"
     ended = run("dead-letters", "list", "--reason", "bad", *options)
     assert (ended.code, len(ended.problems)) == (2, 1)
     assert ended.problems[0].startswith("heliograph: the server refused: bad request: reason: must be one of")
