@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # The detail of `Outcome.SKIPPED`.
-BREAKER_OPEN: Final = "the breaker of its carrier is open"
+BREAKER_OPEN: Final = "its carrier is left alone: its breaker is open, or it is paused"
 
 
 def judge(
