@@ -158,7 +158,7 @@ class NotificationService:
         elif words:
             await self._preferences.set(request.user, words)
         else:
-            raise BadInput("preferences", "must hold at least one preference")
+            raise BadInput("preferences", "must hold at least one preference where nothing else is given")
         return await self._preferences_of(request.user)
 
     async def _preferences_of(self, user: str) -> PreferencesResult:

@@ -308,7 +308,7 @@ WORD = {"category": "chat", "route": "push", "enabled": True}
         ([{**WORD, "enabled": 1}], "preferences[0].enabled: must be true or false"),
         ([{**WORD, "since": 1}], "preferences[0].since: unknown field"),
         ([{"category": "chat", "route": "push"}], "preferences[0].enabled: must be given"),
-        ([], "preferences: must hold at least one preference"),
+        ([], "preferences: must hold at least one preference where nothing else is given"),
     ],
 )
 async def test_wrong_preferences_change_nothing(desk, preferences, message):
