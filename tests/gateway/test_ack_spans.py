@@ -1,5 +1,6 @@
 """Acks as spans: below the request or linked to it, and never in the way of the ack."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,6 +74,19 @@ async def test_an_ack_is_a_span_of_its_request(trace: str, age_s: float, parent:
     assert (span["name"], span["parent"], span["links"]) == ("ack", parent, links)
     assert (span["began_at"], span["ended_at"]) == (began_at, clock.now())
     assert (span["heliograph.notification"], span["heliograph.mark"]) == ("n1", "read")
+
+
+async def test_a_whole_inbox_leaves_others_their_turns() -> None:
+    clock, written = ManualClock(), Written()
+    traces = [NotificationTrace(f"n{number}", TRACE, clock.now()) for number in range(1000)]
+    writing = asyncio.create_task(
+        AckSpans(Kept(*traces), written, clock).write([one.notification_id for one in traces], Mark.READ, clock.now())
+    )
+    at_once, before = 0, 0
+    while not writing.done():
+        await asyncio.sleep(0)
+        at_once, before = max(at_once, len(written.spans) - before), len(written.spans)
+    assert (len(written.spans), at_once <= 100) == (1000, True)
 
 
 async def test_what_acknowledges_nothing_reads_nothing() -> None:
