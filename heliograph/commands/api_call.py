@@ -4,9 +4,10 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import wraps
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
@@ -16,17 +17,36 @@ from heliograph.commands.sources import load_from, source_options
 __all__ = ["api_options", "call_api", "configured_key"]
 
 _TIMEOUT_S: Final = 10
+_URL: Final = "http://127.0.0.1:8000"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def api_options(command: F) -> F:
     """Add the options that say which server is asked, and with which key: `url`, `api_key`, `file`, `dev`."""
-    command = source_options(command)
-    command = click.option(
+
+    @wraps(command)
+    def call(*args: Any, url: str | None, file: Path | None, dev: bool, **options: Any) -> Any:
+        return command(*args, url=url if url is not None else _configured_url(file, dev), file=file, dev=dev, **options)
+
+    with_sources = source_options(cast("F", call))
+    with_key = click.option(
         "--api-key", envvar="HELIOGRAPH_API_KEY", show_envvar=True, help="Key of the HTTP API; without it that of the settings."
-    )(command)
-    return click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Address of any node.")(command)
+    )(with_sources)
+    return click.option(
+        "--url", help=f"Address of any node; without it that of the settings where they are named, else {_URL}."
+    )(with_key)
+
+
+def _configured_url(file: Path | None, dev: bool) -> str:
+    """Tell where a server with these settings listens, as this machine reaches it."""
+    if file is None and not dev:
+        return _URL
+    http = load_from(file, dev).loaded.settings.http
+    if not http.port:
+        return _URL
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104 (not to bind)
+    return f"{'https' if http.tls.is_on else 'http'}://{f'[{host}]' if ':' in host else host}:{http.port}"
 
 
 def configured_key(file: Path | None, dev: bool) -> str:

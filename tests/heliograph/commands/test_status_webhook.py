@@ -54,3 +54,13 @@ def test_says_how_it_stands(run, server, command, answer, line):
     ended = run("status-webhook", command, "--url", server.url, "--api-key", "k")
     assert (ended.code, ended.out, ended.err) == (0, f"{line}\n", "")
     assert server.asked == [f"/api/status_webhook_{command}"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_asks_where_the_settings_say_that_a_server_listens(run, server, directory, host):
+    server.answer = {"enabled": True}
+    file = directory / "h.toml"
+    file.write_text(f'[http]\nhost = "{host}"\nport = {server.server_port}\n[http_api]\nkeys = ["k"]\n')
+    assert run("status-webhook", "info", "--config", "h.toml").out == "on\n"
+    elsewhere = run("status-webhook", "info", "--config", "h.toml", "--url", "http://127.0.0.1:1")
+    assert (elsewhere.code, elsewhere.problems[0].partition(" cannot")[0]) == (2, "heliograph: --url: http://127.0.0.1:1")
