@@ -32,7 +32,7 @@ class Role(msgspec.Struct, frozen=True):
         return []
 
     def advice(self, settings: Settings) -> list[str]:
-        """Write a line for each thing that works, and joins no other process."""
+        """Write a line for each thing that starts, and joins no other process, or nobody outside."""
         if self.has_clients and self.has_pipeline:
             return []
         lines = []
@@ -41,6 +41,8 @@ class Role(msgspec.Struct, frozen=True):
         if _scheme(settings.store.url) == "sqlite":
             others = "pushers" if self.has_clients else "gateways"
             lines.append(f"store.url: a SQLite file is shared with {others} on this machine only; postgresql:// with all")
+        if not self.has_clients and not any(account.settings.is_configured for account in settings.providers.accounts()):
+            lines.append("providers: none is set, so that notifications reach only who is connected")
         return lines
 
 

@@ -32,13 +32,19 @@ def test_others_may_stay_in_memory(role):
         (GATEWAY, "memory://", "postgresql://h/d", ["broker.url"]),
         (GATEWAY, "memory://", "sqlite:///x.db", ["broker.url", "store.url"]),
         (GATEWAY, "redis://h", "postgresql://h/d", []),
-        (PUSHER, "redis://h", "sqlite:///x.db", ["store.url"]),
-        (PUSHER, "redis://h", "postgresql://h/d", []),
+        (PUSHER, "redis://h", "sqlite:///x.db", ["store.url", "providers"]),
+        (PUSHER, "redis://h", "postgresql://h/d", ["providers"]),
     ],
 )
 def test_advises_about_what_joins_no_other_process(role, broker, store, paths):
     advice = role.advice(settings(broker, store))
     assert [line.partition(":")[0] for line in advice] == paths
+
+
+def test_a_pusher_with_a_provider_is_not_advised_to_set_one():
+    email = {"url": "smtp://mail.example.org:587", "sender": "hello@example.org"}
+    told = settings("redis://h", "postgresql://h/d").model_dump() | {"providers": {"email": email}}
+    assert PUSHER.advice(Settings.model_validate(told)) == []
 
 
 def test_every_role_has_its_command(run):
