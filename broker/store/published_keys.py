@@ -33,7 +33,7 @@ class SqlPublishedKeys:
             # There is a row from here on, so that the first ones who note something take turns as well.
             insertion = dialect.upsert(connection, PUBLISHED_KEYS).values(issuer=issuer, digests=_encode({}))
             connection.execute(insertion.on_conflict_do_nothing())
-            before = _KEYS.decode(connection.execute(_ONE, {"of_issuer": issuer}).scalar_one())
+            before = _read(connection.execute(_ONE, {"of_issuer": issuer}).scalar_one())
             if before == keys:
                 return ()
             connection.execute(_KEEP, {"of_issuer": issuer, "new_digests": _encode(keys)})
@@ -41,6 +41,14 @@ class SqlPublishedKeys:
 
         acts = await self._trail.write(work, lambda acts: acts, by=SYSTEM)
         return bool(acts)
+
+
+def _read(kept: bytes) -> Mapping[str, str]:
+    """Read what was kept; what another version has kept otherwise is taken for nothing, and told anew rather than failed of."""
+    try:
+        return _KEYS.decode(kept)
+    except msgspec.MsgspecError:
+        return {}
 
 
 def _details(before: Mapping[str, str], keys: Mapping[str, str]) -> Mapping[str, Any]:

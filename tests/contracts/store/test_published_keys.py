@@ -3,8 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sqlalchemy import update
+
 from broker.audit import AuditFilter, AuditRecord
 from broker.caller import Actor, ActorKind, Caller, bind_caller
+from broker.store.published_keys_table import PUBLISHED_KEYS
 from broker.store.store import Store
 
 
@@ -36,6 +39,14 @@ async def test_a_change_is_told_by_name_and_what_is_known_is_not(
     ]
     assert {one.caller.actor.kind for one in records} == {ActorKind.SYSTEM}
     assert {one.act.user for one in records} == {""}
+
+
+async def test_what_another_version_has_kept_otherwise_is_told_anew(store: Store) -> None:
+    note = store.published_keys.note
+    await note("default", {"k1": "a"})
+    kept = update(PUBLISHED_KEYS).values(digests=b'{"k1": ["a"]}')
+    await store.overrides._database.write(lambda connection: connection.execute(kept))  # type: ignore[attr-defined]  # (no port does)
+    assert [await note("default", {"k1": "a"}) for _ in range(2)] == [True, False]
 
 
 async def test_of_nodes_that_notice_it_together_one_tells_it(
