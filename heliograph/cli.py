@@ -46,7 +46,7 @@ _COMMANDS: Final = {
     "db": LateCommand("heliograph.commands.db:db", "Bring the store's tables up to date, or look how they stand."),
     "token": LateCommand("heliograph.commands.token:token", "Make tokens for clients, and find out why one is refused."),
     "loadtest": LateCommand("loadtest.command:loadtest", "Measure a deployment with a swarm of clients."),
-    "simulate": LateCommand("loadtest.simulators.command:simulate", "Run simulators of APNs, FCM, Web Push and SMTP."),
+    "simulate": LateCommand("loadtest.simulators.command:simulate", "Run simulators of all providers."),
 }
 
 

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
 from io import StringIO
 from typing import Any
 
@@ -52,9 +53,16 @@ class RichCommand(_RichHelp, click.Command):
 
 
 class RichGroup(_RichHelp, click.Group):
-    """A group with rich help."""
+    """A group with rich help, which names the command that was probably meant."""
 
     command_class = RichCommand
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            near = get_close_matches(name, self.list_commands(ctx), n=1)
+            ctx.fail(f"No such command '{name}'." + (f" Did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
 
 
 class LateGroup(RichGroup):
@@ -97,7 +105,7 @@ def _summary(group: click.Group, ctx: click.Context, name: str) -> str:
     if isinstance(group, LateGroup):
         return group.summary(name)
     command = group.get_command(ctx, name)
-    return command.get_short_help_str(limit=100) if command else ""
+    return command.get_short_help_str(limit=200) if command else ""
 
 
 def _print_rows(console: Console, title: str, rows: list[tuple[str, str]]) -> None:

@@ -67,6 +67,8 @@ def test_helps_where_a_command_is_missing(run, args) -> None:
     ("args", "line"),
     [
         (["fly"], "heliograph: No such command 'fly'."),
+        (["statistic"], "heliograph: No such command 'statistic'. Did you mean statistics?"),
+        (["key", "rotat", "x"], "heliograph key: No such command 'rotat'. Did you mean rotate?"),
         (["serve", "--prot", "1"], "heliograph serve: No such option '--prot'"),
         (["serve", "--port", "many"], "heliograph serve: Invalid value for '--port'"),
         (["serve", "--port", "70000"], "heliograph serve: Invalid value for '--port'"),
