@@ -1,11 +1,15 @@
-"""What of the settings only their readers can judge: the rules that they bring along, held against what a start would say."""
+"""What of the settings only their readers can judge: rules and credentials, held against what a start would say."""
 
+import asyncio
+
+from config.clock import SystemClock
 from config.errors import SettingsError
 from config.settings import Settings
 from gateway.auth.policy_file import problems_of_policy_file
 from gateway.auth.settings_roles import roles_of_settings
+from pushers.providers.configured import build_providers
 
-__all__ = ["problems_of_rules"]
+__all__ = ["problems_of_providers", "problems_of_rules"]
 
 
 def problems_of_rules(settings: Settings) -> list[str]:
@@ -18,3 +22,17 @@ def problems_of_rules(settings: Settings) -> list[str]:
     if settings.policy.file:
         problems += problems_of_policy_file(settings.policy.file, settings.policy.claims)
     return problems
+
+
+def problems_of_providers(settings: Settings) -> list[str]:
+    """Write a line for each reason for which providers would forbid a pipeline's start. Reads their files, and calls nobody."""
+
+    async def build_and_close() -> None:
+        for carrier in build_providers(settings.providers, clock=SystemClock()):
+            await carrier.close()
+
+    try:
+        asyncio.run(build_and_close())
+    except SettingsError as exc:
+        return list(exc.problems)
+    return []

@@ -9,7 +9,7 @@ from config.display import show_settings
 from config.errors import SettingsError
 from config.readiness import advise, check_ready
 from config.schema import json_schema
-from heliograph.checking import problems_of_rules
+from heliograph.checking import problems_of_providers, problems_of_rules
 from heliograph.commands.sources import load_from, source_options
 from heliograph.groups import RichCommand, RichGroup
 
@@ -26,7 +26,7 @@ def config() -> None:
 def check(file: Path | None, dev: bool) -> None:
     """Tell whether a server would start with these settings, and what is probably not meant."""
     settings = load_from(file, dev).loaded.settings
-    if problems := check_ready(settings) + problems_of_rules(settings):
+    if problems := check_ready(settings) + problems_of_rules(settings) + problems_of_providers(settings):
         raise SettingsError(problems)
     for line in advise(settings):
         click.echo(f"warning: {line}", err=True)

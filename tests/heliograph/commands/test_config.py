@@ -40,6 +40,29 @@ def test_says_what_forbids_a_start(run) -> None:
     assert [line.split(": ")[1] for line in ended.problems] == ["client.token", "broker.url"]
 
 
+def test_looks_at_credentials_as_a_start_does(run) -> None:
+    providers = """
+[providers.apns]
+team_id = "T"
+[providers.fcm]
+service_account = "/nowhere/firebase.json"
+[providers.email]
+url = "smtp://mail.example.org"
+sender = "hello@example.org"
+"""
+    file = write(f'client.token.hmac_secret_key = "{SECRET}"\nhttp_api.keys = ["k"]\nhttp.port = 0\n{providers}')
+    checked = run("config", "check", "--config", file)
+
+    assert checked.code == 2
+    assert checked.problems == [
+        "heliograph: providers.apns.key_id: is missing; team_id, key_id, private_key, topic go together",
+        "heliograph: providers.fcm.service_account: the file cannot be read",
+    ]
+    assert run("serve", "--config", file).problems == checked.problems
+    Path(file).write_text(Path(file).read_text().replace('team_id = "T"', "").replace("/nowhere/firebase.json", ""))
+    assert run("config", "check", "--config", file).out == "The settings are good.\n"
+
+
 def test_reads_roles_and_the_policy_as_a_start_does(run) -> None:
     Path("policy.toml").write_text(
         '[[rules]]\nname = "night"\neffect = "deny"\nactions = ["fly"]\ncondition = """user ==\n\n  nobody"""\n'
