@@ -21,6 +21,11 @@ def _reaches(request: Any) -> dict[str, str]:
     return {name: value for name in ("client", "session") if (value := getattr(request, name, ""))}
 
 
+def _moments(**given: int) -> dict[str, int]:
+    """Keep the moments that a call names: where it names none, 0 would pass for one."""
+    return {name: moment for name, moment in given.items() if moment}
+
+
 # Makes an act of a method's request. One line per method is all it takes to have it recorded.
 CHANGES: Final[Mapping[str, Callable[[Any], Act]]] = {
     "subscribe": lambda call: Act("user.subscribed", f"channel:{call.channel}", call.user, details=_reaches(call)),
@@ -29,14 +34,14 @@ CHANGES: Final[Mapping[str, Callable[[Any], Act]]] = {
     "refresh": lambda call: Act("user.refreshed", user=call.user, details={**_reaches(call), "expired": call.expired}),
     "shed": lambda call: Act("node.shed", f"node:{call.node or '*'}", details={"share": call.share}),
     "history_remove": lambda call: Act("history.removed", f"channel:{call.channel}"),
-    "block_user": lambda call: Act("user.blocked", user=call.user, details={"until": call.expire_at}),
+    "block_user": lambda call: Act("user.blocked", user=call.user, details=_moments(until=call.expire_at)),
     "unblock_user": lambda call: Act("user.unblocked", user=call.user),
-    "revoke_token": lambda call: Act("token.revoked", f"token:{call.uid}", details={"until": call.expire_at}),
+    "revoke_token": lambda call: Act("token.revoked", f"token:{call.uid}", details=_moments(until=call.expire_at)),
     "invalidate_user_tokens": lambda call: Act(
         "user.tokens_invalidated",
         f"channel:{call.channel}" if call.channel else "",
         call.user,
-        details={"issued_before": call.issued_before, "until": call.expire_at},
+        details=_moments(issued_before=call.issued_before, until=call.expire_at),
     ),
 }
 

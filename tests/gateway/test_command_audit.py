@@ -256,6 +256,9 @@ async def test_calls_that_change_what_is_not_in_the_store_are_told(node: Any) ->
         ("node.shed", "changed", "node:nobody", None),
         ("node.shed", "failed", "node:nobody", None),
     ]
+    details = {item["action"]: item.get("details") for item in await node.search()}
+    assert details["token.revoked"] == {"until": 4102444800}
+    assert not details["user.blocked"] and not details["user.tokens_invalidated"], "no moment was named"
 
 
 async def test_the_api_says_whether_the_chain_is_whole(node: Any) -> None:
