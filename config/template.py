@@ -35,6 +35,7 @@ _CHOSEN: Final = {
 
 # What is recommended where it is needed, and would surprise where it is not.
 _ADVICE: Final = {
+    "health.enabled": "Recommended where a balancer or a supervisor asks.",
     "admin.users": "Write [[admin.users]] behind this section, once for each: name, password_hash (what `heliograph admin "
     'hash-password` prints) and role, "read" or "operator".',
     "providers.fcm.rate_per_device": 'Recommended: ["200/min burst 40", "4500/h burst 500"], within the 240 a minute and 5,000 '
