@@ -2,14 +2,17 @@
 
 import asyncio
 
+from broker.channels import ChannelRules
+from broker.errors import BadInput
 from config.clock import SystemClock
 from config.errors import SettingsError
 from config.settings import Settings
 from gateway.auth.policy_file import problems_of_policy_file
+from gateway.auth.role_patterns import read_permission
 from gateway.auth.settings_roles import roles_of_settings
 from pushers.providers.configured import build_providers
 
-__all__ = ["problems_of_providers", "problems_of_rules"]
+__all__ = ["advise_on_roles", "problems_of_providers", "problems_of_rules"]
 
 
 def problems_of_rules(settings: Settings) -> list[str]:
@@ -22,6 +25,19 @@ def problems_of_rules(settings: Settings) -> list[str]:
     if settings.policy.file:
         problems += problems_of_policy_file(settings.policy.file, settings.policy.claims)
     return problems
+
+
+def advise_on_roles(settings: Settings) -> list[str]:
+    """Write a line for each permission of a well-formed role that lets nobody do anything: its channels cannot be."""
+    rules = ChannelRules(settings.channel, settings.client.subscribe_to_user_personal_channel)
+    lines: list[str] = []
+    for number, role in enumerate(settings.roles):
+        for place, text in enumerate(role.permissions):
+            try:
+                read_permission(text, f"roles[{number}].permissions[{place}]", rules)
+            except BadInput as exc:
+                lines.append(f"{exc.field}: {exc.rule}")
+    return lines
 
 
 def problems_of_providers(settings: Settings) -> list[str]:

@@ -9,7 +9,7 @@ from config.display import show_settings
 from config.errors import SettingsError
 from config.readiness import advise, check_ready
 from config.schema import json_schema
-from heliograph.checking import problems_of_providers, problems_of_rules
+from heliograph.checking import advise_on_roles, problems_of_providers, problems_of_rules
 from heliograph.commands.sources import load_from, source_options
 from heliograph.groups import RichCommand, RichGroup
 
@@ -28,7 +28,7 @@ def check(file: Path | None, dev: bool) -> None:
     settings = load_from(file, dev).loaded.settings
     if problems := check_ready(settings) + problems_of_rules(settings) + problems_of_providers(settings):
         raise SettingsError(problems)
-    for line in advise(settings):
+    for line in (*advise(settings), *advise_on_roles(settings)):
         click.echo(f"warning: {line}", err=True)
     click.echo("The settings are good.")
 

@@ -63,6 +63,15 @@ sender = "hello@example.org"
     assert run("config", "check", "--config", file).out == "The settings are good.\n"
 
 
+def test_warns_of_a_role_for_channels_that_cannot_be(run) -> None:
+    roles = '[[roles]]\nname = "editor"\npermissions = ["publish news:*", "subscribe docs:*"]\n'
+    text = f'client.token.hmac_secret_key = "{SECRET}"\nhttp_api.keys = ["k"]\n[[channel.namespaces]]\nname = "news"\n{roles}'
+    ended = run("config", "check", "--config", write(text))
+
+    assert (ended.code, ended.out) == (0, "The settings are good.\n")
+    assert ended.problems == ["warning: roles[0].permissions[1]: can fit no channel: namespace 'docs' is not configured"]
+
+
 def test_reads_roles_and_the_policy_as_a_start_does(run) -> None:
     Path("policy.toml").write_text(
         '[[rules]]\nname = "night"\neffect = "deny"\nactions = ["fly"]\ncondition = """user ==\n\n  nobody"""\n'
