@@ -36,11 +36,11 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock and generator."""
 
+    # The system's own function: every call of the API asks several times.
+    monotonic = staticmethod(time.monotonic)
+
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
     def spread(self) -> float:
         return random.random()  # noqa: S311 (jitter is no secret)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from broker.audit import Act, Decision, NoAudit, Witness
-from broker.caller import Actor, ActorKind, Caller, bind_caller, caller
+from broker.caller import Actor, ActorKind, Caller, bind_caller
 from broker.errors import StoreUnavailable, Withheld
 from broker.limits import Rate
 from config.logs import get_logger, mask_token
@@ -37,10 +37,13 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = get_logger()
 _encode = msgspec.json.encode
-_CORRELATION = re.compile(rb"[\x21-\x7e]{1,128}")
+_CORRELATION: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_TRACEPARENT: Final = re.compile(rb"[^-]*-([0-9a-f]{32})-[^-]*-[^-]*")  # W3C Trace Context §3.2, as far as its id
 _JSON: Final = (b"content-type", b"application/json")
 # What browsers must know of answers that no browser is meant to see; pages have more (`gateway.web_headers`).
-_SECURED: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_SECURED: Final = (b"x-content-type-options", b"nosniff")
+# Of refusals, which may answer a GET. A result answers a POST, and nobody keeps those (RFC 9110 §9.3.3).
+_UNKEPT: Final = (b"cache-control", b"no-store")
 _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 _ANYBODY: Final = Permit(_NOBODY, is_unbound=True)
 # What is refused before a method is called, and stands for nothing else.
@@ -84,30 +87,30 @@ class ApiEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         correlation_id = _correlation_id(headers)
         address = (scope.get("client") or ("",))[0]
-        bind_caller(Caller(_NOBODY, address, "api", correlation_id))
+        permit = self._permit(headers, scope.get("query_string", b""))
+        bind_caller(Caller(_NOBODY if permit is None else permit.actor, address, "api", correlation_id))
         name = scope["path"][len(PREFIX) :]
-        status, body, extra = await self._answer(name, scope, headers, receive)
+        status, body, extra = await self._answer(name, permit, scope["method"], headers, receive)
         if status in _REFUSALS:
             self._calls.tally.refuse(status)
         length, request_id = (b"content-length", b"%d" % len(body)), (b"x-request-id", correlation_id.encode())
-        sent = [extra[0], length, request_id, *_SECURED, *extra[1:]]
+        sent = [extra[0], length, request_id, _SECURED, *extra[1:]]
+        if status != 200:
+            sent.append(_UNKEPT)
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(
-        self, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+        self, name: str, permit: Permit | None, verb: str, headers: dict[bytes, bytes], receive: Receive
     ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         """Tell status, body and headers, the content type first."""
         if name not in self._calls:
             return 404, b"no such method\n", [_TEXT]
-        if scope["method"] != "POST":
+        if verb != "POST":
             return 405, b"use POST\n", [_TEXT, (b"allow", b"POST")]
-        permit = self._permit(headers, scope.get("query_string", b""))
         if permit is None:
             self._witness.record(Act("api.call", f"api:{name}", decision=Decision.DENIED, rule="http_api.keys"))
             return 401, b"", [_TEXT]
-        asking = caller()
-        bind_caller(Caller(permit.actor, asking.address, asking.transport, asking.correlation_id))
         told: list[tuple[bytes, bytes]] = []
         try:
             body = await self._read(headers, receive)
@@ -206,10 +209,10 @@ def _unbound(key: str) -> Permit:
 
 def _correlation_id(headers: dict[bytes, bytes]) -> str:
     """Take the caller's id if it is printable and short, else make one; a trace's id counts too."""
-    given = headers.get(b"x-request-id", b"")
-    if _CORRELATION.fullmatch(given):
+    given = headers.get(b"x-request-id")
+    if given is not None and _CORRELATION.fullmatch(given):
         return given.decode()
-    trace = headers.get(b"traceparent", b"").split(b"-")
-    if len(trace) == 4 and re.fullmatch(rb"[0-9a-f]{32}", trace[1]):
-        return trace[1].decode()
+    trace = headers.get(b"traceparent")
+    if trace is not None and (traced := _TRACEPARENT.fullmatch(trace)):
+        return traced[1].decode()
     return secrets.token_hex(8)
