@@ -3,14 +3,16 @@
 import asyncio
 import gc
 import ipaddress
+import itertools
 import logging
+import os
 import shutil
 import signal
 import socket
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,9 +55,18 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+# Below the ports that systems give to whoever asks for any, which may be gone before they are listened on. Each process begins
+# elsewhere.
+_FIRST_PORT, _PORT_COUNT = 20_000, 12_000
+_PORT_NUMBERS = itertools.count(os.getpid() * 997)
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    for number in _PORT_NUMBERS:
+        port = _FIRST_PORT + number % _PORT_COUNT
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("numbers never end")
 
 
 def started_valkey(config: dict[str, str], **more: Any) -> ValkeyServer:

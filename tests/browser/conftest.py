@@ -1,7 +1,6 @@
 """A development server of its own, a real Chromium, and a page that is watched for whatever should not happen."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -66,30 +65,29 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("heliograph")), "serve", "--dev", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("heliograph")), "serve", "--dev", "--port", "0"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
     directory = tmp_path_factory.mktemp("development")
     with (directory / "errors").open("w+") as errors:
         process = subprocess.Popen(command, cwd=directory, env=environ, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
             assert process.stdout is not None
-            # The key is printed no later than the port answers; the end of the output means that the server is gone.
+            # The key is printed no later than the port answers, and behind the address that it found free; the end of the
+            # output means that the server is gone.
+            url = next((line.split()[-1].rstrip("/") for line in process.stdout if line.startswith("Open ")), None)
             key = next((line.split()[-1] for line in process.stdout if line.startswith("API key: ")), None)
-            assert key is not None, (directory / "errors").read_text()
-            _wait_for(port)
-            yield Server(f"http://127.0.0.1:{port}", key, directory)
+            assert url is not None and key is not None, (directory / "errors").read_text()
+            _wait_for(url)
+            yield Server(url, key, directory)
         finally:
             process.terminate()
             process.communicate(timeout=READY_TIMEOUT_S)
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(url: str) -> None:
     transport = httpx.HTTPTransport(retries=8)  # each retry waits longer; together well within the timeout
     with httpx.Client(transport=transport, timeout=READY_TIMEOUT_S) as client:
-        client.get(f"http://127.0.0.1:{port}/").raise_for_status()
+        client.get(f"{url}/").raise_for_status()
 
 
 @pytest.fixture

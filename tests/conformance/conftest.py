@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -77,27 +78,26 @@ class Server:
 
 
 def start(directory: Path, config: Path, api_key: str, secret: str, **environ: str) -> Server:
-    """Start a server on a free port and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    """Start a server on a port that it finds free, and wait until it answers."""
     scrubbed = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
     log = directory / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(COMMAND), "serve", "--config", str(config), "--port", str(port)],
+            [str(COMMAND), "serve", "--config", str(config), "--port", "0"],
             cwd=directory,
             env={**scrubbed, **environ},
             stdout=output,
             stderr=output,
         )
+    port = 0
     for _ in range(GUARD_S * 20):
-        try:
+        if (said := re.search(r" serves http://127\.0\.0\.1:(\d+)\n", log.read_text())) is not None:
+            port = int(said[1])
+        with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), 1).close()
             return Server(process, port, api_key, secret, log)
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.05)
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
     raise AssertionError("the server did not start")
 
 

@@ -6,6 +6,7 @@ import functools
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -113,15 +114,8 @@ def scrubbed() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def start(directory: Path, *arguments: str, role: str = "serve", api_key: str = "", port: int = 0, **environ: str) -> Server:
-    """Start a server and wait until its port answers."""
-    port = port or free_port()
+    """Start a server and wait until its port answers: the given one, else a free one that it finds and tells."""
     directory.mkdir(exist_ok=True)
     log = (directory / "stderr.log").open("a")
     process = subprocess.Popen(
@@ -133,15 +127,18 @@ def start(directory: Path, *arguments: str, role: str = "serve", api_key: str = 
         text=True,
     )
     assert process.stdout is not None
-    while not api_key:
+    url = ""
+    while not (api_key and url):
         line = process.stdout.readline()
         assert line, (directory / "stderr.log").read_text()
+        if not url and (found := re.search(r"http://127\.0\.0\.1:\d+", line)) is not None:
+            url = found[0]
         if line.startswith("API key: "):
             api_key = line.removeprefix("API key: ").strip()
-    server = Server(process, f"http://127.0.0.1:{port}", api_key, directory, tuple(a for a in arguments if a != "--dev"))
+    server = Server(process, url, api_key, directory, tuple(a for a in arguments if a != "--dev"))
     for _ in range(READY_TIMEOUT_S * 20):
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 1).close()
             return server
         except OSError:
             assert process.poll() is None, (directory / "stderr.log").read_text()
@@ -414,9 +411,9 @@ def fleet(
 @contextmanager
 def simulators(directory: Path) -> Iterator[tuple[str, str]]:
     """Simulators of the providers; gives the address of their control, and the settings that point at them."""
-    port = free_port()
-    command = [str(COMMAND), "simulate", "--control-port", str(port)]
-    with subprocess.Popen(command, cwd=directory, env=scrubbed(), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [str(COMMAND), "simulate"], cwd=directory, env=scrubbed(), stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             said = ""
@@ -424,7 +421,8 @@ def simulators(directory: Path) -> Iterator[tuple[str, str]]:
                 line = process.stdout.readline()
                 assert line, said
                 said += line
-            yield f"http://127.0.0.1:{port}", said.partition("Settings that point at them:\n")[2].partition("Running until")[0]
+            control = said.partition("Control ")[2].partition("/outbox")[0].strip()
+            yield control, said.partition("Settings that point at them:\n")[2].partition("Running until")[0]
         finally:
             process.terminate()
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -19,14 +18,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 @pytest.fixture
 def port(directory: Path) -> Iterator[int]:
     """A development server in the working directory, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    command = [sys.executable, "-m", "heliograph", "serve", "--dev", "--port", str(free)]
+    command = [sys.executable, "-m", "heliograph", "serve", "--dev", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout
-        while not server.stdout.readline().startswith("API key: "):
+        free = 0
+        while not (line := server.stdout.readline()).startswith("API key: "):
             assert server.poll() is None
+            if (told := re.search(r"^Open http://127\.0\.0\.1:(\d+)/", line)) is not None:
+                free = int(told[1])
         yield free
         server.terminate()
         assert server.wait(30) == 0
