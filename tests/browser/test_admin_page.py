@@ -142,6 +142,31 @@ async def change_a_rate_by_keyboard(admin: Admin, server: Any) -> None:
     server.call("campaign_cancel", {"id": made["id"]})
 
 
+async def test_every_control_of_every_section_is_reached_by_tab(admin: Admin) -> None:
+    for section in SECTIONS:
+        panel = await admin.open(section)
+        await expect(panel).to_be_visible()
+        await expect(admin.page.locator("#live")).to_have_text("Live")
+        left = await admin.page.evaluate(
+            """() => {
+                const all = document.querySelectorAll("#main :is(button, a[href], input, select, summary, [tabindex='0'])");
+                window.left = new Set([...all].filter((one) => one.checkVisibility() && !one.disabled && one.tabIndex >= 0));
+                addEventListener("focusin", ({ target }) => left.delete(target));
+                document.activeElement.blur();
+                return left.size;
+            }"""
+        )
+        assert left, section
+        for _ in range(3 * left + 20):  # fields of dates are several stops
+            if not left:
+                break
+            await admin.page.keyboard.press("Tab")
+            left = await admin.page.evaluate("[...left].filter((one) => one.isConnected).length")
+        assert await admin.page.evaluate("[...left].filter((one) => one.isConnected).map((one) => one.outerHTML)") == [], (
+            section
+        )
+
+
 async def test_overrides_and_rates_are_set_by_keyboard_alone(admin: Admin, server: Any) -> None:
     page = admin.page
     await expect(page.locator("#live")).to_have_text("Live")
