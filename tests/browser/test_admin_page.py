@@ -143,10 +143,13 @@ async def change_a_rate_by_keyboard(admin: Admin, server: Any) -> None:
 
 
 async def test_every_control_of_every_section_is_reached_by_tab(admin: Admin) -> None:
+    found = 0
     for section in SECTIONS:
         panel = await admin.open(section)
-        await expect(panel).to_be_visible()
+        await expect(panel.get_by_role("heading").first).to_be_visible()
         await expect(admin.page.locator("#live")).to_have_text("Live")
+        if section not in ("overview", "rules"):  # which have figures, and what others have set, alone
+            await expect(panel.locator("button, a[href], input, select").first).to_be_visible()
         left = await admin.page.evaluate(
             """() => {
                 const all = document.querySelectorAll("#main :is(button, a[href], input, select, summary, [tabindex='0'])");
@@ -156,7 +159,7 @@ async def test_every_control_of_every_section_is_reached_by_tab(admin: Admin) ->
                 return left.size;
             }"""
         )
-        assert left, section
+        found += left
         for _ in range(3 * left + 20):  # fields of dates are several stops
             if not left:
                 break
