@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -503,3 +504,15 @@ async def wire() -> Any:
     yield open_client
     for opened in sockets:
         await opened.close()
+
+
+@pytest.fixture
+def user() -> str:
+    """Somebody whom no other test knows."""
+    return f"user-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def on_two(fleet: Fleet, wire: Any, user: str) -> Any:
+    """The user's connection to node two."""
+    return await wire(fleet.two, token=fleet.token(user))

@@ -16,17 +16,6 @@ def fresh(prefix):
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture
-def user():
-    return fresh("user")
-
-
-@pytest.fixture
-async def on_two(fleet, wire, user):
-    """The user's connection to node two."""
-    return await wire(fleet.two, token=fleet.token(user))
-
-
 async def refusal(node, token):
     """Try to come in: the code of the error or of the close frame; 0 for whoever is let in."""
     async with connect(node.ws_url) as socket:

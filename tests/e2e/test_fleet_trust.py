@@ -20,17 +20,6 @@ def fresh(prefix):
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture
-def user():
-    return fresh("user")
-
-
-@pytest.fixture
-async def on_two(fleet, wire, user):
-    """The user's connection to node two."""
-    return await wire(fleet.two, token=fleet.token(user))
-
-
 async def until(asked, expected):
     """Ask until the answer is the expected one. The bound ends a hang, and is far below what any cache would explain."""
     answer = None
