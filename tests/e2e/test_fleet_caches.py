@@ -2,16 +2,10 @@
 
 import re
 import time
-import uuid
 
 import pytest
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
-
-
-@pytest.fixture
-def user():
-    return f"user-{uuid.uuid4().hex[:8]}"
 
 
 def hits(node, cache):

@@ -10,11 +10,6 @@ pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 
 
 @pytest.fixture
-def user():
-    return f"user-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
 def phone(fleet, user):
     """The user's phone, registered through node two."""
     fleet.two.call("device_register", user=user, provider="fcm", token=f"{user}-phone")
