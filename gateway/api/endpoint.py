@@ -41,9 +41,7 @@ _CORRELATION: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[^-]*-([0-9a-f]{32})-[^-]*-[^-]*")  # W3C Trace Context §3.2, as far as its id
 _JSON: Final = (b"content-type", b"application/json")
 # What browsers must know of answers that no browser is meant to see; pages have more (`gateway.web_headers`).
-_SECURED: Final = (b"x-content-type-options", b"nosniff")
-# Of refusals, which may answer a GET. A result answers a POST, and nobody keeps those (RFC 9110 §9.3.3).
-_UNKEPT: Final = (b"cache-control", b"no-store")
+_SECURED: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 _ANYBODY: Final = Permit(_NOBODY, is_unbound=True)
 # What is refused before a method is called, and stands for nothing else.
@@ -94,9 +92,7 @@ class ApiEndpoint:
         if status in _REFUSALS:
             self._calls.tally.refuse(status)
         length, request_id = (b"content-length", b"%d" % len(body)), (b"x-request-id", correlation_id.encode())
-        sent = [extra[0], length, request_id, _SECURED, *extra[1:]]
-        if status != 200:
-            sent.append(_UNKEPT)
+        sent = [extra[0], length, request_id, *_SECURED, *extra[1:]]
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
