@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import msgspec
-import structlog
 
+from config.correlation import CORRELATION_ID
 from config.stepping import Scoped
 
 __all__ = ["SYSTEM", "Actor", "ActorKind", "Caller", "bind_caller", "caller", "within"]
@@ -66,10 +66,9 @@ def caller() -> Caller:
 
 def bind_caller(who: Caller) -> None:
     """Say who asks from here on in this task: for edges whose every request has a task of its own."""
-    before = _CALLER.get().correlation_id
     _CALLER.set(who)
-    if who.correlation_id and who.correlation_id != before:
-        structlog.contextvars.bind_contextvars(correlation_id=who.correlation_id)
+    if who.correlation_id:
+        CORRELATION_ID.set(who.correlation_id)
 
 
 async def within(who: Caller, work: Coroutine[Any, Any, T]) -> T:

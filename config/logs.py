@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from config.correlation import CORRELATION_ID
 from config.tracing import current
 
 __all__ = ["configure_logging", "get_logger", "mask_address", "mask_token"]
@@ -27,14 +28,14 @@ class _StandardError:
 
 
 def configure_logging(level: str = "info", style: Literal["auto", "console", "json"] = "auto") -> None:
-    """Build the chain: merge context, level, time, mask, render to standard error. Called once, by the composition root."""
+    """Build the chain: request and span, level, time, mask, render to standard error. Called once, by the composition root."""
     threshold = getattr(logging, level.upper())
     is_console = style == "console" or (style == "auto" and sys.stderr.isatty())
     error: Any = _StandardError()
     render: Any = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer(sort_keys=False)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _name_request,
             _name_span,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -67,6 +68,13 @@ def mask_address(address: str) -> str:
     if at:
         return f"{mailbox[:1]}…@{domain}"
     return mask_token(address)
+
+
+def _name_request(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say for which request a line was written, unless the line says it itself."""
+    if correlation_id := CORRELATION_ID.get():
+        event.setdefault("correlation_id", correlation_id)
+    return event
 
 
 def _name_span(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -47,6 +47,10 @@ class Wheel:
         self._done_ticks = 0
         self._buckets: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
 
+    def monotonic(self) -> float:
+        """Give the reading of its clock, in seconds."""
+        return self._clock.monotonic()
+
     def after(self, delay_s: float, call: Callable[..., None], *args: Any) -> None:
         """Call back once, `delay_s` from now or up to a tick later."""
         passed = self._clock.monotonic() - self._start + delay_s

@@ -4,10 +4,10 @@ import hashlib
 from typing import Final
 
 import msgspec
-import structlog
 
 from broker.errors import BadInput
 from broker.notification import Draft
+from config.correlation import CORRELATION_ID
 from config.settings import NotificationSettings
 from config.tracing import stored
 from gateway.notify.draft import draft_of
@@ -34,8 +34,7 @@ class Drafting:
             BadInput: Naming the field and the rule.
             StoreUnavailable: Nothing is known.
         """
-        correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", "")
-        draft = draft_of(request, self._settings, correlation_id, for_audience=for_audience)
+        draft = draft_of(request, self._settings, CORRELATION_ID.get(), for_audience=for_audience)
         if trace := stored():
             draft = msgspec.structs.replace(draft, trace=trace)
         if names_templates(request):

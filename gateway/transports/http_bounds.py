@@ -27,6 +27,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(**given_by_uvicorn)
         self._wheel, self._addresses = wheel, addresses
         self._note: Note | None = None
+        # Between two requests: since when, and what looks after that. uvicorn has a timer for it, made and taken back at each.
+        self._idle_since: float | None = None
+        self._idle_note: Note | None = None
         self._is_in_head = True
         self._has_heard = False
         # Bytes since the last whole head or part of a body: of a head, or of trailers, which the parser keeps as well.
@@ -40,6 +43,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop_note()
+        if self._idle_note is not None:
+            self._idle_note.drop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -53,16 +58,18 @@ class BoundedHttp(HttpToolsProtocol):
         elif self._note is None and self._is_waiting:
             self._note = self._wheel.note(PATIENCE_S, self._lose_patience)
 
-    def timeout_keep_alive_handler(self) -> None:
-        """What uvicorn calls when the next request does not come: close, once the peer has taken the last answer."""
-        super().timeout_keep_alive_handler()
-        self._see_off()
-
     def on_response_complete(self) -> None:
-        """What uvicorn calls when a response has been handed over; it has closed the connection then, if it is to be."""
-        super().on_response_complete()
+        """What uvicorn calls when a response has been handed over; it has closed the connection then, if it is to be. In place
+        of its own: answer what was asked meanwhile, or wait for the next request."""
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._see_off()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._rest()
 
     def shutdown(self) -> None:
         """What uvicorn calls at its end: a request that never came whole is not waited for."""
@@ -74,7 +81,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        self._is_in_head = True
+        self._is_in_head, self._idle_since = True, None
         super().on_message_begin()
         self.scope["extensions"] = {CUT: self.transport.abort}  # type: ignore[dict-item]  # ours, and no dict
 
@@ -94,6 +101,9 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._progress()
         super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
+            self.cycle.more_body = False  # it was answered before it had come whole
+            self._rest()
 
     def send_400_response(self, msg: str) -> None:
         if self._unfinished_bytes > HEAD_LIMIT_BYTES:
@@ -118,6 +128,24 @@ class BoundedHttp(HttpToolsProtocol):
         if self._note is not None:
             self._note.drop()
             self._note = None
+
+    def _rest(self) -> None:
+        """Wait for the next request; one note serves for all the pauses within its time."""
+        self._idle_since = self._wheel.monotonic()
+        if self._idle_note is None:
+            self._idle_note = self._wheel.note(self.timeout_keep_alive, self._end_rest)
+
+    def _end_rest(self) -> None:
+        """Close a connection that was not used for so long, once the peer has taken the last answer."""
+        self._idle_note = None
+        if self._idle_since is None or self._is_waiting:
+            return
+        left_s = self._idle_since + self.timeout_keep_alive - self._wheel.monotonic()
+        if left_s > 0:
+            self._idle_note = self._wheel.note(left_s, self._end_rest)
+        else:
+            self.transport.close()
+            self._see_off()
 
     def _lose_patience(self) -> None:
         self._note = None

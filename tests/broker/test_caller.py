@@ -1,9 +1,9 @@
 import asyncio
 
 import pytest
-import structlog
 
 from broker.caller import SYSTEM, Actor, ActorKind, Caller, bind_caller, caller, within
+from config.correlation import CORRELATION_ID
 from gateway.session.eager import step
 
 ANN = Caller(Actor(ActorKind.USER, "ann"), "192.0.2.7", "websocket", "client-1")
@@ -31,9 +31,9 @@ async def test_work_within_sees_its_caller_before_and_after_it_waits_and_nobody_
     gate, seen = asyncio.Event(), []
 
     async def work() -> str:
-        seen.append((caller(), structlog.contextvars.get_contextvars()["correlation_id"]))
+        seen.append((caller(), CORRELATION_ID.get()))
         await gate.wait()
-        seen.append((caller(), structlog.contextvars.get_contextvars()["correlation_id"]))
+        seen.append((caller(), CORRELATION_ID.get()))
         return "done"
 
     async def command(who: Caller) -> None:
@@ -49,7 +49,7 @@ async def test_work_within_sees_its_caller_before_and_after_it_waits_and_nobody_
     gate.set()
     await asyncio.gather(*rests)
     assert seen == [(ANN, "client-1"), (BEN, "client-2"), (ANN, "client-1"), (BEN, "client-2")]
-    assert "correlation_id" not in structlog.contextvars.get_contextvars()
+    assert not CORRELATION_ID.get()
 
 
 async def test_what_work_within_raises_and_its_cancellation_pass_through() -> None:

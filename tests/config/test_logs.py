@@ -11,6 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.correlation import CORRELATION_ID
 from config.logs import configure_logging, get_logger, mask_address, mask_token
 
 
@@ -19,7 +20,6 @@ def _other_tests_keep_their_logging():
     handlers = logging.root.handlers[:]
     yield
     structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
     logging.root.handlers[:] = handlers
 
 
@@ -64,12 +64,14 @@ def test_what_is_below_the_level_stays_silent(lines, level, expected):
     assert [line["level"] for line in lines()] == expected
 
 
-def test_bound_context_is_in_every_event(lines):
+def test_the_id_of_a_request_is_in_every_line_written_for_it(lines):
     configure_logging()
-    with structlog.contextvars.bound_contextvars(request_id="r1"):
-        get_logger().info("api.called")
+    bound = CORRELATION_ID.set("r1")
     get_logger().info("api.called")
-    assert [line.get("request_id") for line in lines()] == ["r1", None]
+    get_logger().info("api.called", correlation_id="of another")
+    CORRELATION_ID.reset(bound)
+    get_logger().info("api.called")
+    assert [line.get("correlation_id") for line in lines()] == ["r1", "of another", None]
 
 
 @pytest.mark.parametrize(
