@@ -13,6 +13,9 @@ Most deliveries take a moment. So a worker may begin those that a decision asks 
 opening steps for them, and write down in one stroke what they came to and what is decided next: a *passage*. Nothing is less
 durable by it: until then the plan is leased, and whoever takes it over decides anew, and sends again with the same handle. What
 takes longer than a moment is opened after all, as steps that are leased already.
+
+What is critical need not even wait to be claimed. A worker of the process that accepts it may say what it would claim; then
+storing and claiming are one transaction, and the lease is handed over as soon as that is committed (`on_critical`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -37,7 +40,7 @@ from broker.notification import (
 )
 from broker.preferences import UserRules
 
-__all__ = ["Ledger", "NewSend", "Notifications", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
+__all__ = ["Ask", "Ledger", "NewSend", "Notifications", "Passage", "PlanDone", "SendDone", "Step", "StepKind", "send_of"]
 
 
 class StepKind(StrEnum):
@@ -70,6 +73,15 @@ class Step(msgspec.Struct, frozen=True):
     suppressed: str = ""
     left_alone: frozenset[str] = frozenset()
     habits: Habits = NO_HABITS
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What a worker of this process would claim of critical steps: at most `quota`, sends of `paused` carriers left alone."""
+
+    worker: str
+    quota: int
+    lease_until: datetime
+    paused: frozenset[str] = frozenset()
 
 
 class NewSend(msgspec.Struct, frozen=True):
@@ -231,6 +243,15 @@ class Ledger(Notifications, Protocol):
     def on_work(self, wake: Callable[[], None]) -> None:
         """Say whom to wake, in the loop's thread, when a step is made due now: by this process, or by another where the store
         can tell (PostgreSQL; never a promise, so whoever waits looks by himself too)."""
+
+    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], None]) -> None:
+        """Have critical steps claimed for a worker of this process in the transaction that stores them.
+
+        Args:
+            asks: Called in the loop's thread before, tells what would be claimed now; None for nothing.
+            take: Called there after the commit, with what was claimed for whoever was asked. What it does not begin stays
+                leased until it is released.
+        """
 
     def is_ended(self, notification_id: str) -> bool:
         """Whether this process saw the notification end lately, or heard of it from another: a last look before a send, from

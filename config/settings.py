@@ -391,7 +391,9 @@ class NotificationSettings(_Section):
     push_wait: Duration = Field(30.0, description="Default wait for an ack before email.")
     ttl: Duration = Field(86400.0, description="Default life of a notification.")
     lease: Duration = Field(30.0, description="How long a worker may hold a step before another takes it over.")
-    concurrency: int = Field(100, ge=1, le=2000, description="Deliveries under way at once, per lane of a provider.")
+    concurrency: int = Field(
+        100, ge=1, le=2000, description="Deliveries under way at once, per carrier; one of ten is kept for critical ones."
+    )
     idempotency_ttl: Duration = Field(86400.0, ge=86400, description="How long idempotency keys are kept.")
     retry_base: Duration = Field(0.1, description="First wait after a temporary failure.")
     retry_cap: Duration = Field(30.0, description="Longest wait between tries.")

@@ -18,7 +18,7 @@ from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
 from broker.frequency import Frequency
 from broker.inbox_news import InboxChanged, nobody_asks
-from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
+from broker.ledger import Ask, Ledger, PlanDone, SendDone, Step, StepKind
 from broker.limits import Limits
 from broker.notification import Lane
 from broker.notification import Provider as ProviderName
@@ -56,6 +56,8 @@ __all__ = ["Pipeline", "PipelineStatistics"]
 _log = get_logger()
 
 _BATCH: Final = 500
+# With so many results unwritten even critical steps wait to be claimed in their turn.
+_UNWRITTEN: Final = 4 * _BATCH
 _POLL_S: Final = 1.0
 # So long at most, decisions wait for passages to be through; then what providers are slow to take is opened as steps.
 _HOLD_S: Final = 0.3
@@ -141,6 +143,7 @@ class Pipeline:
         self._follow_ups = FollowUps(self._passages, self._planner, self._recorder, clock)
         self._hold_until = 0.0
         self._group: asyncio.TaskGroup | None = None
+        self._beginning: set[asyncio.Task[None]] = set()  # what was claimed as it was stored
         self._sleeps_until: datetime | None = None
         self._stop_asked = asyncio.Event()
         self._ended = asyncio.Event()
@@ -203,6 +206,7 @@ class Pipeline:
         if self._stop_asked.is_set():
             return
         self._ledger.on_work(self._work.ring)
+        self._ledger.on_critical(self._asks, self._take)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -231,8 +235,10 @@ class Pipeline:
 
     async def _wind_down(self, claiming: asyncio.Task[None], following: asyncio.Task[None]) -> None:
         # 1 claim nothing more
-        claiming.cancel()
-        await asyncio.wait({claiming})
+        beginning = {claiming, *self._beginning}
+        for task in beginning:
+            task.cancel()
+        await asyncio.wait(beginning)
         # 2 what was not begun is given back by the release below
         for worker in self._workers.values():
             worker.give_up_queue()
@@ -279,20 +285,46 @@ class Pipeline:
 
     async def _claim(self, hungry: frozenset[Lane]) -> frozenset[Lane]:
         """Claim once and set everything going; tells which lanes came back full."""
-        blocked = {name for name, worker in self._workers.items() if worker.is_blocked}
-        full = {name for name, worker in self._workers.items() if worker.is_full()}
-        # Critical steps overtake what waits here, so they are not left behind it in the store.
-        shut = _Shut(blocked | full, blocked | {name for name, one in self._workers.items() if one.is_full_of_critical})
+        shut = self._shut()
         if self._hold_s():
             await self._begin(await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical), shut)
             return hungry
         asked = quotas(_BATCH, hungry)
         steps = list(await self._ask_for(asked, shut.to_others))
-        if full - blocked:
+        if shut.to_others - shut.to_critical:
             steps += await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical)
         self._hold_until = self._clock.monotonic() + _HOLD_S
         await self._begin(steps, shut)
         return hungry_lanes(steps, asked)
+
+    def _shut(self) -> _Shut:
+        blocked = {name for name, worker in self._workers.items() if worker.is_blocked}
+        full = {name for name, worker in self._workers.items() if worker.is_full()}
+        # Critical steps overtake what waits here, so they are not left behind it in the store.
+        return _Shut(blocked | full, blocked | {name for name, one in self._workers.items() if one.is_full_of_critical})
+
+    def _asks(self) -> Ask | None:
+        """Say what would be claimed of critical steps that are about to be stored."""
+        if self._stop_asked.is_set() or Lane.CRITICAL in self._overrides.lanes or len(self._recorder) >= _UNWRITTEN:
+            return None
+        lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
+        return Ask(self._id, _BATCH, lease_until, frozenset(self._shut().to_critical))
+
+    def _take(self, steps: Sequence[Step]) -> None:
+        """Begin what was claimed as it was stored."""
+        if self._stop_asked.is_set():
+            return  # released with everything else
+        task = self._spawn(self._begin_stored(steps), "pipeline:begin")
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _begin_stored(self, steps: Sequence[Step]) -> None:
+        try:
+            await self._begin(steps, self._shut())
+        except StoreUnavailable as exc:
+            self._outage.failed(exc)
+        except Exception:  # the edge of a claim: leases run out, and what was not begun is taken over
+            _log.exception("claim.broke")
 
     def _hold_s(self) -> float:
         """Tell how long all but critical steps wait for passages to be through; 0 for not at all."""

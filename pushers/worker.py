@@ -1,7 +1,8 @@
 """Carries the deliveries of one provider: a short queue, a bounded number of calls under way, and nothing shared with others.
 
 A hanging provider fills its own places and its own queue; then it is left out of claims, and the others never notice. In the
-queue critical deliveries go first; the others keep the order of their claims, which have shared out the lanes already.
+queue critical deliveries go first, and of ten places one is theirs alone, so that they need not wait for a call to end; the
+others keep the order of their claims, which have shared out the lanes already.
 """
 
 import asyncio
@@ -41,6 +42,8 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 # How many steps may wait for each place: enough that claims are large (a quarter less work per notification than with one),
 # few enough that what is held here is small beside the store's queue.
 _QUEUED_PER_PLACE: Final = 4
+# Of so many places one is kept free for critical deliveries.
+_PLACES_PER_KEPT: Final = 10
 
 
 class Worker:
@@ -70,13 +73,15 @@ class Worker:
         self._provider, self._gate, self._rates, self._policy = provider, gate, rates, policy
         self._guard, self._retries = guard, retries
         self._concurrency, self._most = concurrency, _QUEUED_PER_PLACE * concurrency
+        self._for_all = concurrency - concurrency // _PLACES_PER_KEPT
         self._held, self._recorder, self._report = held, recorder, report
         self._is_ended, self._on_room, self._spawn, self._clock = is_ended, on_room, spawn, clock
         self._passes_on = passes_on
         self._critical: deque[Step] = deque()
         self._others: deque[Step] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._starting = 0
+        self._starting = 0  # tasks that have not looked at the queue yet
+        self._places = 0  # those and the ones that serve it
         self._is_awaited = False
         self._throttle = rates.throttle(provider.name)
         self._limits_outage = Outage("limits", clock, base_s=1.0)
@@ -172,11 +177,13 @@ class Worker:
         if (blocked_s := self._gate.blocked_s()) > 0:
             self._put_all_back(blocked_s)
             return
-        wanted = min(self.queued - self._starting, self._concurrency - len(self._tasks))
+        free = max(self._for_all - self._places, min(len(self._critical), self._concurrency - self._places))
+        wanted = min(self.queued - self._starting, free)
         if not self._gate.is_wide_open:
             wanted = min(wanted, 1)  # each probe that comes back well calls the next
         for _ in range(wanted):
             self._starting += 1
+            self._places += 1
             task = self._spawn(self._carry(), f"delivery:{self._provider.name}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -184,7 +191,15 @@ class Worker:
     async def _carry(self) -> None:
         """Serve the queue from one place until it is empty or nothing may pass."""
         self._starting -= 1
+        try:
+            await self._serve()
+        finally:
+            self._places -= 1
+
+    async def _serve(self) -> None:
         while self.queued:
+            if not self._critical and self._places > self._for_all:
+                return
             step = (self._critical or self._others).popleft()
             self._call_for_more()
             if not self._still_holds(step):
@@ -200,7 +215,7 @@ class Worker:
             except Exception:  # the net under the edge: the lease runs out, and the step is taken over
                 _log.exception("delivery.lost", notification=step.notification.id, provider=self._provider.name)
                 self._held.drop(step)
-            if not self._gate.is_wide_open or len(self._tasks) < self._concurrency:
+            if not self._gate.is_wide_open or self._places < self._for_all:
                 self._pump()
 
     def _still_holds(self, step: Step) -> bool:

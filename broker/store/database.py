@@ -19,13 +19,22 @@ class Database(Protocol):
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run what only reads, on one snapshot where the database has them."""
 
-    async def write(self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        after: Callable[[T], None] | None = None,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+    ) -> T:
         """Run what writes, and answer once it is committed.
 
         What `work` raises undoes it, and is raised here. A cancelled caller does not cut it short.
 
         Args:
             after: Called with the answer in the loop's thread right after the commit, whether or not the caller still waits.
+            rows: About how many rows of the queue it concerns: where writes share a transaction, it holds so much only.
+            urgent: It goes before what waits already, where writes wait for each other.
         """
 
     async def close(self) -> None:

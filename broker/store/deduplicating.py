@@ -22,14 +22,15 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def store_once(connection: Connection, new: NewNotifications, key: Key | None, outbox: StatusOutbox) -> Stored:
-    """Store a draft as `broker.store.accepting.store_new` does, but for users who were told the same lately: they get the id of
-    that one.
+    """Store a draft as `broker.store.accepting.store_new` does. Where it asks for it, not for users who were told the same
+    lately: they get the id of that one.
 
     Raises:
         BadInput: As `store_new`.
     """
     repeats, now = new.repeats, new.draft["created_at"]
-    assert repeats is not None, "such requests are stored as they are"
+    if repeats is None:
+        return Stored(store_new(connection, new, key))
     if key is not None and (first := take_key(connection, key, new.answer)) is not None:
         return Stored(first)
     known = seen_before(connection, repeats, new.answer, now) if repeats.window_us else {}

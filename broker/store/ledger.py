@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from broker.confirmations import Mark
 from broker.errors import NotFound
-from broker.ledger import Passage, PlanDone, SendDone, Step
+from broker.ledger import Ask, Passage, PlanDone, SendDone, Step
 from broker.notification import Accepted, Draft, Lane, NotificationStatus, State
 from broker.store import accepting, claiming, ending, idempotency, marking, recording
 from broker.store.changes import Changes
 from broker.store.database import Database
-from broker.store.deduplicating import store_once
+from broker.store.deduplicating import Stored, store_once
 from broker.store.habits import Opens
 from broker.store.moments import from_micros, to_micros
 from broker.store.recent import RecentlyEnded
@@ -52,6 +52,8 @@ class SqlLedger:
         self._ended = RecentlyEnded()  # by somebody: for good
         self._finished = RecentlyEnded()  # by the pipeline: it may be replayed
         self._wakes: list[Callable[[], None]] = []
+        self._asks: Callable[[], Ask | None] = lambda: None
+        self._take: Callable[[Sequence[Step]], None] = lambda steps: None
         signals.hear(self._wake, self._ended.add)
 
     async def accept(self, draft: Draft, *, idempotency_key: str = "", fingerprint: bytes = b"") -> Sequence[Accepted]:
@@ -64,16 +66,18 @@ class SqlLedger:
             now = self._now()
             key = idempotency.Key(idempotency_key, fingerprint, now, now - self._idempotency_ttl_us)
             await self._purge(key.dead_before)
-        if new.repeats is not None:
-            stored = await self._database.write(
-                lambda connection: store_once(connection, new, key, self._outbox), lambda _: self.made_due()
-            )
-            for notification_id in stored.ended:
-                self.was_ended(notification_id)
-            return stored.answer
-        return await self._database.write(
-            lambda connection: accepting.store_new(connection, new, key), lambda _: self.made_due()
-        )
+        is_critical = draft.lane is Lane.CRITICAL
+        ask = self._asks() if is_critical else None
+        lease = None if ask is None else self._lease(ask.worker, ask.lease_until)
+
+        def store(connection: Connection) -> tuple[Stored, Sequence[Step]]:
+            stored = store_once(connection, new, key, self._outbox)
+            if ask is None or lease is None:
+                return stored, ()
+            return stored, claiming.claim(connection, lease, {Lane.CRITICAL: ask.quota}, ask.paused)
+
+        stored, _ = await self._database.write(store, self._stored, rows=len(new.answer), urgent=is_critical)
+        return stored.answer
 
     async def acknowledge(self, notification_id: str, user: str, mark: Mark = Mark.SEEN) -> State:
         if not (is_name(notification_id) and is_name(user)):
@@ -108,8 +112,10 @@ class SqlLedger:
         lease_until: datetime,
         paused: frozenset[str] = frozenset(),
     ) -> Sequence[Step]:
-        lease = claiming.Lease(str(self._clock.new_id()), worker, self._now(), to_micros(lease_until))
-        return await self._database.write(lambda connection: claiming.claim(connection, lease, quotas, paused), self._claimed)
+        lease = self._lease(worker, lease_until)
+        return await self._database.write(
+            lambda connection: claiming.claim(connection, lease, quotas, paused), self._claimed, rows=sum(quotas.values())
+        )
 
     async def renew(self, steps: Sequence[Step], *, lease_until: datetime) -> None:
         until = to_micros(lease_until)
@@ -121,7 +127,8 @@ class SqlLedger:
             work: Callable[[Connection], Changes] = partial(
                 recording.record, plans=plans, sends=sends, passages=passages, told=told
             )
-            await self._database.write(work, self._recorded)
+            rows = len(plans) + len(sends) + len(passages)
+            await self._database.write(work, self._recorded, rows=rows)
 
     async def release(self, worker: str) -> None:
         now = self._now()
@@ -133,6 +140,9 @@ class SqlLedger:
 
     def on_work(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)
+
+    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], None]) -> None:
+        self._asks, self._take = asks, take
 
     def is_ended(self, notification_id: str) -> bool:
         return notification_id in self._ended or notification_id in self._finished
@@ -157,6 +167,20 @@ class SqlLedger:
     def _wake(self) -> None:
         for wake in self._wakes:
             wake()
+
+    def _lease(self, worker: str, until: datetime) -> claiming.Lease:
+        return claiming.Lease(str(self._clock.new_id()), worker, self._now(), to_micros(until))
+
+    def _stored(self, answer: tuple[Stored, Sequence[Step]]) -> None:
+        stored, steps = answer
+        for notification_id in stored.ended:
+            self.was_ended(notification_id)
+        if steps:
+            self._claimed(steps)
+            self._take(steps)
+        begun = {step.notification.id for step in steps}
+        if not all(one.id in begun for one in stored.answer):
+            self.made_due()
 
     def _claimed(self, steps: Sequence[Step]) -> None:
         if self._finished:  # what is claimed lives: it was replayed

@@ -89,7 +89,14 @@ class PostgresDatabase:
             task.cancel()  # nobody wants to know any more, and it changes nothing
             raise
 
-    async def write(self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        after: Callable[[T], None] | None = None,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+    ) -> T:
         # The transaction outlives a cancelled caller; `close` waits for it.
         return await self._answer(self._start(work, after, "store:write"))
 

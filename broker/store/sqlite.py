@@ -7,6 +7,7 @@ costs several turns between loop and thread: measured, five times the processor 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -51,15 +52,14 @@ class SqliteDatabase:
         self._read_engine = _make_engine(
             file, "BEGIN", connections=_READERS, cache_kib=_READER_CACHE_KIB, busy_timeout_s=busy_timeout_s
         )
-        self._write_thread = ThreadPoolExecutor(1, "store-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
-        self._writer = GroupWriter(self._commit)
+        self._writer = GroupWriter(partial(_run, self._write_engine))
         self._is_closed = False
 
     async def prepare(self, work: Callable[[Connection], T]) -> T:
         """Run the first transaction of all; see `open_store` for what it raises."""
         with translated(translate_opening):
-            return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._prepare, work)
+            return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._prepare, work)
 
     def _prepare(self, work: Callable[[Connection], T]) -> T:
         _wait_for_others(self._write_engine, self._opening_timeout_s)
@@ -74,18 +74,22 @@ class SqliteDatabase:
         with translated(translate):
             return await asyncio.get_running_loop().run_in_executor(self._read_threads, _run, self._read_engine, work)
 
-    async def write(self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None) -> T:
-        return await self._writer.write(work, after)
-
-    async def _commit(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._write_thread, _run, self._write_engine, work)
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        after: Callable[[T], None] | None = None,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+    ) -> T:
+        return await self._writer.write(work, after, rows=rows, urgent=urgent)
 
     async def close(self) -> None:
         await self._writer.close()
         self._is_closed = True
-        for threads, engine in ((self._read_threads, self._read_engine), (self._write_thread, self._write_engine)):
-            await asyncio.to_thread(threads.shutdown)
-            engine.dispose()
+        await asyncio.to_thread(self._read_threads.shutdown)
+        self._read_engine.dispose()
+        self._write_engine.dispose()
 
 
 def _run(engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -14,7 +14,7 @@ import pytest
 from broker.channels import ChannelRules
 from broker.engines.memory.engine import MemoryEngine
 from broker.errors import StoreUnavailable
-from broker.ledger import Passage, PlanDone, SendDone, Step, StepKind
+from broker.ledger import Ask, Passage, PlanDone, SendDone, Step, StepKind
 from broker.model import Publication
 from broker.notification import (
     Content,
@@ -135,6 +135,8 @@ class FakeLedger:
         self.on_record: Callable[[], None] = lambda: None
         self._ids = itertools.count(1)
         self._wake: Callable[[], None] = lambda: None
+        self._asks: Callable[[], Ask | None] = lambda: None
+        self._take: Callable[[Sequence[Step]], None] = lambda steps: None
         self._ended: set[str] = set()
 
     def add(self, **more: Any) -> Notification:
@@ -146,6 +148,9 @@ class FakeLedger:
         notification = make_notification(**fields)
         self.notifications[notification.id] = notification
         self._put(Row(f"plan-{number}", StepKind.PLAN, notification.id, now))
+        if notification.lane is Lane.CRITICAL and (ask := self._asks()) is not None:
+            steps = self._claim(ask.worker, {Lane.CRITICAL: ask.quota}, ask.lease_until, ask.paused)
+            self._take(steps)
         self._wake()
         return notification
 
@@ -165,6 +170,9 @@ class FakeLedger:
         paused: frozenset[Provider] = frozenset(),
     ) -> Sequence[Step]:
         await self._answer()
+        return self._claim(worker, quotas, lease_until, paused)
+
+    def _claim(self, worker: str, quotas: Mapping[Lane, int], lease_until: datetime, paused: frozenset[str]) -> Sequence[Step]:
         now = self.clock.now()
         left = dict(quotas)
         steps = []
@@ -221,6 +229,9 @@ class FakeLedger:
 
     def on_work(self, wake: Callable[[], None]) -> None:
         self._wake = wake
+
+    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], None]) -> None:
+        self._asks, self._take = asks, take
 
     def is_ended(self, notification_id: str) -> bool:
         return notification_id in self._ended

@@ -343,6 +343,62 @@ async def test_critical_is_called_before_everything_that_waits(rig, device):
     assert order.index(critical.id) <= 2
 
 
+async def test_critical_is_begun_as_it_is_stored_while_a_claim_is_under_way(rig, device, monkeypatch):  # R14
+    rig.ledger.register(device(Provider.FCM))
+    await rig.start()
+
+    slow = asyncio.Event()
+
+    async def claim(*_args, **_more):
+        await slow.wait()
+        return []
+
+    monkeypatch.setattr(rig.ledger, "claim", claim)
+    others = rig.ledger.add(routes=PUSH, lane=Lane.HIGH)
+    await rig.quiet()
+    critical = rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL)
+    await rig.quiet()
+    assert [id_ for _, id_, _ in rig.providers[Provider.FCM].calls] == [critical.id]
+    monkeypatch.undo()
+    slow.set()
+    await rig.advance(1.0)
+    assert {rig.state(critical), rig.state(others)} == {State.EXHAUSTED}
+
+
+async def test_critical_that_is_not_to_be_begun_waits_to_be_claimed(rig, device, monkeypatch):
+    rig.ledger.register(device(Provider.FCM))
+    pipeline = await rig.start()
+    monkeypatch.setattr("pushers.pipeline._UNWRITTEN", 0)
+    critical = rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL)
+    assert not rig.ledger.claims
+    await rig.advance(1.0)
+    assert rig.state(critical) is State.EXHAUSTED
+    await pipeline.stop()
+    late = rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL)
+    await rig.advance(60.0)
+    assert rig.state(late) is State.PENDING
+    assert not rig.ledger.rows[f"plan-{late.id.removeprefix('n-')}"].lease
+
+
+async def test_what_was_claimed_as_it_was_stored_is_given_back_at_the_end(rig, device, monkeypatch):
+    rig.ledger.register(device(Provider.FCM))
+    pipeline = await rig.start()
+    asked = asyncio.Event()
+
+    async def never(*_args):
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(pipeline._planner, "decide", never)
+    critical = rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL)
+    await asked.wait()
+    await pipeline.stop()
+    assert not any(row.lease for row in rig.ledger.rows.values())
+    await rig.start("w-2")
+    await rig.advance(1.0)
+    assert rig.state(critical) is State.EXHAUSTED
+
+
 async def test_steps_left_by_a_dead_worker_are_taken_over_and_count_as_tried(rig, device):  # N-17
     rig.ledger.register(device(Provider.FCM))
     rig.providers[Provider.FCM].hang()

@@ -97,7 +97,7 @@ async def test_all_survive_a_crash_and_none_is_sent_after_its_ack(bench):
     provider.hang()
     await bench.rig.start("w-1")
     ids = await bench.notify(*users, routes=(Route.PUSH,))
-    while len(provider.calls) < 100:
+    while len(provider.calls) < 90:  # all places but those kept for critical ones
         await bench.tick()
     await bench.rig.kill()
     begun = {id_ for _, id_, _ in provider.calls}

@@ -164,3 +164,27 @@ async def test_no_more_calls_are_under_way_than_there_are_places(rig, device, co
     await rig.advance(5.0)
     assert {rig.state(one) for one in sent} == {State.EXHAUSTED}
     assert rig.providers[Provider.FCM].most_at_once == concurrency
+
+
+async def test_of_ten_places_one_is_kept_for_critical_deliveries(rig, device):  # R14
+    rig.settings = NotificationSettings(concurrency=10)
+    rig.ledger.register(device(Provider.FCM))
+    fcm = rig.providers[Provider.FCM]
+    fcm.hang()
+    pipeline = await rig.start()
+    for _ in range(30):
+        rig.ledger.add(routes=PUSH, lane=Lane.HIGH)
+    await rig.quiet()
+    assert pipeline.statistics().under_way == 9
+    critical = [rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL) for _ in range(2)]
+    await rig.quiet()
+    assert [id_ for _, id_, _ in fcm.calls][9:] == [critical[0].id]
+    fcm.default = Accepted()
+    fcm.answer()
+    await rig.advance(1.0)
+    assert len(fcm.calls) == 32
+    fcm.hang()
+    for _ in range(30):
+        rig.ledger.add(routes=PUSH, lane=Lane.HIGH)
+    await rig.quiet()
+    assert pipeline.statistics().under_way == 9

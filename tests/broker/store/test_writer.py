@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,20 +17,21 @@ class Bench:
     """A writer on a database in memory, with a gate that holds its transactions back."""
 
     def __init__(self) -> None:
-        self.engine: Engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"isolation_level": None})
+        options = {"isolation_level": None, "check_same_thread": False}  # one connection, used by turns
+        self.engine: Engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=options)
         event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         with self.engine.begin() as connection:
             connection.execute(text("CREATE TABLE names (name TEXT)"))
-        self.gate = asyncio.Event()
+        self.gate = Event()
         self.gate.set()
-        self.entered = asyncio.Event()
+        self.entered = Event()
         self.transactions = 0
         self.failure: Exception | None = None
         self.writer = GroupWriter(self._commit)
 
-    async def _commit(self, work: Callable[[Connection], Any]) -> Any:
+    def _commit(self, work: Callable[[Connection], Any]) -> Any:
         self.entered.set()
-        await self.gate.wait()
+        assert self.gate.wait(60)
         self.transactions += 1
         with self.engine.begin() as connection:
             answer = work(connection)
@@ -47,7 +49,7 @@ class Bench:
         self.gate.clear()
         self.entered.clear()
         first = asyncio.ensure_future(self.writer.write(add("first")))
-        await self.entered.wait()
+        await asyncio.to_thread(self.entered.wait)
         return first
 
 
@@ -196,7 +198,7 @@ async def test_closing_does_what_is_waiting_and_refuses_what_comes(bench: Bench)
 
 async def test_a_full_queue_refuses(bench: Bench) -> None:
     first = await bench.hold()
-    rest = asyncio.gather(*(bench.writer.write(add("x")) for _ in range(4096)))
+    rest = asyncio.gather(*(bench.writer.write(add("x")) for _ in range(4095)))
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="keep up"):
         await bench.writer.write(add("late"))
@@ -204,3 +206,67 @@ async def test_a_full_queue_refuses(bench: Bench) -> None:
     await first
     await rest
     assert await bench.writer.write(add("later")) == "LATER"
+
+
+async def test_what_is_urgent_goes_first_and_by_itself(bench: Bench) -> None:
+    order: list[tuple[int, str]] = []
+
+    def note(name: str) -> Callable[[Connection], None]:
+        return lambda _: order.append((bench.transactions, name))
+
+    first = await bench.hold()
+    rest = asyncio.gather(
+        bench.writer.write(note("a")),
+        bench.writer.write(note("urgent"), urgent=True),
+        bench.writer.write(note("b")),
+        bench.writer.write(note("urgent too"), urgent=True),
+    )
+    await asyncio.sleep(0)
+    bench.gate.set()
+    await first
+    await rest
+    assert order == [(2, "urgent"), (2, "urgent too"), (3, "a"), (3, "b")]
+
+
+async def test_what_is_urgent_does_not_keep_the_others_from_their_turn_for_ever(bench: Bench) -> None:
+    order: list[str] = []
+    first = await bench.hold()
+    rest = asyncio.gather(
+        bench.writer.write(lambda _: order.append("other")),
+        *(bench.writer.write(lambda _: order.append("urgent"), urgent=True, rows=500) for _ in range(12)),
+    )
+    await asyncio.sleep(0)
+    bench.gate.set()
+    await first
+    await rest
+    assert order.index("other") == 8
+    assert len(order) == 13
+
+
+async def test_a_transaction_holds_so_much_only(bench: Bench) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def note(rows: int) -> Callable[[Connection], None]:
+        return lambda _: sizes.append((bench.transactions, rows))
+
+    first = await bench.hold()
+    rest = asyncio.gather(*(bench.writer.write(note(rows), rows=rows) for rows in (300, 200, 1, 2000, 1)))
+    await asyncio.sleep(0)
+    bench.gate.set()
+    await first
+    await rest
+    assert sizes == [(2, 300), (2, 200), (3, 1), (4, 2000), (5, 1)]
+
+
+def test_a_loop_that_ends_first_does_not_keep_the_writer() -> None:
+    async def main() -> GroupWriter:
+        writer = GroupWriter(lambda work: gate.wait(60))
+        waiting.append(asyncio.ensure_future(writer.write(add("a"))))
+        await asyncio.sleep(0)
+        return writer
+
+    gate, waiting = Event(), []
+    writer = asyncio.run(main())
+    gate.set()
+    writer._thread.join(60)
+    assert not writer._thread.is_alive()

@@ -10,7 +10,7 @@ import pytest
 
 from broker.devices import Registration
 from broker.errors import BadInput, NotFound
-from broker.ledger import NewSend, PlanDone, SendDone, Step, StepKind
+from broker.ledger import Ask, NewSend, PlanDone, SendDone, Step, StepKind
 from broker.notification import (
     Draft,
     Entry,
@@ -675,3 +675,71 @@ class TestWaking:
         await pipeline.ledger.record([PlanDone(plans[finished.id], finish=State.EXHAUSTED)], [])
         ids = (acked.id, cancelled.id, finished.id, open_one.id)
         assert [pipeline.ledger.is_ended(one) for one in ids] == [True, True, True, False]
+
+
+class TestStoredAndClaimed:
+    """What is critical is claimed in the transaction that stores it, for whoever asks for it."""
+
+    @pytest.fixture
+    def taken(self, pipeline: Any) -> list[Step]:
+        steps: list[Step] = []
+        self.quota = 10
+
+        def asks() -> Ask | None:
+            return Ask("w1", self.quota, pipeline.after(30)) if self.quota else None
+
+        pipeline.ledger.on_critical(asks, steps.extend)
+        return steps
+
+    async def test_a_critical_one_comes_with_its_lease(self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]) -> None:
+        await pipeline.register()
+        (one,) = await pipeline.ledger.accept(make_draft("ann", lane=Lane.CRITICAL))
+        (plan,) = taken
+        assert (plan.notification.id, plan.kind, plan.attempt, len(plan.devices)) == (one.id, StepKind.PLAN, 1, 1)
+        assert await pipeline.claim() == ()
+        await pipeline.ledger.record([PlanDone(plan, finish=State.FAILED)], [])
+        assert (await pipeline.ledger.status(one.id)).notification.state is State.FAILED
+
+    async def test_its_lease_runs_out_and_is_released_as_any_other(
+        self, pipeline: Any, make_draft: MakeDraft, clock: ManualClock, taken: list[Step]
+    ) -> None:
+        await pipeline.ledger.accept(make_draft("ann", "bob", lane=Lane.CRITICAL))
+        assert len(taken) == 2
+        clock.move(31)
+        assert [step.attempt for step in await pipeline.claim()] == [2, 2]
+        await pipeline.ledger.accept(make_draft("mia", lane=Lane.CRITICAL))
+        await pipeline.ledger.release("w1")
+        assert "mia" in {step.notification.user for step in await pipeline.claim()}
+
+    async def test_others_are_not_and_neither_is_what_nobody_asks_for(
+        self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]
+    ) -> None:
+        woken: list[int] = []
+        pipeline.ledger.on_work(lambda: woken.append(1))
+        await pipeline.ledger.accept(make_draft("ann", lane=Lane.HIGH))
+        self.quota = 0
+        await pipeline.ledger.accept(make_draft("ann", lane=Lane.CRITICAL))
+        assert (taken, len(woken)) == ([], 2)
+        assert len(await pipeline.claim()) == 2
+
+    async def test_who_waits_for_work_is_woken_for_what_is_left(
+        self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]
+    ) -> None:
+        woken: list[int] = []
+        pipeline.ledger.on_work(lambda: woken.append(1))
+        await pipeline.ledger.accept(make_draft("ann", lane=Lane.CRITICAL))
+        assert not woken
+        self.quota = 2
+        await pipeline.ledger.accept(make_draft(*"abc", lane=Lane.CRITICAL))
+        assert len(woken) == 1
+        assert len(taken) == 3
+        assert len(await pipeline.claim()) == 1
+
+    async def test_a_request_that_is_repeated_or_refused_begins_nothing(
+        self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]
+    ) -> None:
+        for _ in range(2):
+            await pipeline.ledger.accept(make_draft("ann", lane=Lane.CRITICAL), idempotency_key="k", fingerprint=b"1")
+        with pytest.raises(BadInput):
+            await pipeline.ledger.accept(make_draft("bob", lane=Lane.CRITICAL), idempotency_key="k", fingerprint=b"2")
+        assert [step.notification.user for step in taken] == ["ann"]
