@@ -7,7 +7,6 @@ costs several turns between loop and thread: measured, five times the processor 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from broker.errors import StoreUnavailable
+from broker.store.checkpoints import LONGEST_LOG_PAGES, Checkpoints
 from broker.store.failures import translate, translate_opening, translated
 from broker.store.writer import GroupWriter
 
@@ -27,6 +27,7 @@ _READER_CACHE_KIB: Final = 4 * 1024
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on the disk when it is answered
+    f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
 )
@@ -53,7 +54,8 @@ class SqliteDatabase:
             file, "BEGIN", connections=_READERS, cache_kib=_READER_CACHE_KIB, busy_timeout_s=busy_timeout_s
         )
         self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
-        self._writer = GroupWriter(partial(_run, self._write_engine))
+        self._checkpoints = Checkpoints(file)
+        self._writer = GroupWriter(self._commit)
         self._is_closed = False
 
     async def prepare(self, work: Callable[[Connection], T]) -> T:
@@ -84,9 +86,15 @@ class SqliteDatabase:
     ) -> T:
         return await self._writer.write(work, after, rows=rows, urgent=urgent)
 
+    def _commit(self, work: Callable[[Connection], T]) -> T:
+        answer = _run(self._write_engine, work)
+        self._checkpoints.note_commit()
+        return answer
+
     async def close(self) -> None:
         await self._writer.close()
         self._is_closed = True
+        await asyncio.to_thread(self._checkpoints.close)
         await asyncio.to_thread(self._read_threads.shutdown)
         self._read_engine.dispose()
         self._write_engine.dispose()

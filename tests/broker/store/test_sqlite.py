@@ -17,6 +17,8 @@ from sqlalchemy import Connection, text
 from broker.errors import BadInput, StoreUnavailable
 from broker.ledger import PlanDone
 from broker.notification import Lane, State
+from broker.store import checkpoints
+from broker.store.checkpoints import LONGEST_LOG_PAGES
 from broker.store.sqlite import SqliteDatabase
 from broker.store.store import Store, open_store
 from config.clock import ManualClock, SystemClock
@@ -181,3 +183,32 @@ async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, clock: Ma
     with pytest.raises(BadInput, match="cannot be used") as refused:
         await open_store(f"sqlite:///{tmp_path}/taken/heliograph.db", clock=clock)
     assert refused.value.field == "store.url"
+
+
+async def test_what_is_committed_reaches_the_file_while_the_writer_goes_on(file: Path) -> None:
+    """And not within a commit: the log stays far from the length at which the writer would see to it."""
+    database = SqliteDatabase(file)
+    await database.write(lambda connection: connection.execute(text("CREATE TABLE t (x BLOB)")))
+
+    def fill(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO t VALUES (zeroblob(100000))"))
+
+    def stored_pages() -> int:
+        return int.from_bytes(file.read_bytes()[28:32])  # https://www.sqlite.org/fileformat2.html#in_header_database_size
+
+    async with asyncio.timeout(60):
+        while await asyncio.to_thread(stored_pages) < 100:
+            await database.write(fill)
+            await asyncio.sleep(0.05)
+    assert file.with_name(file.name + "-wal").stat().st_size < LONGEST_LOG_PAGES * 4096
+    await database.close()
+
+
+async def test_the_log_does_not_grow_without_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_PAUSE_S", 3600)
+    database = SqliteDatabase(file)
+    await database.write(lambda connection: connection.execute(text("CREATE TABLE t (x BLOB)")))
+    for _ in range(12):
+        await database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (zeroblob(10000000))")))
+    assert file.with_name(file.name + "-wal").stat().st_size < (LONGEST_LOG_PAGES + 3000) * 4200
+    await database.close()
