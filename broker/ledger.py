@@ -76,12 +76,11 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What a worker of this process would claim of critical steps: at most `quota`, sends of `paused` carriers left alone."""
+    """What a worker of this process would claim of critical plans that are about to be stored: at most `quota`."""
 
     worker: str
     quota: int
     lease_until: datetime
-    paused: frozenset[str] = frozenset()
 
 
 class NewSend(msgspec.Struct, frozen=True):
@@ -244,13 +243,13 @@ class Ledger(Notifications, Protocol):
         """Say whom to wake, in the loop's thread, when a step is made due now: by this process, or by another where the store
         can tell (PostgreSQL; never a promise, so whoever waits looks by himself too)."""
 
-    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], None]) -> None:
-        """Have critical steps claimed for a worker of this process in the transaction that stores them.
+    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], bool]) -> None:
+        """Have critical plans claimed for a worker of this process in the transaction that stores them.
 
         Args:
             asks: Called in the loop's thread before, tells what would be claimed now; None for nothing.
-            take: Called there after the commit, with what was claimed for whoever was asked. What it does not begin stays
-                leased until it is released.
+            take: Called there after the commit, with what was claimed for whoever was asked. False where it takes nothing any
+                more; then the leases are given back.
         """
 
     def is_ended(self, notification_id: str) -> bool:

@@ -6,6 +6,7 @@ make work too. Everything that is claimed is bounded: what a provider cannot tak
 """
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -143,6 +144,7 @@ class Pipeline:
         self._follow_ups = FollowUps(self._passages, self._planner, self._recorder, clock)
         self._hold_until = 0.0
         self._group: asyncio.TaskGroup | None = None
+        self._context = contextvars.Context()
         self._beginning: set[asyncio.Task[None]] = set()  # what was claimed as it was stored
         self._sleeps_until: datetime | None = None
         self._stop_asked = asyncio.Event()
@@ -209,7 +211,7 @@ class Pipeline:
         self._ledger.on_critical(self._asks, self._take)
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._group, self._context = group, contextvars.copy_context()
                 claiming = group.create_task(self._claim_forever(), name="pipeline:claim")
                 following = group.create_task(self._follow_ups.run(), name="pipeline:follow")
                 recording = group.create_task(self._recorder.run(), name="pipeline:record")
@@ -307,16 +309,25 @@ class Pipeline:
         """Say what would be claimed of critical steps that are about to be stored."""
         if self._stop_asked.is_set() or Lane.CRITICAL in self._overrides.lanes or len(self._recorder) >= _UNWRITTEN:
             return None
-        lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
-        return Ask(self._id, _BATCH, lease_until, frozenset(self._shut().to_critical))
+        if any(worker.is_full_of_critical for worker in self._workers.values()):
+            return None
+        return Ask(self._id, _BATCH, self._clock.now() + timedelta(seconds=self._settings.lease))
 
-    def _take(self, steps: Sequence[Step]) -> None:
-        """Begin what was claimed as it was stored."""
-        if self._stop_asked.is_set():
-            return  # released with everything else
-        task = self._spawn(self._begin_stored(steps), "pipeline:begin")
+    def _take(self, steps: Sequence[Step]) -> bool:
+        """Begin what was claimed as it was stored, unless this pipeline ends, or has ended by an error."""
+        if self._stop_asked.is_set() or self._ended.is_set():
+            return False
+        assert self._group is not None, "it asks while it runs"
+        work = self._begin_stored(steps)
+        try:
+            # Not in the context of the request: what is begun here goes on with what others asked for.
+            task = self._group.create_task(work, name="pipeline:begin", context=self._context.copy())
+        except RuntimeError:  # the group is breaking up
+            work.close()
+            return False
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
+        return True
 
     async def _begin_stored(self, steps: Sequence[Step]) -> None:
         try:

@@ -138,8 +138,9 @@ class Worker:
 
     def is_full(self) -> bool:
         """Whether enough waits here already; then `on_room` is called once there is room again."""
-        self._is_awaited = self.queued >= (self._most if self._gate.is_wide_open else 1)
-        return self._is_awaited
+        is_full = self.queued >= (self._most if self._gate.is_wide_open else 1)
+        self._is_awaited = self._is_awaited or is_full  # whoever saw it full still waits
+        return is_full
 
     @property
     def is_full_of_critical(self) -> bool:

@@ -30,13 +30,13 @@ from broker.store.schema import DEVICES, DRAFTS, ENTRIES, NOTIFICATIONS, PREFERE
 from broker.store.suppression import reasons_of
 from broker.suppression import SUPPRESSIBLE
 
-__all__ = ["Lease", "claim"]
+__all__ = ["Lease", "claim", "claim_plans"]
 
 _S: Final = STEPS.c
 
 # A device that was removed brings none, and neither does one that has moved to another user since: what was meant for one
 # person is never sent to the next owner of the phone.
-_DUE: Final = (
+_ROWS: Final = (
     select(
         _S.notification_id,
         _S.device_id,
@@ -50,10 +50,13 @@ _DUE: Final = (
     )
     .join_from(STEPS, NOTIFICATIONS, NOTIFICATIONS.c.id == _S.notification_id)
     .outerjoin(DEVICES, and_(DEVICES.c.id == _S.device_id, DEVICES.c.user == NOTIFICATIONS.c.user))
-    .where(_S.lane == bindparam("lane"), _S.due_at <= bindparam("now"))
+    .where(_S.due_at <= bindparam("now"))
     .order_by(_S.due_at)
-    .limit(bindparam("quota"))
     .with_for_update(of=STEPS, skip_locked=True)
+)
+_DUE: Final = _ROWS.where(_S.lane == bindparam("lane")).limit(bindparam("quota"))
+_DUE_PLANS: Final = _ROWS.where(
+    Among(_S.notification_id, bindparam("among", type_=TextList())), _S.device_id == PLAN, _S.lease.is_(None)
 )
 _DUE_UNPAUSED: Final = _DUE.where(
     or_(not_(Among(_S.provider, bindparam("paused", type_=TextList()))), _S.expires_at <= bindparam("now"))
@@ -94,6 +97,16 @@ class Lease(msgspec.Struct, frozen=True):
 def claim(connection: Connection, lease: Lease, quotas: Mapping[Lane, int], paused: frozenset[str]) -> Sequence[Step]:
     """Lease due steps, lanes in order of priority, and load what they need in a query per table."""
     due = [row for lane in sorted(quotas) if quotas[lane] > 0 for row in _due(connection, lease, lane, quotas[lane], paused)]
+    return _claimed(connection, lease, due)
+
+
+def claim_plans(connection: Connection, lease: Lease, notification_ids: Sequence[str]) -> Sequence[Step]:
+    """Lease the plans of some notifications, those that are due and nobody has."""
+    due = connection.execute(_DUE_PLANS, {"now": lease.now, "among": list(notification_ids)}).all()
+    return _claimed(connection, lease, due)
+
+
+def _claimed(connection: Connection, lease: Lease, due: Sequence[Row[Any]]) -> Sequence[Step]:
     if not due:
         return ()
     plans = [row for row in due if not row.device_id]

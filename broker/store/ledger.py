@@ -1,5 +1,7 @@
 """The ledger on SQL: each method of the port is one function of a connection, run by the database."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -8,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from broker.confirmations import Mark
-from broker.errors import NotFound
+from broker.errors import NotFound, StoreUnavailable
 from broker.ledger import Ask, Passage, PlanDone, SendDone, Step
 from broker.notification import Accepted, Draft, Lane, NotificationStatus, State
 from broker.store import accepting, claiming, ending, idempotency, marking, recording
@@ -53,7 +55,8 @@ class SqlLedger:
         self._finished = RecentlyEnded()  # by the pipeline: it may be replayed
         self._wakes: list[Callable[[], None]] = []
         self._asks: Callable[[], Ask | None] = lambda: None
-        self._take: Callable[[Sequence[Step]], None] = lambda steps: None
+        self._take: Callable[[Sequence[Step]], bool] = lambda steps: False
+        self._giving_back: set[asyncio.Task[None]] = set()
         signals.hear(self._wake, self._ended.add)
 
     async def accept(self, draft: Draft, *, idempotency_key: str = "", fingerprint: bytes = b"") -> Sequence[Accepted]:
@@ -74,7 +77,8 @@ class SqlLedger:
             stored = store_once(connection, new, key, self._outbox)
             if ask is None or lease is None:
                 return stored, ()
-            return stored, claiming.claim(connection, lease, {Lane.CRITICAL: ask.quota}, ask.paused)
+            ids = [one.id for one in stored.answer]
+            return stored, claiming.claim_plans(connection, lease, ids[: ask.quota])
 
         stored, _ = await self._database.write(store, self._stored, rows=len(new.answer), urgent=is_critical)
         return stored.answer
@@ -141,7 +145,7 @@ class SqlLedger:
     def on_work(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)
 
-    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], None]) -> None:
+    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], bool]) -> None:
         self._asks, self._take = asks, take
 
     def is_ended(self, notification_id: str) -> bool:
@@ -177,9 +181,19 @@ class SqlLedger:
             self.was_ended(notification_id)
         if steps:
             self._claimed(steps)
-            self._take(steps)
+            if not self._take(steps):
+                task = asyncio.get_running_loop().create_task(self._give_back(steps), name="ledger:give back")
+                self._giving_back.add(task)
+                task.add_done_callback(self._giving_back.discard)
         begun = {step.notification.id for step in steps}
         if not all(one.id in begun for one in stored.answer):
+            self.made_due()
+
+    async def _give_back(self, plans: Sequence[Step]) -> None:
+        """Whoever asked is ending. A store that ends too keeps the leases until they run out."""
+        now = self._now()
+        with contextlib.suppress(StoreUnavailable):
+            await self._database.write(lambda connection: recording.give_back(connection, plans, now), urgent=True)
             self.made_due()
 
     def _claimed(self, steps: Sequence[Step]) -> None:

@@ -100,6 +100,15 @@ _RELEASE: Final = (
     .where(_S.worker == bindparam("of_worker"))
     .values(lease=None, worker=None, due_at=bindparam("now"), attempt=_S.attempt - 1)
 )
+_GIVE_BACK: Final = (
+    update(STEPS)
+    .where(
+        Among(_S.notification_id, bindparam("among", type_=TextList())),
+        _S.device_id == PLAN,
+        _S.lease == bindparam("of_lease"),
+    )
+    .values(lease=None, worker=None, due_at=bindparam("now"), attempt=_S.attempt - 1)
+)
 _GIVE_ALL_BACK: Final = update(STEPS).where(_S.lease.is_not(None)).values(lease=None, worker=None, due_at=bindparam("now"))
 _EARLIEST: Final = select(func.min(_S.due_at)).where(_S.due_at.is_not(None))
 
@@ -184,6 +193,12 @@ def release(connection: Connection, worker: str, now: int) -> bool:
         return False
     connection.execute(_RELEASE, {"of_worker": worker, "now": now})
     return True
+
+
+def give_back(connection: Connection, plans: Sequence[Step], now: int) -> None:
+    """Give some plans of one lease back, their attempts uncounted."""
+    ids = [plan.notification.id for plan in plans]
+    connection.execute(_GIVE_BACK, {"among": ids, "of_lease": plans[0].lease, "now": now})
 
 
 def give_all_back(connection: Connection, now: int) -> None:

@@ -68,7 +68,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        else:
+        elif not self._is_in_head:
             self._rest()
 
     def shutdown(self) -> None:

@@ -98,7 +98,7 @@ def _string(data: bytes, at: int) -> tuple[bytes, int]:
     return (_inflate(octets) if is_coded else octets), at + length
 
 
-@lru_cache(512)
+@lru_cache(8192)  # the paths of many devices, one after the other: any that does not hold them all holds none in time
 def _inflate(octets: bytes) -> bytes:
     """Decode a Huffman code, §5.2 and appendix B."""
     state, is_complete, found = 0, True, bytearray()

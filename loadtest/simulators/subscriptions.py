@@ -76,6 +76,8 @@ class Subscriptions:
     def token_of(self, path: str) -> str | None:
         """Read the token of a subscription minted here out of a request's path; None for any other."""
         token = path.removeprefix(_PATH)
+        if token in self._devices and path.startswith(_PATH):
+            return token  # found out before, which a tag would only tell again
         stem, _, tag = token.rpartition("-")
         return token if path.startswith(_PATH) and hmac.compare_digest(tag.encode(), self._tag(stem).encode()) else None
 

@@ -136,7 +136,7 @@ class FakeLedger:
         self._ids = itertools.count(1)
         self._wake: Callable[[], None] = lambda: None
         self._asks: Callable[[], Ask | None] = lambda: None
-        self._take: Callable[[Sequence[Step]], None] = lambda steps: None
+        self._take: Callable[[Sequence[Step]], bool] = lambda steps: False
         self._ended: set[str] = set()
 
     def add(self, **more: Any) -> Notification:
@@ -149,10 +149,19 @@ class FakeLedger:
         self.notifications[notification.id] = notification
         self._put(Row(f"plan-{number}", StepKind.PLAN, notification.id, now))
         if notification.lane is Lane.CRITICAL and (ask := self._asks()) is not None:
-            steps = self._claim(ask.worker, {Lane.CRITICAL: ask.quota}, ask.lease_until, ask.paused)
-            self._take(steps)
-        self._wake()
+            # As a transaction stores it: what it came to is told later than it was asked for.
+            steps = self._claim(ask.worker, {Lane.CRITICAL: ask.quota}, ask.lease_until, only=f"plan-{number}")
+            asyncio.get_running_loop().call_soon(self._tell, steps)
+        else:
+            self._wake()
         return notification
+
+    def _tell(self, steps: Sequence[Step]) -> None:
+        if steps and not self._take(steps):
+            for step in steps:
+                row = self.rows[step.id]
+                row.lease, row.lease_until, row.worker = "", None, ""
+            self._wake()
 
     def register(self, *devices: Device) -> None:
         self.devices |= {device.id: device for device in devices}
@@ -172,13 +181,22 @@ class FakeLedger:
         await self._answer()
         return self._claim(worker, quotas, lease_until, paused)
 
-    def _claim(self, worker: str, quotas: Mapping[Lane, int], lease_until: datetime, paused: frozenset[str]) -> Sequence[Step]:
+    def _claim(
+        self,
+        worker: str,
+        quotas: Mapping[Lane, int],
+        lease_until: datetime,
+        paused: frozenset[str] = frozenset(),
+        only: str = "",
+    ) -> Sequence[Step]:
         now = self.clock.now()
         left = dict(quotas)
         steps = []
         for row in sorted(self.rows.values(), key=self._order):
             notification = self.notifications[row.notification_id]
             if row.due_at is None or row.due_at > now or (row.lease_until and row.lease_until > now):
+                continue
+            if only and row.id != only:
                 continue
             if left.get(notification.lane, 0) <= 0 or (row.provider in paused and now < notification.expires_at):
                 continue
@@ -230,7 +248,7 @@ class FakeLedger:
     def on_work(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 
-    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], None]) -> None:
+    def on_critical(self, asks: Callable[[], Ask | None], take: Callable[[Sequence[Step]], bool]) -> None:
         self._asks, self._take = asks, take
 
     def is_ended(self, notification_id: str) -> bool:

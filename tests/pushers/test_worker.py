@@ -188,3 +188,24 @@ async def test_of_ten_places_one_is_kept_for_critical_deliveries(rig, device):  
         rig.ledger.add(routes=PUSH, lane=Lane.HIGH)
     await rig.quiet()
     assert pipeline.statistics().under_way == 9
+
+
+async def test_who_saw_it_full_is_called_whoever_looks_meanwhile(rig, device):
+    """Critical ones look as they are stored: a look at a queue that has become shorter takes nobody's call away."""
+    rig.settings = NotificationSettings(concurrency=10)
+    rig.ledger.register(device(Provider.FCM))
+    fcm = rig.providers[Provider.FCM]
+    fcm.hang()
+    pipeline = await rig.start()
+    for _ in range(60):
+        rig.ledger.add(routes=PUSH, lane=Lane.HIGH)
+    await rig.advance(2.0)
+    worker, called = pipeline._workers["fcm"], []
+    worker._on_room = lambda: called.append(worker.queued)
+    assert worker.is_full()
+    while worker.is_full():
+        worker._others.pop()
+    assert worker.queued > 20
+    fcm.answer()
+    await rig.quiet()
+    assert called == [20]

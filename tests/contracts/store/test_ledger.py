@@ -1,7 +1,7 @@
 """The ledger keeps what its port says, on every database."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -688,7 +688,12 @@ class TestStoredAndClaimed:
         def asks() -> Ask | None:
             return Ask("w1", self.quota, pipeline.after(30)) if self.quota else None
 
-        pipeline.ledger.on_critical(asks, steps.extend)
+        def take(more: Sequence[Step]) -> bool:
+            steps.extend(more)
+            return self.takes
+
+        self.takes = True
+        pipeline.ledger.on_critical(asks, take)
         return steps
 
     async def test_a_critical_one_comes_with_its_lease(self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]) -> None:
@@ -708,6 +713,8 @@ class TestStoredAndClaimed:
         clock.move(31)
         assert [step.attempt for step in await pipeline.claim()] == [2, 2]
         await pipeline.ledger.accept(make_draft("mia", lane=Lane.CRITICAL))
+        assert len(taken) == 3
+        assert await pipeline.claim() == ()
         await pipeline.ledger.release("w1")
         assert "mia" in {step.notification.user for step in await pipeline.claim()}
 
@@ -743,3 +750,21 @@ class TestStoredAndClaimed:
         with pytest.raises(BadInput):
             await pipeline.ledger.accept(make_draft("bob", lane=Lane.CRITICAL), idempotency_key="k", fingerprint=b"2")
         assert [step.notification.user for step in taken] == ["ann"]
+
+    async def test_older_ones_wait_to_be_claimed(self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]) -> None:
+        self.quota = 0
+        await pipeline.ledger.accept(make_draft("ann", lane=Lane.CRITICAL))
+        self.quota = 10
+        await pipeline.ledger.accept(make_draft("bob", lane=Lane.CRITICAL))
+        assert [step.notification.user for step in taken] == ["bob"]
+
+    async def test_what_nobody_takes_any_more_is_given_back_as_it_was(
+        self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]
+    ) -> None:
+        woken = asyncio.Event()
+        pipeline.ledger.on_work(woken.set)
+        self.takes = False
+        await pipeline.ledger.accept(make_draft("ann", "bob", lane=Lane.CRITICAL))
+        async with asyncio.timeout(30):
+            await woken.wait()
+        assert sorted((step.notification.user, step.attempt) for step in await pipeline.claim()) == [("ann", 1), ("bob", 1)]

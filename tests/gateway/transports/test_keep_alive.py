@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import weakref
 
 import pytest
@@ -90,6 +91,23 @@ def test_requests_that_come_at_once_are_answered_one_by_one_and_waited_after(run
             assert await connection.ask(GET) == 200
             connection.passes(5.2)
             assert await connection.ends() == b""
+
+    run(main())
+
+
+def test_a_request_whose_head_had_begun_with_the_answer_before_it_is_not_cut_off(run, serving):
+    async def main():
+        async with Used(serving(health={"enabled": True}, http_stream={"enabled": True})) as connection:
+            body = json.dumps({"id": 1, "connect": {"token": connection.gateway.world.token()}}).encode()
+            stream = b"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            assert await connection.ask(GET + stream[:9]) == 200
+            connection.writer.write(stream[9:])
+            async with asyncio.timeout(30):
+                assert b" 200 " in await connection.reader.readuntil(b"\r\n\r\n")
+                await connection.reader.readuntil(b"}}\n")
+            (served,) = connection.connections
+            connection.passes(6)
+            assert not served.transport.is_closing()
 
     run(main())
 
