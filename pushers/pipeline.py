@@ -6,7 +6,6 @@ make work too. Everything that is claimed is bounded: what a provider cannot tak
 """
 
 import asyncio
-import contextvars
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +18,7 @@ from broker.channels import ChannelRules
 from broker.errors import StoreUnavailable
 from broker.frequency import Frequency
 from broker.inbox_news import InboxChanged, nobody_asks
-from broker.ledger import Ask, Ledger, PlanDone, SendDone, Step, StepKind
+from broker.ledger import Ledger, PlanDone, SendDone, Step, StepKind
 from broker.limits import Limits
 from broker.notification import Lane
 from broker.notification import Provider as ProviderName
@@ -35,6 +34,7 @@ from config.tracing import NO_TRACING, Tracing
 from pushers import verdict
 from pushers.completion import to_completion, within
 from pushers.deletion_guard import DeletionGuard
+from pushers.express import Express
 from pushers.follow_ups import FollowUps
 from pushers.gate import Gate
 from pushers.lanes import hungry_lanes, quotas
@@ -117,7 +117,7 @@ class Pipeline:
         self._report = Report(self.metrics)
         self._work = Bell(clock)
         self._held = Held()
-        self._outage = Outage("store", clock)
+        self._outage, self._hold_until = Outage("store", clock), 0.0
         # So few that providers with a place for each still have something to do while more is claimed.
         few = 2 * settings.concurrency
         self._passages = Passages(self._held, clock, few=few, on_few=self._work.ring)
@@ -142,10 +142,8 @@ class Pipeline:
             telling=telling,
         )
         self._follow_ups = FollowUps(self._passages, self._planner, self._recorder, clock)
-        self._hold_until = 0.0
+        self._express = self._make_express()
         self._group: asyncio.TaskGroup | None = None
-        self._context = contextvars.Context()
-        self._beginning: set[asyncio.Task[None]] = set()  # what was claimed as it was stored
         self._sleeps_until: datetime | None = None
         self._stop_asked = asyncio.Event()
         self._ended = asyncio.Event()
@@ -208,10 +206,11 @@ class Pipeline:
         if self._stop_asked.is_set():
             return
         self._ledger.on_work(self._work.ring)
-        self._ledger.on_critical(self._asks, self._take)
+        self._ledger.on_critical(self._express.asks, self._express.take)
         try:
             async with asyncio.TaskGroup() as group:
-                self._group, self._context = group, contextvars.copy_context()
+                self._group = group
+                self._express.open(group)
                 claiming = group.create_task(self._claim_forever(), name="pipeline:claim")
                 following = group.create_task(self._follow_ups.run(), name="pipeline:follow")
                 recording = group.create_task(self._recorder.run(), name="pipeline:record")
@@ -237,10 +236,9 @@ class Pipeline:
 
     async def _wind_down(self, claiming: asyncio.Task[None], following: asyncio.Task[None]) -> None:
         # 1 claim nothing more
-        beginning = {claiming, *self._beginning}
-        for task in beginning:
-            task.cancel()
-        await asyncio.wait(beginning)
+        claiming.cancel()
+        await asyncio.wait({claiming})
+        await self._express.close()
         # 2 what was not begun is given back by the release below
         for worker in self._workers.values():
             worker.give_up_queue()
@@ -305,37 +303,14 @@ class Pipeline:
         # Critical steps overtake what waits here, so they are not left behind it in the store.
         return _Shut(blocked | full, blocked | {name for name, one in self._workers.items() if one.is_full_of_critical})
 
-    def _asks(self) -> Ask | None:
-        """Say what would be claimed of critical steps that are about to be stored."""
-        if self._stop_asked.is_set() or Lane.CRITICAL in self._overrides.lanes or len(self._recorder) >= _UNWRITTEN:
-            return None
-        if any(worker.is_full_of_critical for worker in self._workers.values()):
-            return None
-        return Ask(self._id, _BATCH, self._clock.now() + timedelta(seconds=self._settings.lease))
-
-    def _take(self, steps: Sequence[Step]) -> bool:
-        """Begin what was claimed as it was stored, unless this pipeline ends, or has ended by an error."""
-        if self._stop_asked.is_set() or self._ended.is_set():
+    def _wants_critical(self) -> bool:
+        """Whether critical plans may come as they are stored, beside what is claimed."""
+        if Lane.CRITICAL in self._overrides.lanes or len(self._recorder) >= _UNWRITTEN:
             return False
-        assert self._group is not None, "it asks while it runs"
-        work = self._begin_stored(steps)
-        try:
-            # Not in the context of the request: what is begun here goes on with what others asked for.
-            task = self._group.create_task(work, name="pipeline:begin", context=self._context.copy())
-        except RuntimeError:  # the group is breaking up
-            work.close()
-            return False
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
-        return True
+        return not any(worker.is_full_of_critical for worker in self._workers.values())
 
-    async def _begin_stored(self, steps: Sequence[Step]) -> None:
-        try:
-            await self._begin(steps, self._shut())
-        except StoreUnavailable as exc:
-            self._outage.failed(exc)
-        except Exception:  # the edge of a claim: leases run out, and what was not begun is taken over
-            _log.exception("claim.broke")
+    async def _begin_critical(self, steps: Sequence[Step]) -> None:
+        await self._begin(steps, self._shut())
 
     def _hold_s(self) -> float:
         """Tell how long all but critical steps wait for passages to be through; 0 for not at all."""
@@ -471,6 +446,10 @@ class Pipeline:
         self.metrics.watch_guard(guard)
         self.metrics.watch_share(provider.name, lambda: rates.share(provider.name))
         return worker
+
+    def _make_express(self) -> Express:
+        wants, begin = self._wants_critical, self._begin_critical
+        return Express(self._id, self._settings.lease, self._clock, wants=wants, begin=begin, outage=self._outage)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         assert self._group is not None, "deliveries begin while the pipeline runs"
