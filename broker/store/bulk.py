@@ -5,6 +5,7 @@ instead of one per row; and a statement is the same text, prepared once, however
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,8 @@ from broker.store.dialect import Elements, NumberAt, TextAt
 __all__ = ["Rows", "WideInsert", "execute_rows", "insert_rows"]
 
 _PARAMETER: Final = "rows"
+# Of at most 64 rows: nine columns stay below the 999 parameters that any SQLite takes.
+_SIZES: Final = (64, 16, 4, 1)
 
 
 class Rows:
@@ -55,19 +58,28 @@ def execute_rows(connection: Connection, statement: UpdateBase, rows: Sequence[S
 class WideInsert:
     """An insert of rows with many columns.
 
-    SQLite reads a row's JSON anew for each value that it takes out. With nine of them a parameter per value costs half as much.
+    SQLite reads a row's JSON anew for each value that it takes out. With nine of them a parameter per value costs half as much:
+    some rows in a statement, as each statement lets go of the interpreter (see `bulk_reading`).
     """
 
     def __init__(self, table: Table, *columns: "Column[Any]") -> None:
         self._as_json = insert_rows(table, *columns)
         quote = sqlite.dialect().identifier_preparer.quote
         names = ", ".join(quote(column.name) for column in columns)
-        places = ", ".join("?" * len(columns))
-        self._by_value = f"INSERT INTO {quote(table.name)} ({names}) VALUES ({places})"  # noqa: S608 (names of ours, no values)
+        places = "(" + ", ".join("?" * len(columns)) + ")"
+        # In sizes of which few make any number of rows: statements are prepared once as long as they are few.
+        self._by_size = {
+            size: f"INSERT INTO {quote(table.name)} ({names}) VALUES {', '.join([places] * size)}"  # noqa: S608 (names of ours)
+            for size in _SIZES
+        }
 
     def execute(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run it on rows, each with a value for every column, unless there are none."""
         if connection.dialect.name != "sqlite":
             execute_rows(connection, self._as_json, rows)
-        elif rows:
-            connection.exec_driver_sql(self._by_value, list(rows))
+            return
+        first = 0
+        for size, statement in self._by_size.items():
+            while len(rows) - first >= size:
+                connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows[first : first + size])))
+                first += size

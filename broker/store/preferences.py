@@ -14,7 +14,7 @@ from broker.store.database import Database
 from broker.store.dialect import upsert
 from broker.store.moments import to_micros
 from broker.store.preference_tables import USER_RULES
-from broker.store.rows import preference_from
+from broker.store.rows import RulesRow, preference_from
 from broker.store.schema import PREFERENCES
 from broker.store.texts import check_name, is_name
 
@@ -30,7 +30,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(UserRules)
 
 
-def rules_from(row: Row[Any]) -> UserRules:
+def rules_from(row: Row[Any] | RulesRow) -> UserRules:
     """Read a row of `user_rules`."""
     return _DECODER.decode(row.body)
 

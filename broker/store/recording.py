@@ -10,6 +10,7 @@ from broker.confirmations import Place
 from broker.ledger import Passage, PlanDone, SendDone, Step
 from broker.notification import Lane, State
 from broker.store.bulk import Rows, WideInsert, execute_rows, insert_rows
+from broker.store.bulk_reading import BulkRead
 from broker.store.changes import Changes, decide
 from broker.store.dialect import Among, TextList
 from broker.store.digests import close
@@ -27,12 +28,22 @@ __all__ = ["Told", "earliest_due", "give_all_back", "hold_longer", "record", "re
 _S: Final = STEPS.c
 _L: Final = DEAD_LETTERS.c
 
+
+class _LeaseRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A step, and who holds it."""
+
+    notification_id: str
+    device_id: str
+    lease: str | None
+
+
 # Taken in one order by all who take more than one, so that two transactions never wait for each other.
-_LEASES: Final = (
+_LEASES: Final = BulkRead(
+    _LeaseRow,
     select(_S.notification_id, _S.device_id, _S.lease)
     .where(Among(_S.notification_id, bindparam("among", type_=TextList())))
     .order_by(_S.notification_id, _S.device_id)
-    .with_for_update()
+    .with_for_update(),
 )
 _BACK: Final = Rows(_S.notification_id, _S.device_id, _S.due_at, _S.attempt)
 _PUT_BACK: Final = (
@@ -126,7 +137,7 @@ def record(
     """Write what came of claimed steps; tell what it changed."""
     steps = [*(one.plan.step for one in passages), *(plan.step for plan in plans), *(send.step for send in sends)]
     notifications = {step.notification.id: step.notification for step in steps}
-    rows = connection.execute(_LEASES, {"among": sorted(notifications)}).all()
+    rows = _LEASES.rows(connection, {"among": sorted(notifications)})
     changes = decide({StepKey(row.notification_id, row.device_id): row.lease for row in rows}, plans, sends, passages)
     if stale := notifications.keys() - {row.notification_id for row in rows}:
         _forget_erased(connection, changes, stale)
@@ -182,7 +193,7 @@ def _write_beside(connection: Connection, changes: Changes, told: Told) -> None:
 def hold_longer(connection: Connection, steps: Sequence[Step], until: int) -> None:
     """Move the ends of leases; stale ones match nothing."""
     keys = [StepKey.parse(step.id) for step in steps]
-    connection.execute(_LEASES, {"among": list({key.notification_id for key in keys})})
+    _LEASES.rows(connection, {"among": list({key.notification_id for key in keys})})
     held = [(*key, step.lease) for key, step in zip(keys, steps, strict=True)]
     execute_rows(connection, _HOLD, held, until=until)
 

@@ -28,7 +28,12 @@ __all__ = [
     "DEVICE_COLUMNS",
     "ENTRY_COLUMNS",
     "Body",
+    "DeviceRow",
+    "DraftRow",
     "EntryRow",
+    "LineRow",
+    "PreferenceRow",
+    "RulesRow",
     "StoredDraft",
     "decode_draft",
     "device_from",
@@ -72,6 +77,62 @@ class StoredDraft(msgspec.Struct, frozen=True):
     body: Body
 
 
+class DraftRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A row of `drafts`."""
+
+    id: str
+    lane: int
+    created_at: int
+    expires_at: int
+    body: msgspec.Raw
+
+
+class DeviceRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The values of `DEVICE_COLUMNS`."""
+
+    id: str
+    user: str
+    provider: str
+    token: str
+    platform: str
+    registered_at: int
+    locale: str
+    timezone: str
+    app: str
+
+
+class PreferenceRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A row of `preferences`; a truth value as its number."""
+
+    user: str
+    category: str
+    route: str
+    enabled: int
+    until: int | None
+
+
+class RulesRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A row of `user_rules`."""
+
+    user: str
+    body: msgspec.Raw
+
+
+class LineRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A row of `entries` as it is read."""
+
+    number: int
+    notification_id: str
+    at: int
+    route: str
+    outcome: str
+    provider: str
+    address: str
+    device_id: str
+    attempt: int
+    detail: str
+
+
 # Five times as fast as calling the enumeration, for what is read by the thousand.
 _STATES: Final = {state.value: state for state in State}
 _PROVIDERS: Final = {provider.value: provider for provider in Provider}
@@ -102,7 +163,7 @@ def encode_stored_body(body: Body) -> bytes:
     return _ENCODER.encode(body)
 
 
-def decode_draft(row: Row[Any]) -> StoredDraft:
+def decode_draft(row: Row[Any] | DraftRow) -> StoredDraft:
     """Read a row of `drafts`."""
     return StoredDraft(Lane(row.lane), from_micros(row.created_at), from_micros(row.expires_at), _DECODER.decode(row.body))
 
@@ -134,7 +195,7 @@ def notification_from(
     )
 
 
-def device_from(row: Row[Any]) -> Device:
+def device_from(row: Row[Any] | DeviceRow) -> Device:
     """Read a row of `devices`."""
     return device_of(
         row.id, row.user, row.provider, row.token, row.platform, row.registered_at, row.locale, row.timezone, row.app
@@ -148,9 +209,9 @@ def device_of(
     return Device(id, user, _PROVIDERS[provider], token, platform, from_micros(registered_at), locale, timezone, app)
 
 
-def preference_from(row: Row[Any]) -> Preference:
+def preference_from(row: Row[Any] | PreferenceRow) -> Preference:
     """Read a row of `preferences`."""
-    return Preference(row.category, row.route, row.enabled, None if row.until is None else from_micros(row.until))
+    return Preference(row.category, row.route, bool(row.enabled), None if row.until is None else from_micros(row.until))
 
 
 def entry_row(notification_id: str, entry: Entry) -> EntryRow:
@@ -169,7 +230,7 @@ def entry_row(notification_id: str, entry: Entry) -> EntryRow:
     )
 
 
-def entry_from(row: Row[Any]) -> Entry:
+def entry_from(row: Row[Any] | LineRow) -> Entry:
     """Read a row of `entries`."""
     return Entry(
         row.route,
