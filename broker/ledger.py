@@ -248,8 +248,8 @@ class Ledger(Notifications, Protocol):
 
         Args:
             asks: Called in the loop's thread before, tells what would be claimed now; None for nothing.
-            take: Called there after the commit, with what was claimed for whoever was asked. False where it takes nothing any
-                more; then the leases are given back.
+            take: Called there once for each that something was asked for, after the commit or when there was none, with what
+                was claimed: perhaps nothing. False where it takes nothing any more; then the leases are given back.
         """
 
     def is_ended(self, notification_id: str) -> bool:

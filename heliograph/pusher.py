@@ -26,6 +26,7 @@ from pushers.device_purge import device_purge
 from pushers.duties import Duties, Duty
 from pushers.experiment_picks import experiment_picks
 from pushers.guard_reports import guard_reports
+from pushers.haste import Haste
 from pushers.housekeeping import housekeeping
 from pushers.pipeline import Pipeline
 from pushers.pipeline_reports import pipeline_reports
@@ -45,7 +46,8 @@ class PusherPart:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         settings, engine = ground.settings, ground.engine
-        providers = build_providers(settings.providers, clock=ground.clock)
+        haste = Haste(ground.clock)
+        providers = build_providers(settings.providers, clock=ground.clock, haste=haste)
         for provider in providers:
             ground.resources.push_async_callback(provider.close)
         self._news = make_inbox_news(ground, lambda _: False)  # nobody watches here: it is the gateways whom users ask
@@ -65,6 +67,7 @@ class PusherPart:
             stop_timeout_s=settings.node.shutdown_timeout,
             telling=_telling(ground),
             inbox_changed=inbox_changed,
+            haste=haste,
             tracing=ground.tracing,
         )
         self._webhooks = webhooks = make_status_webhooks(ground, pipeline.metrics)

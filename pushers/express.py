@@ -15,6 +15,7 @@ from broker.ledger import Ask, Step
 from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
+from pushers.haste import Haste
 
 __all__ = ["Express"]
 
@@ -30,6 +31,7 @@ class Express:
     Args:
         wants: Whether there is room for more now.
         begin: Sets steps going.
+        haste: Is told what is to be stored, and when its calls have begun.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class Express:
         wants: Callable[[], bool],
         begin: Callable[[Sequence[Step]], Awaitable[None]],
         outage: Outage,
+        haste: Haste,
     ) -> None:
         self._id, self._lease, self._clock = worker_id, timedelta(seconds=lease_s), clock
-        self._wants, self._begin, self._outage = wants, begin, outage
+        self._wants, self._begin, self._outage, self._haste = wants, begin, outage, haste
         self._group: asyncio.TaskGroup | None = None
         self._context = contextvars.Context()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,17 +66,22 @@ class Express:
 
     def asks(self) -> Ask | None:
         """Say what would be claimed of critical plans that are about to be stored; see `Ledger.on_critical`."""
-        return Ask(self._id, _MOST, self._clock.now() + self._lease) if self._group is not None and self._wants() else None
+        if self._group is None or not self._wants():
+            return None
+        self._haste.begin()
+        return Ask(self._id, _MOST, self._clock.now() + self._lease)
 
     def take(self, steps: Sequence[Step]) -> bool:
         """Begin what was claimed as it was stored; False where the pipeline ends, or has ended by an error."""
-        if self._group is None:
-            return False
+        if self._group is None or not steps:
+            self._haste.end()
+            return not steps
         work = self._run(steps)
         try:
             task = self._group.create_task(work, name="pipeline:express", context=self._context.copy())
         except RuntimeError:  # the group is breaking up
             work.close()
+            self._haste.end()
             return False
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -82,7 +90,10 @@ class Express:
     async def _run(self, steps: Sequence[Step]) -> None:
         try:
             await self._begin(steps)
+            await asyncio.sleep(0)  # the turn in which the calls begin
         except StoreUnavailable as exc:
             self._outage.failed(exc)
         except Exception:  # the edge of a claim: leases run out, and what was not begun is taken over
             _log.exception("claim.broke")
+        finally:
+            self._haste.end()

@@ -9,6 +9,7 @@ from broker.errors import StoreUnavailable
 from broker.ledger import Passage, PlanDone, Step
 from config.clock import Clock
 from config.logs import get_logger
+from pushers.haste import Haste
 from pushers.passages import LINGER_S, Passages, next_step
 from pushers.planner import Planner
 from pushers.recorder import Recorder
@@ -21,8 +22,9 @@ _log = get_logger()
 class FollowUps:
     """Runs beside claims until it is cancelled; then nothing is decided any more, and `Passages.give_up` has the rest."""
 
-    def __init__(self, passages: Passages, planner: Planner, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, passages: Passages, planner: Planner, recorder: Recorder, clock: Clock, haste: Haste) -> None:
         self._passages, self._planner, self._recorder, self._clock = passages, planner, recorder, clock
+        self._haste = haste
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -45,7 +47,7 @@ class FollowUps:
         decided: dict[str, PlanDone] = {}
         steps = [step for passage in through if (step := _next_step(passage)) is not None]
         try:
-            decided = {done.step.id: done for done in await self._planner.decide(steps)}
+            decided = {done.step.id: done for done in await self._planner.decide(steps, self._haste.turn)}
         except StoreUnavailable:
             pass  # undecided, the plan falls due; the claim tells of the outage
         except Exception:  # the edge of a batch: an error of ours must not keep what was made from being written

@@ -37,10 +37,12 @@ from pushers.deletion_guard import DeletionGuard
 from pushers.express import Express
 from pushers.follow_ups import FollowUps
 from pushers.gate import Gate
+from pushers.haste import Haste, Turn, one_turn
 from pushers.lanes import hungry_lanes, quotas
 from pushers.leases import Held, renew_forever
 from pushers.metrics import Metrics
 from pushers.passages import Passages
+from pushers.planner import Planner
 from pushers.policies import Policies
 from pushers.provider import Provider
 from pushers.rates import Rates
@@ -57,6 +59,9 @@ __all__ = ["Pipeline", "PipelineStatistics"]
 _log = get_logger()
 
 _BATCH: Final = 500
+_BATCH_IN_HASTE: Final = 150
+# So many decisions are carried out in a turn of the loop.
+_SLICE: Final = 25
 # With so many results unwritten even critical steps wait to be claimed in their turn.
 _UNWRITTEN: Final = 4 * _BATCH
 _POLL_S: Final = 1.0
@@ -105,10 +110,11 @@ class Pipeline:
         stop_timeout_s: float = 3.0,
         telling: Telling | None = None,
         inbox_changed: InboxChanged = nobody_asks,
+        haste: Haste | None = None,
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._make = parts_of(tracing, clock)
-        self._telling, self._inbox_changed = telling, inbox_changed
+        self._telling, self._inbox_changed, self._haste = telling, inbox_changed, haste or Haste(clock)
         self.started = asyncio.Event()
         self._ledger, self._settings, self._clock, self._id = ledger, settings, clock, worker_id
         self._stop_timeout_s = stop_timeout_s
@@ -121,27 +127,16 @@ class Pipeline:
         # So few that providers with a place for each still have something to do while more is claimed.
         few = 2 * settings.concurrency
         self._passages = Passages(self._held, clock, few=few, on_few=self._work.ring)
-        self._recorder = Recorder(ledger, self._held, clock, bound=2 * _BATCH, written=self._written, passages=self._passages)
+        self._recorder = Recorder(
+            ledger, self._held, clock, bound=2 * _BATCH, written=self._written, passages=self._passages, haste=self._haste
+        )
         self._rates = rates = Rates(limits, provider_limits, clock)
         self._overrides = InForce()
         self.guards: list[DeletionGuard] = []
         self._policies = Policies(settings)
         self._workers = {provider.name: self._make_worker(provider, rates) for provider in providers}
-        self._planner = self._make.planner(
-            self._make.live(pubsub, rules),
-            user_presence,
-            frequency,
-            policies=self._policies,
-            # A device of an app that is not configured is told so by `_dispatch`, which knows the apps.
-            reachable=frozenset(ProviderName(name.partition(":")[0]) for name in self._workers),
-            policy=self._policy,
-            held=self._held,
-            is_ended=ledger.is_ended,
-            open_carriers=lambda: frozenset(name for name, worker in self._workers.items() if worker.is_out),
-            clock=clock,
-            telling=telling,
-        )
-        self._follow_ups = FollowUps(self._passages, self._planner, self._recorder, clock)
+        self._planner = self._make_planner(pubsub, rules, user_presence, frequency)
+        self._follow_ups = FollowUps(self._passages, self._planner, self._recorder, clock, self._haste)
         self._express = self._make_express()
         self._group: asyncio.TaskGroup | None = None
         self._sleeps_until: datetime | None = None
@@ -214,6 +209,7 @@ class Pipeline:
                 claiming = group.create_task(self._claim_forever(), name="pipeline:claim")
                 following = group.create_task(self._follow_ups.run(), name="pipeline:follow")
                 recording = group.create_task(self._recorder.run(), name="pipeline:record")
+                hurrying = group.create_task(self._haste.run(), name="pipeline:haste")
                 renewing = group.create_task(
                     renew_forever(self._held, self._ledger, self._clock, self._settings.lease), name="pipeline:renew"
                 )
@@ -222,6 +218,7 @@ class Pipeline:
                 await self._wind_down(claiming, following)
                 recording.cancel()
                 renewing.cancel()
+                hurrying.cancel()
         finally:
             self._ended.set()
 
@@ -287,14 +284,14 @@ class Pipeline:
         """Claim once and set everything going; tells which lanes came back full."""
         shut = self._shut()
         if self._hold_s():
-            await self._begin(await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical), shut)
+            await self._begin(await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical), shut, self._haste.turn)
             return hungry
-        asked = quotas(_BATCH, hungry)
+        asked = quotas(_BATCH_IN_HASTE if self._haste.is_on else _BATCH, hungry)
         steps = list(await self._ask_for(asked, shut.to_others))
         if shut.to_others - shut.to_critical:
             steps += await self._ask_for({Lane.CRITICAL: _BATCH}, shut.to_critical)
         self._hold_until = self._clock.monotonic() + _HOLD_S
-        await self._begin(steps, shut)
+        await self._begin(steps, shut, self._haste.turn)
         return hungry_lanes(steps, asked)
 
     def _shut(self) -> _Shut:
@@ -310,7 +307,7 @@ class Pipeline:
         return not any(worker.is_full_of_critical for worker in self._workers.values())
 
     async def _begin_critical(self, steps: Sequence[Step]) -> None:
-        await self._begin(steps, self._shut())
+        await self._begin(steps, self._shut(), one_turn)
 
     def _hold_s(self) -> float:
         """Tell how long all but critical steps wait for passages to be through; 0 for not at all."""
@@ -324,7 +321,7 @@ class Pipeline:
         lease_until = self._clock.now() + timedelta(seconds=self._settings.lease)
         return await to_completion(self._ledger.claim(self._id, asked, lease_until=lease_until, paused=frozenset(paused)))
 
-    async def _begin(self, steps: Sequence[Step], shut: "_Shut") -> None:
+    async def _begin(self, steps: Sequence[Step], shut: "_Shut", turn: Turn) -> None:
         """Set claimed steps going: decisions here and now, deliveries at their workers."""
         plans: list[Step] = []
         for step in steps:
@@ -339,8 +336,11 @@ class Pipeline:
                 _log.exception("delivery.lost", notification=step.notification.id)
                 self._held.drop(step)
         if plans:
-            decided = await self._planner.decide(plans)
-            self._recorder.add_plans([done for done in decided if not self._pass_through(done, shut)])
+            for number, done in enumerate(await self._planner.decide(plans, turn), 1):
+                if not self._pass_through(done, shut):
+                    self._recorder.add_plans([done])
+                if number % _SLICE == 0:
+                    await turn()
 
     def _pass_through(self, done: PlanDone, shut: "_Shut") -> bool:
         """Begin what a decision asks for under the plan's own lease; False where it is to be recorded at first.
@@ -419,6 +419,24 @@ class Pipeline:
         self._recorder.add_send(done)
         self._report.ended(done, now=now)
 
+    def _make_planner(
+        self, pubsub: PubSub, rules: ChannelRules, user_presence: UserPresence, frequency: Frequency | None
+    ) -> Planner:
+        return self._make.planner(
+            self._make.live(pubsub, rules),
+            user_presence,
+            frequency,
+            policies=self._policies,
+            # A device of an app that is not configured is told so by `_dispatch`, which knows the apps.
+            reachable=frozenset(ProviderName(name.partition(":")[0]) for name in self._workers),
+            policy=self._policy,
+            held=self._held,
+            is_ended=self._ledger.is_ended,
+            open_carriers=lambda: frozenset(name for name, worker in self._workers.items() if worker.is_out),
+            clock=self._clock,
+            telling=self._telling,
+        )
+
     def _make_worker(self, provider: Provider, rates: Rates) -> Worker:
         gate = Gate(provider.name, self._clock)
         guard = DeletionGuard(provider.name, self._settings.deletion_guard, self._clock)
@@ -449,7 +467,9 @@ class Pipeline:
 
     def _make_express(self) -> Express:
         wants, begin = self._wants_critical, self._begin_critical
-        return Express(self._id, self._settings.lease, self._clock, wants=wants, begin=begin, outage=self._outage)
+        return Express(
+            self._id, self._settings.lease, self._clock, wants=wants, begin=begin, outage=self._outage, haste=self._haste
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         assert self._group is not None, "deliveries begin while the pipeline runs"

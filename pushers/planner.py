@@ -15,6 +15,7 @@ from broker.rendering.errors import Unrenderable
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.counts import Counts
+from pushers.haste import Turn, one_turn
 from pushers.leases import Held
 from pushers.live import LiveRoute
 from pushers.policies import Policies
@@ -55,9 +56,11 @@ class Planner:
         self._held, self._is_ended, self._clock = held, is_ended, clock
         self._outage = Outage("engine", clock)
 
-    async def decide(self, steps: Sequence[Step]) -> Sequence[PlanDone]:
+    async def decide(self, steps: Sequence[Step], turn: Turn = one_turn) -> Sequence[PlanDone]:
         """Decide all steps, and publish for those that go live; what comes back has only to be written down.
 
+        Args:
+            turn: Awaited now and then, so that the loop turns.
         Raises:
             StoreUnavailable: Nothing was decided, and nothing is held any more.
         """
@@ -70,7 +73,7 @@ class Planner:
         publishing: list[tuple[Plan, Rulebook]] = []
         for number, step in enumerate(steps, 1):
             if number % _SLICE == 0:
-                await asyncio.sleep(0)
+                await turn()
             try:
                 rules = capped if counts.is_capped(step) else free
                 if online is None and asks_presence(step, now=now, policies=self._policies):

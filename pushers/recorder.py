@@ -19,6 +19,7 @@ from broker.outage import Outage
 from config.clock import Clock
 from config.logs import get_logger
 from pushers.completion import to_completion
+from pushers.haste import Haste
 from pushers.leases import Held
 from pushers.passages import Passages
 
@@ -32,6 +33,7 @@ T = TypeVar("T", PlanDone, SendDone)
 
 # Bounds the length of a transaction, and so how long it keeps others from the store.
 _MOST: Final = 1000
+_MOST_IN_HASTE: Final = 150
 # With at least so many steps under way, fewer results than that wait so long for others: a transaction for each few of them
 # costs a slow provider's mails a quarter as much again.
 _MANY: Final = 100
@@ -45,9 +47,11 @@ class Recorder:
         passages: Those under way: the end of a delivery of theirs goes to them, and comes back with all the others.
     """
 
-    def __init__(self, ledger: Ledger, held: Held, clock: Clock, *, bound: int, written: Written, passages: Passages) -> None:
+    def __init__(
+        self, ledger: Ledger, held: Held, clock: Clock, *, bound: int, written: Written, passages: Passages, haste: Haste
+    ) -> None:
         self._ledger, self._held, self._clock, self._bound, self._written = ledger, held, clock, bound, written
-        self._under_way = passages
+        self._under_way, self._haste = passages, haste
         self._passages: list[Passage] = []
         self._plans: list[PlanDone] = []
         self._sends: list[SendDone] = []
@@ -120,11 +124,12 @@ class Recorder:
 
     def _next_batch(self) -> "_Batch":
         """Take results to be written, each under the newest lease of its step."""
-        passages, self._passages = self._passages[:_MOST], self._passages[_MOST:]
-        plans, self._plans = self._plans[:_MOST], self._plans[_MOST:]
+        most = _MOST_IN_HASTE if self._haste.is_on else _MOST
+        passages, self._passages = self._passages[:most], self._passages[most:]
+        plans, self._plans = self._plans[:most], self._plans[most:]
         sends: list[SendDone] = []
         if not self._passages:  # one of those may open the step whose end this is
-            sends, self._sends = self._sends[:_MOST], self._sends[_MOST:]
+            sends, self._sends = self._sends[:most], self._sends[most:]
         return _Batch(
             [self._taken_passage(passage) for passage in passages],
             [self._taken(plan) for plan in plans],

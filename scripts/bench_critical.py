@@ -3,9 +3,9 @@
     .venv/bin/python scripts/bench_critical.py [--backlog 135000] [--critical 600] [--rate 40] [--store URL] [--cpu-server 0]
 
 A server in development mode is started on the core (or cores, as in `0,1`) of `--cpu-server`, its simulators and whoever asks
-are on core 1. The backlog is stored while its lane is paused; then it is worked off, and critical ones come at the rate given. Told is
-the time from the writing of a request until the server calls the provider, and from the answer (it is stored) until then;
-negative where the provider was called before the answer had been read. Needs the extra `simulators`.
+are on core 1. The backlog is stored while its lane is paused; then it is worked off, and critical ones come at the rate given.
+Told is the time from the writing of a request until the server calls the provider, and from the answer (it is stored) until
+then; negative where the provider was called before the answer had been read. Needs the extra `simulators`.
 """
 
 import argparse

@@ -80,7 +80,15 @@ class SqlLedger:
             ids = [one.id for one in stored.answer]
             return stored, claiming.claim_plans(connection, lease, ids[: ask.quota])
 
-        stored, _ = await self._database.write(store, self._stored, rows=len(new.answer), urgent=is_critical)
+        def after(answer: tuple[Stored, Sequence[Step]]) -> None:
+            self._stored(*answer, was_asked=ask is not None)
+
+        try:
+            stored, _ = await self._database.write(store, after, rows=len(new.answer), urgent=is_critical)
+        except Exception:
+            if ask is not None:
+                self._take(())
+            raise
         return stored.answer
 
     async def acknowledge(self, notification_id: str, user: str, mark: Mark = Mark.SEEN) -> State:
@@ -175,11 +183,10 @@ class SqlLedger:
     def _lease(self, worker: str, until: datetime) -> claiming.Lease:
         return claiming.Lease(str(self._clock.new_id()), worker, self._now(), to_micros(until))
 
-    def _stored(self, answer: tuple[Stored, Sequence[Step]]) -> None:
-        stored, steps = answer
+    def _stored(self, stored: Stored, steps: Sequence[Step], *, was_asked: bool) -> None:
         for notification_id in stored.ended:
             self.was_ended(notification_id)
-        if steps:
+        if was_asked:
             self._claimed(steps)
             if not self._take(steps):
                 task = asyncio.get_running_loop().create_task(self._give_back(steps), name="ledger:give back")

@@ -18,6 +18,7 @@ from config.provider_settings import (
     WebhookSettings,
     WebPushSettings,
 )
+from pushers.haste import Haste
 from pushers.payloads.dkim import DkimSigner
 from pushers.payloads.email import is_mail_address
 from pushers.provider import Provider
@@ -60,10 +61,11 @@ _RELAYS: Final[dict[str, tuple[Any, int]]] = {
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What carriers have in common: the clock, and one provider token for each team and key."""
+    """What carriers have in common: the clock, one provider token for each team and key, and what lets others overtake."""
 
     clock: Clock
     tokens: ProviderTokens
+    haste: Haste
 
 
 def build_apns(settings: ApnsSettings, shared: Shared) -> Provider | None:
@@ -84,7 +86,11 @@ def build_apns(settings: ApnsSettings, shared: Shared) -> Provider | None:
     check_trust(settings.ca_file)
     # A client that shows a certificate is known from the start, and gets all its streams at once.
     transport = HttpTransport(
-        ca_file=settings.ca_file, cert_file=settings.cert_file, key_file=settings.key_file, starts_single=token is not None
+        ca_file=settings.ca_file,
+        cert_file=settings.cert_file,
+        key_file=settings.key_file,
+        starts_single=token is not None,
+        haste=shared.haste,
     )
     return ApnsProvider(settings, token, transport)
 
@@ -95,7 +101,7 @@ def build_fcm(settings: FcmSettings, shared: Shared) -> Provider | None:
     check_https(settings.url)
     check_trust(settings.ca_file)
     account = read_service_account(settings.service_account.get_secret_value())
-    transport = HttpTransport(ca_file=settings.ca_file)
+    transport = HttpTransport(ca_file=settings.ca_file, haste=shared.haste)
     tokens = AccessTokens(account, transport, shared.clock, timeout_s=settings.timeout)
     return FcmProvider(settings, account.project_id, tokens, transport)
 
@@ -109,7 +115,7 @@ def build_webpush(settings: WebPushSettings, shared: Shared) -> Provider | None:
     _check_connect_to(settings.connect_to)
     check_trust(settings.ca_file)
     key = read_p256_key("vapid_private_key", secret)
-    transport = HttpTransport(ca_file=settings.ca_file, connect_to=settings.connect_to, host_connections=4)
+    transport = HttpTransport(ca_file=settings.ca_file, connect_to=settings.connect_to, host_connections=4, haste=shared.haste)
     return WebPushProvider(settings, Vapid(key, settings.subject), transport, Pins(shared.clock))
 
 
@@ -132,7 +138,7 @@ def build_sms(settings: SmsSettings, shared: Shared) -> Provider | None:
         if not is_whole({"url": settings.url, "secret": "".join(secrets[:1])}):
             return None
         check_https(settings.url)
-        return HookedSmsProvider(settings, secrets, HttpTransport(ca_file=settings.ca_file))
+        return HookedSmsProvider(settings, secrets, HttpTransport(ca_file=settings.ca_file, haste=shared.haste))
     auth_token = read_secret(settings, "auth_token")
     if not is_whole({"account_sid": settings.account_sid, "auth_token": auth_token, "sender": settings.sender}):
         return None
@@ -143,7 +149,7 @@ def build_sms(settings: SmsSettings, shared: Shared) -> Provider | None:
     for name, url in (("url", settings.url), ("status_callback", settings.status_callback)):
         if url:
             check_https(url, name)
-    return TwilioProvider(settings, auth_token, HttpTransport(ca_file=settings.ca_file))
+    return TwilioProvider(settings, auth_token, HttpTransport(ca_file=settings.ca_file, haste=shared.haste))
 
 
 def build_webhook(settings: WebhookSettings, shared: Shared) -> Provider | None:
@@ -155,7 +161,7 @@ def build_webhook(settings: WebhookSettings, shared: Shared) -> Provider | None:
         check_https(settings.url)
     _check_connect_to(settings.connect_to)
     check_trust(settings.ca_file)
-    transport = HttpTransport(ca_file=settings.ca_file, connect_to=settings.connect_to, host_connections=4)
+    transport = HttpTransport(ca_file=settings.ca_file, connect_to=settings.connect_to, host_connections=4, haste=shared.haste)
     return WebhookProvider(settings, secrets, transport, Pins(shared.clock))
 
 

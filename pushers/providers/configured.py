@@ -9,6 +9,7 @@ from config.clock import Clock
 from config.errors import SettingsError
 from config.file_prints import look_at
 from config.provider_settings import Account, ProviderLimits, ProvidersSettings
+from pushers.haste import Haste
 from pushers.provider import Provider
 from pushers.providers import builders
 from pushers.providers.apns_token import ProviderTokens
@@ -27,13 +28,15 @@ _BUILDERS: Final[Mapping[str, Callable[[Any, builders.Shared], Provider | None]]
 }
 
 
-def build_providers(settings: ProvidersSettings, *, clock: Clock) -> tuple[Carrier, ...]:
+def build_providers(settings: ProvidersSettings, *, clock: Clock, haste: Haste | None = None) -> tuple[Carrier, ...]:
     """Build every provider and app that is configured; opens no connection.
 
+    Args:
+        haste: The pipeline's, where one uses them.
     Raises:
         SettingsError: Credentials, files or addresses are unusable, or an account is configured by half.
     """
-    shared = builders.Shared(clock, ProviderTokens())
+    shared = builders.Shared(clock, ProviderTokens(), haste or Haste(clock))
     carriers: list[Carrier] = []
     problems: list[str] = []
     for account in settings.accounts():

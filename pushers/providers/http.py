@@ -14,13 +14,14 @@ libcurl's functions may not be called from inside its callbacks, so these only n
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 import pycurl
 
+from pushers.haste import Haste
 from pushers.providers import errors
 from pushers.providers.curl_call import CurlCall, certificate_options, constant_options, explain
 from pushers.providers.http_message import HttpRequest, HttpResponse
@@ -30,6 +31,9 @@ __all__ = ["HttpStatistics", "HttpTransport"]
 _MAX_STREAMS: Final = 1000
 # A peer that vanished takes the connection along after this, instead of after a quarter of an hour.
 _UNACKNOWLEDGED_MS: Final = 10_000
+# So many calls end in a turn of the loop, in haste and else.
+_ENDS_IN_HASTE: Final = 8
+_ENDS: Final = 1000
 
 
 class HttpStatistics(msgspec.Struct, frozen=True):
@@ -52,6 +56,7 @@ class HttpTransport:
         starts_single: One call per connection until the first one on a new connection has ended, for a provider that takes
             a single stream from a client it does not know yet (APNs): libcurl would send hundreds before it hears the limit,
             and each refused one costs a connection.
+        haste: Says when ends of calls are to wait, or to come few at a time.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class HttpTransport:
         max_calls: int = 2048,
         host_connections: int = 2,
         starts_single: bool = False,
+        haste: Haste | None = None,
     ) -> None:
         self._constants = (*constant_options(ca_file, connect_to), *certificate_options(cert_file, key_file))
         self._max_calls = max_calls
@@ -82,6 +88,7 @@ class HttpTransport:
         self._watched: dict[int, int] = {}
         self._idle: list[CurlCall] = []
         self._under_way: dict[Any, CurlCall] = {}
+        self._haste, self._goes_on = haste, False
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -125,6 +132,7 @@ class HttpTransport:
         """Close all connections; calls under way end as unknown, or as not sent where that is certain. May come twice."""
         if self._is_closed:
             return
+        self._end_some(_ENDS)
         self._is_closed = True
         for call in list(self._under_way.values()):
             self._finish(call, errors.Ambiguous("closed") if call.was_sent() else errors.NotSent("closed"))
@@ -184,16 +192,38 @@ class HttpTransport:
         self._has_lost = False
         self._multi.socket_action(descriptor, ready)
         self._set_width()
-        waiting = 1
-        while waiting:
-            waiting, succeeded, failed = self._multi.info_read()
-            for curl in succeeded:
-                call = self._under_way[curl]
-                self._finish(call, call.response())
-            for curl, code, _text in failed:
-                call = self._under_way[curl]
-                self._finish(call, call.response() if call.is_cut else explain(code, call))
+        self._end_calls()
+
+    def _end_calls(self) -> None:
+        """End the calls that are through, or see to it that they end later."""
+        haste = self._haste
+        if haste is not None and haste.rests:
+            self._go_on_by(haste.after)
+        elif self._end_some(_ENDS_IN_HASTE if haste is not None and haste.is_on else _ENDS):
+            assert self._loop is not None  # calls have begun
+            self._go_on_by(self._loop.call_soon)
+
+    def _go_on_by(self, have_called: Callable[[Callable[[], None]], object]) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            have_called(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        if not self._is_closed:
+            self._end_calls()
+
+    def _end_some(self, most: int) -> bool:
+        """End so many at most; tell whether there are more."""
+        waiting, succeeded, failed = self._multi.info_read(most)
+        for curl in succeeded:
+            call = self._under_way[curl]
+            self._finish(call, call.response())
+        for curl, code, _text in failed:
+            call = self._under_way[curl]
+            self._finish(call, call.response() if call.is_cut else explain(code, call))
         self._set_width()
+        return bool(waiting)
 
     def note_opening(self, call: CurlCall, descriptor: int) -> None:
         """Called by a call for which libcurl opens a connection."""

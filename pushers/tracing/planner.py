@@ -6,6 +6,7 @@ from typing import Any
 from broker.ledger import PlanDone, Step
 from broker.notification import Notification
 from config.tracing import Kind, Span, active
+from pushers.haste import Turn, one_turn
 from pushers.live import LiveRoute
 from pushers.planner import Planner
 from pushers.tracing.steps import StepSpans
@@ -23,13 +24,13 @@ class TracedPlanner(Planner):
         super().__init__(*args, **kwargs)
         self._spans, self._open = spans, open_plans
 
-    async def decide(self, steps: Sequence[Step]) -> Sequence[PlanDone]:
+    async def decide(self, steps: Sequence[Step], turn: Turn = one_turn) -> Sequence[PlanDone]:
         spans = {step.notification.id: span for step in steps if (span := self._spans.begin("plan", step, {})) is not None}
         if not spans:
-            return await super().decide(steps)
+            return await super().decide(steps, turn)
         self._open.update(spans)
         try:
-            decided = await super().decide(steps)
+            decided = await super().decide(steps, turn)
             for done in decided:
                 if (span := spans.get(done.step.notification.id)) is not None:
                     _tell(span, done)

@@ -8,6 +8,7 @@ import pytest
 from broker.errors import StoreUnavailable
 from broker.outage import Outage
 from pushers.express import Express
+from pushers.haste import Haste
 
 ASKER: ContextVar[str] = ContextVar("asker", default="")
 
@@ -15,7 +16,7 @@ ASKER: ContextVar[str] = ContextVar("asker", default="")
 @pytest.fixture
 def make(clock):
     def make(begin, wants=lambda: True):
-        return Express("w1", 30.0, clock, wants=wants, begin=begin, outage=Outage("store", clock))
+        return Express("w1", 30.0, clock, wants=wants, begin=begin, outage=Outage("store", clock), haste=Haste(clock))
 
     return make
 

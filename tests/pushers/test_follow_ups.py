@@ -10,6 +10,7 @@ from broker.ledger import NewSend, PlanDone, SendDone
 from broker.notification import Entry, Outcome, State
 from config.clock import settle
 from pushers.follow_ups import FollowUps
+from pushers.haste import Haste
 from pushers.leases import Held
 from pushers.passages import Passages
 
@@ -20,9 +21,9 @@ class Hall:
     def __init__(self, clock):
         self.clock, self.written, self.fails_by = clock, [], None
         self.passages = Passages(Held(), clock, few=9, on_few=lambda: None)
-        self.follow_ups = FollowUps(self.passages, self, self, clock)
+        self.follow_ups = FollowUps(self.passages, self, self, clock, Haste(clock))
 
-    async def decide(self, steps):
+    async def decide(self, steps, turn):
         if self.fails_by is not None:
             raise self.fails_by
         return [PlanDone(step, finish=State.EXHAUSTED) for step in steps]

@@ -7,6 +7,7 @@ import pytest
 from broker.errors import StoreUnavailable
 from broker.ledger import SendDone, StepKind
 from config.clock import settle
+from pushers.haste import Haste
 from pushers.leases import Held
 from pushers.passages import Passages
 from pushers.recorder import Recorder
@@ -32,7 +33,7 @@ async def shop(clock, step):
     store, held, written = Store(), Held(), []
     passages = Passages(held, clock, few=0, on_few=lambda: None)
     told = lambda plans, sends: written.extend([*plans, *sends])  # noqa: E731
-    recorder = Recorder(store, held, clock, bound=3, written=told, passages=passages)
+    recorder = Recorder(store, held, clock, bound=3, written=told, passages=passages, haste=Haste(clock))
     running = asyncio.create_task(recorder.run())
 
     def add(id, lease="l"):
