@@ -248,8 +248,9 @@ class Ledger(Notifications, Protocol):
 
         Args:
             asks: Called in the loop's thread before, tells what would be claimed now; None for nothing.
-            take: Called there once for each that something was asked for, after the commit or when there was none, with what
-                was claimed: perhaps nothing. False where it takes nothing any more; then the leases are given back.
+            take: Called there each time that something was asked for: after the commit, with what was claimed, perhaps nothing;
+                or with nothing where there was no commit, or none in time (then it may be called again). False where it takes
+                nothing any more; then the leases are given back.
         """
 
     def is_ended(self, notification_id: str) -> bool:

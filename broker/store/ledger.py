@@ -188,7 +188,7 @@ class SqlLedger:
             self.was_ended(notification_id)
         if was_asked:
             self._claimed(steps)
-            if not self._take(steps):
+            if not self._take(steps) and steps:
                 task = asyncio.get_running_loop().create_task(self._give_back(steps), name="ledger:give back")
                 self._giving_back.add(task)
                 task.add_done_callback(self._giving_back.discard)

@@ -157,7 +157,7 @@ class FakeLedger:
         return notification
 
     def _tell(self, steps: Sequence[Step]) -> None:
-        if steps and not self._take(steps):
+        if not self._take(steps):
             for step in steps:
                 row = self.rows[step.id]
                 row.lease, row.lease_until, row.worker = "", None, ""

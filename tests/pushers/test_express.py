@@ -7,6 +7,7 @@ import pytest
 
 from broker.errors import StoreUnavailable
 from broker.outage import Outage
+from config.clock import settle
 from pushers.express import Express
 from pushers.haste import Haste
 
@@ -14,9 +15,14 @@ ASKER: ContextVar[str] = ContextVar("asker", default="")
 
 
 @pytest.fixture
-def make(clock):
+def haste(clock):
+    return Haste(clock)
+
+
+@pytest.fixture
+def make(clock, haste):
     def make(begin, wants=lambda: True):
-        return Express("w1", 30.0, clock, wants=wants, begin=begin, outage=Outage("store", clock), haste=Haste(clock))
+        return Express("w1", 30.0, clock, wants=wants, begin=begin, outage=Outage("store", clock), haste=haste)
 
     return make
 
@@ -104,3 +110,55 @@ async def test_an_error_ends_nothing_but_what_it_met(make, error):
         express.take(["broken"])
         express.take(["whole"])
     assert done == ["whole"]
+
+
+async def test_others_rest_from_the_question_until_the_calls_have_begun(make, haste):
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def begin(_steps):
+        begun.set()
+        await may_end.wait()
+
+    express = make(begin)
+    async with asyncio.TaskGroup() as group:
+        express.open(group)
+        assert not haste.rests
+        express.asks()
+        assert haste.rests
+        express.take(["a step"])
+        await begun.wait()
+        assert haste.rests
+        may_end.set()
+    assert not haste.rests
+    assert haste.is_on
+
+
+@pytest.mark.parametrize("error", [None, StoreUnavailable("away"), ZeroDivisionError()])
+async def test_others_rest_no_longer_where_nothing_comes_of_it(make, haste, clock, error):
+    async def begin(_steps):
+        if error:
+            raise error
+
+    express = make(begin)
+    async with asyncio.TaskGroup() as group:
+        express.open(group)
+        for steps in ([], ["a step"]):
+            express.asks()
+            assert haste.rests
+            assert express.take(steps)
+            await settle()
+            assert not haste.rests
+            clock.move(0.1)
+        express.asks()
+        await express.close()
+        assert not express.take(["a step"])
+        assert not haste.rests
+
+
+async def test_nobody_rests_for_what_is_not_asked_for(make, haste):
+    express = make(nothing, wants=lambda: False)
+    async with asyncio.TaskGroup() as group:
+        express.open(group)
+        assert express.asks() is None
+    assert not haste.rests
+    assert not haste.is_on

@@ -9,6 +9,7 @@ import pytest
 from broker.errors import EngineUnavailable
 from broker.notification import Lane, Preference, Provider, Route, State, Terms
 from config.settings import NotificationSettings, ProviderLimits
+from pushers.haste import Haste
 from pushers.outcome import Accepted, Ambiguous, ConfigPause, DropDevice, DropMessage, Retry, TooLarge
 
 PUSH = (Route.PUSH,)
@@ -363,6 +364,38 @@ async def test_critical_is_begun_as_it_is_stored_while_a_claim_is_under_way(rig,
     slow.set()
     await rig.advance(1.0)
     assert {rig.state(critical), rig.state(others)} == {State.EXHAUSTED}
+
+
+async def test_others_wait_while_critical_ones_are_stored_but_not_for_long(rig, device):  # R14
+    haste = Haste(rig.clock)
+    rig.ledger.register(device(Provider.FCM))
+    haste.begin()
+    others = [rig.ledger.add(routes=PUSH, lane=Lane.HIGH) for _ in range(60)]
+    await rig.start(haste=haste)
+    assert rig.calls(Provider.FCM) == []
+    critical = [rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL) for _ in range(60)]
+    await rig.quiet()
+    assert {id_ for _, id_, _ in rig.providers[Provider.FCM].calls} == {one.id for one in critical}
+    await rig.advance(0.05)
+    assert len(rig.calls(Provider.FCM)) == 120
+    assert {rig.state(one) for one in others} == {State.EXHAUSTED}
+
+
+async def test_in_haste_claims_are_small(rig, device):
+    haste = Haste(rig.clock)
+    rig.ledger.register(device(Provider.FCM))
+    for is_on, most in ((False, 500), (True, 150)):
+        for _ in range(600):
+            rig.ledger.add(routes=PUSH, lane=Lane.BULK)
+        if is_on:
+            haste.begin()
+            haste.end()
+        rig.ledger.claims.clear()
+        pipeline = await rig.start(haste=haste)
+        await rig.advance(0.5)
+        assert max(map(len, rig.ledger.claims)) == most  # once the other lanes are known to be empty
+        await rig.advance(3.0)
+        await pipeline.stop()
 
 
 async def test_critical_that_is_not_to_be_begun_waits_to_be_claimed(rig, device, monkeypatch):

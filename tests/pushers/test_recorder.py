@@ -29,11 +29,16 @@ class Store:
 
 
 @pytest.fixture
-async def shop(clock, step):
+def haste(clock):
+    return Haste(clock)
+
+
+@pytest.fixture
+async def shop(clock, step, haste):
     store, held, written = Store(), Held(), []
     passages = Passages(held, clock, few=0, on_few=lambda: None)
     told = lambda plans, sends: written.extend([*plans, *sends])  # noqa: E731
-    recorder = Recorder(store, held, clock, bound=3, written=told, passages=passages, haste=Haste(clock))
+    recorder = Recorder(store, held, clock, bound=3, written=told, passages=passages, haste=haste)
     running = asyncio.create_task(recorder.run())
 
     def add(id, lease="l"):
@@ -107,3 +112,20 @@ async def test_one_that_cannot_be_written_is_left_to_its_lease(shop):
     assert [done.step.id for done in written] == ["b", "c"]
     assert store.calls == [["a", "b", "c"], ["a"], ["b"], ["c"], ["c"]]
     assert len(recorder) == len(held) == 0
+
+
+async def test_in_haste_transactions_are_small(shop, haste):
+    store, _, recorder, _, add = shop
+    for is_on, sizes in ((False, [1, 400]), (True, [1, 150, 150, 100])):
+        store.calls.clear()
+        if is_on:
+            haste.begin()
+            haste.end()
+        store.gate.clear()
+        add("first")
+        await settle()
+        for number in range(400):
+            add(f"n-{number}")
+        store.gate.set()
+        await recorder.drained()
+        assert [len(call) for call in store.calls] == sizes

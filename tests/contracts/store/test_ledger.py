@@ -684,12 +684,14 @@ class TestStoredAndClaimed:
     def taken(self, pipeline: Any) -> list[Step]:
         steps: list[Step] = []
         self.quota = 10
+        self.told: list[int] = []
 
         def asks() -> Ask | None:
             return Ask("w1", self.quota, pipeline.after(30)) if self.quota else None
 
         def take(more: Sequence[Step]) -> bool:
             steps.extend(more)
+            self.told.append(len(more))
             return self.takes
 
         self.takes = True
@@ -750,6 +752,7 @@ class TestStoredAndClaimed:
         with pytest.raises(BadInput):
             await pipeline.ledger.accept(make_draft("bob", lane=Lane.CRITICAL), idempotency_key="k", fingerprint=b"2")
         assert [step.notification.user for step in taken] == ["ann"]
+        assert self.told == [1, 0, 0]  # whoever asked is told that there is nothing, too
 
     async def test_older_ones_wait_to_be_claimed(self, pipeline: Any, make_draft: MakeDraft, taken: list[Step]) -> None:
         self.quota = 0

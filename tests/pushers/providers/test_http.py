@@ -3,11 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import uvloop
 
+from config.clock import ManualClock
+from pushers.haste import Haste
 from pushers.providers import errors
 from pushers.providers.curl_call import MAX_BODY_BYTES
 from pushers.providers.http import HttpTransport
@@ -348,6 +351,64 @@ async def test_header_with_a_line_break_is_a_bug_of_ours(server: Any, transport:
     with pytest.raises(ValueError, match="x-topic"):
         await transport.request(HttpRequest(server.url, {"x-topic": "a\r\nx-evil: 1"}, b"", 5))
     assert transport.statistics().under_way == 0
+
+
+@pytest.fixture
+def haste() -> Haste:
+    return Haste(ManualClock())
+
+
+@pytest.fixture
+async def hasty(ca_file: str, haste: Haste) -> AsyncIterator[HttpTransport]:
+    transport = HttpTransport(ca_file=ca_file, haste=haste)
+    yield transport
+    await transport.close()
+
+
+async def answered_at_rest(server: Any, transport: HttpTransport, haste: Haste, count: int) -> list["asyncio.Future[Any]"]:
+    """Make calls that are answered while others rest, so that their ends wait."""
+    haste.begin()
+    sent = [asyncio.ensure_future(outcome(transport, post(server, f"/{number}"))) for number in range(count)]
+    await server.until(lambda s: len(s.exchanges) == count)
+    # The answers come in the order of the requests, on the same connections: what was sent last is read last.
+    await asyncio.sleep(0.1)
+    assert not any(one.done() for one in sent)
+    return sent
+
+
+async def test_ends_wait_for_the_end_of_a_rest(server: Any, hasty: HttpTransport, haste: Haste) -> None:
+    sent = await answered_at_rest(server, hasty, haste, 5)
+    haste.end()
+    assert statuses(await asyncio.gather(*sent)) == [200] * 5
+    assert hasty.statistics().under_way == 0
+
+
+async def test_in_haste_few_calls_end_in_a_turn(server: Any, hasty: HttpTransport, haste: Haste) -> None:
+    sent = await answered_at_rest(server, hasty, haste, 30)
+    haste.end()
+    left = []
+    while hasty.statistics().under_way:
+        left.append(hasty.statistics().under_way)
+        await asyncio.sleep(0)
+    assert left[0] >= 22
+    assert all(before - after <= 8 for before, after in pairwise([30, *left, 0]))
+    assert statuses(await asyncio.gather(*sent)) == [200] * 30
+
+
+async def test_a_call_that_is_given_up_at_rest_harms_no_other(server: Any, hasty: HttpTransport, haste: Haste) -> None:
+    sent = await answered_at_rest(server, hasty, haste, 3)
+    sent[1].cancel()
+    await asyncio.wait({sent[1]})
+    haste.end()
+    assert statuses([await sent[0], await sent[2]]) == [200, 200]
+    assert statuses(await burst(hasty, server, "/more")) == [200]
+
+
+async def test_closing_at_rest_forgets_no_answer(server: Any, hasty: HttpTransport, haste: Haste) -> None:
+    sent = await answered_at_rest(server, hasty, haste, 3)
+    await hasty.close()
+    haste.end()
+    assert statuses(await asyncio.gather(*sent)) == [200] * 3
 
 
 @pytest.fixture
