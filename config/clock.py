@@ -104,7 +104,7 @@ class ManualClock:
         await settle()
 
 
-async def settle(turns: int = 20) -> None:
+async def settle(turns: int = 40) -> None:
     """Give the loop a few turns, so that what is ready runs."""
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -265,6 +265,8 @@ class Pipeline:
         while True:
             try:
                 await self._recorder.room()
+                if self._haste.rests:
+                    await self._haste.turn()
                 self._work.silence()
                 hungry = await self._claim(hungry)
                 wait_s = self._hold_s() or (0.0 if hungry else await self._rest_s())
@@ -381,14 +383,13 @@ class Pipeline:
         return min(_POLL_S, max(_LEAST_WAIT_S, (due_at - self._clock.now()).total_seconds()))
 
     def _written(self, plans: Sequence[PlanDone], sends: Sequence[SendDone]) -> None:
-        """Count what is written, tell of what arrived, and wake up for what falls due earlier than anybody knew when the sleep
-        began."""
+        """Count what is written, tell of what arrived, and wake up for what falls due earlier than anybody knew."""
         for plan in plans:
             self.metrics.planned(plan)
         if arrived := dict.fromkeys(plan.step.notification.user for plan in plans if plan.arrives):
             self._inbox_changed(tuple(arrived))
-        if (until := self._sleeps_until) is None:
-            return
+        # Awake it may have asked already how long to sleep, and not know of this.
+        until = self._sleeps_until or self._clock.now() + timedelta(seconds=_POLL_S)
         if any(plan.next_plan_at is not None and plan.next_plan_at < until for plan in plans) or any(
             (send.retry_at or send.replan_at) < until for send in sends
         ):

@@ -97,6 +97,8 @@ class Recorder:
             while self._passages or self._plans or self._sends:
                 if len(self) < _MANY <= len(self._held):
                     await self._clock.sleep(_GATHER_S)
+                if self._haste.rests:
+                    await self._haste.turn()
                 await self._write()
                 self._moved.set()
 

@@ -61,9 +61,10 @@ async def _register(connection: HttpConnection, provider: str, number: int, user
 
 
 async def _subscription(connection: HttpConnection, number: int) -> msgspec.Raw:
-    """Get a browser's subscription from the simulator, since only that can decrypt what goes to it."""
+    """Get a browser's subscription from the simulator, since only that can decrypt what goes to it: when it is asked at the end
+    what came, as the browsers' work is not to be measured."""
     try:
-        status, answer = await connection.post(f"/dev/webpush?name=load-{number}", b"")
+        status, answer = await connection.post(f"/dev/webpush?name=sealed-load-{number}", b"")
     except HttpFailed as exc:
         raise NothingMeasured(f"no browser could be simulated: {exc}") from exc
     if status != 200:

@@ -35,17 +35,24 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Unread:
-    """A delivery whose content is read when somebody asks for it; `read` gives all fields of `Item` but these."""
+    """A delivery whose content is read when somebody asks for it; `read` gives the other fields of `Item`."""
 
     __slots__ = ("address", "at", "notification_id", "provider", "read")
 
     def __init__(
-        self, provider: ProviderName, address: str, notification_id: str, at: float, read: Callable[[], Mapping[str, Any]]
+        self,
+        provider: ProviderName,
+        address: str,
+        notification_id: str | None,
+        at: float,
+        read: Callable[[], Mapping[str, Any]],
     ) -> None:
         self.provider, self.address, self.notification_id, self.at, self.read = provider, address, notification_id, at, read
 
     def item(self) -> Item:
-        content = {**self.read(), "notification_id": self.notification_id}
+        content = dict(self.read())
+        if self.notification_id is not None:
+            content["notification_id"] = self.notification_id
         return Item(provider=self.provider, address=self.address, at=self.at, **content)
 
 
@@ -75,9 +82,10 @@ class Outbox:
         self._append(Item(provider=provider, address=address, at=self._now(), **content))
 
     def record_unread(
-        self, provider: ProviderName, address: str, notification_id: str, read: Callable[[], Mapping[str, Any]]
+        self, provider: ProviderName, address: str, notification_id: str | None, read: Callable[[], Mapping[str, Any]]
     ) -> None:
-        """Append a delivery whose content takes long to read: that is done when somebody asks for it."""
+        """Append a delivery whose content takes long to read: that is done when somebody asks for it, also to find out which
+        notification it is of where that is None."""
         self._has_unread = True
         self._append(_Unread(provider, address, notification_id, self._now(), read))
 
@@ -129,8 +137,9 @@ class Outbox:
     def _forget_oldest(self) -> None:
         # The oldest item of all is also the oldest of its notification.
         oldest = self._items.popleft()
-        siblings = self._items_by_notification.get(oldest.notification_id, [])
+        name = oldest.notification_id or ""
+        siblings = self._items_by_notification.get(name, [])
         if len(siblings) > 1:
             del siblings[0]
         else:
-            self._items_by_notification.pop(oldest.notification_id, None)
+            self._items_by_notification.pop(name, None)

@@ -1,5 +1,9 @@
 """A Web Push service with its browsers: RFC 8030 requests, RFC 8292 identification, RFC 8291 messages that it decrypts.
 
+A push service takes messages unread. This one reads them at once all the same, and refuses what its browser could not decrypt,
+so that mistakes show where they are made. What goes to the browser of a name that begins with "sealed-" is read when somebody
+asks what came: a browser's work is not to be measured with the sender's.
+
 Errors are worded like those of the service behind Firefox (`errno` 109 and 110: the identification is wrong).
 Not modelled: storing for sleeping browsers (so Topic replaces nothing), receipts, and caps on TTL.
 """
@@ -7,6 +11,8 @@ Not modelled: storing for sleeping browsers (so Topic replaces nothing), receipt
 import json
 import re
 from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import jwt
@@ -19,7 +25,9 @@ from loadtest.simulators.fates import Fate, Fates, fate_of_word
 from loadtest.simulators.outbox import Outbox
 from loadtest.simulators.subscriptions import Subscriptions, Undecryptable
 
-__all__ = ["WebPushService"]
+__all__ = ["SEALED", "WebPushService"]
+
+SEALED: Final = "sealed-"
 
 _LIMIT_BYTES: Final = 4096
 _MAX_LIFETIME_S: Final = 24 * 3600
@@ -80,12 +88,17 @@ class WebPushService:
         try:
             ttl_s = _check_headers(request)
             self._check_identity(request)
-            content, is_decrypted = self._read(request)
+            token = self._subscriptions.token_of(request.path)
+            is_sealed = token is not None and token.startswith(SEALED)
+            content = {} if is_sealed else self._read(token, request.body)
             self._settle(endpoint)
         except _Refusal as refusal:
             reply = _error(refusal.status, refusal.errno, str(refusal))
             return come_back(reply) if refusal.status == 503 else reply
-        self._record(endpoint, request, content, is_decrypted=is_decrypted)
+        if is_sealed:
+            self._outbox.record_unread(self.name, endpoint, None, partial(self._unseal, token, request))
+        else:
+            self._outbox.record(self.name, endpoint, **_shown(content, request, is_decrypted=token is not None))
         location = f"{_origin(request)}/m/{self._clock.new_id().hex}".encode()
         return Reply(201, ((b"location", location), (b"ttl", b"%d" % ttl_s)))
 
@@ -125,15 +138,12 @@ class WebPushService:
 
     # -- RFC 8291
 
-    def _read(self, request: Request) -> tuple[dict[str, Any], bool]:
+    def _read(self, token: str | None, body: bytes) -> dict[str, Any]:
         """Decrypt and read the content; that of foreign subscriptions stays unknown."""
-        token = self._subscriptions.token_of(request.path)
-        if token is None:
-            return {}, False
-        if not request.body:
-            return {}, True
+        if token is None or not body:
+            return {}
         try:
-            plaintext = self._subscriptions.decrypt(token, request.body)
+            plaintext = self._subscriptions.decrypt(token, body)
         except Undecryptable as exc:
             raise _Refusal(400, 106, f"Undecryptable message: {exc}") from exc
         try:
@@ -141,25 +151,32 @@ class WebPushService:
         except (msgspec.DecodeError, UnicodeDecodeError):
             content = None
         # What is not an object of JSON is shown as it is: content is the application's own affair.
-        return (content if isinstance(content, dict) else {"options": {"body": plaintext.decode(errors="replace")}}), True
+        return content if isinstance(content, dict) else {"options": {"body": plaintext.decode(errors="replace")}}
 
-    def _record(self, endpoint: str, request: Request, content: dict[str, Any], *, is_decrypted: bool) -> None:
-        options = _mapping(content.get("options"))
-        data = _mapping(options.get("data")) or _mapping(content.get("data"))
-        self._outbox.record(
-            self.name,
-            endpoint,
-            title=str(content.get("title", "")),
-            body=str(options.get("body", content.get("body", ""))),
-            notification_id=str(data.get("hg_id", content.get("hg_id", ""))),
-            link=str(data.get("link", "")),
-            image=str(options.get("image", "")),
-            data=data,
-            headers={
-                name: value for name in ("ttl", "topic", "urgency") if (value := request.header(name.encode())) is not None
-            },
-            decrypted=is_decrypted,
-        )
+    def _unseal(self, token: str | None, request: Request) -> Mapping[str, Any]:
+        """Read what was taken unread; what cannot be decrypted is no notification's, and says so."""
+        try:
+            return _shown(self._read(token, request.body), request, is_decrypted=True)
+        except _Refusal as refusal:
+            return _shown({"title": str(refusal)}, request, is_decrypted=False)
+
+
+def _shown(content: dict[str, Any], request: Request, *, is_decrypted: bool) -> Mapping[str, Any]:
+    """Tell what a browser would show, as fields of the outbox."""
+    options = _mapping(content.get("options"))
+    data = _mapping(options.get("data")) or _mapping(content.get("data"))
+    return {
+        "title": str(content.get("title", "")),
+        "body": str(options.get("body", content.get("body", ""))),
+        "notification_id": str(data.get("hg_id", content.get("hg_id", ""))),
+        "link": str(data.get("link", "")),
+        "image": str(options.get("image", "")),
+        "data": data,
+        "headers": {
+            name: value for name in ("ttl", "topic", "urgency") if (value := request.header(name.encode())) is not None
+        },
+        "decrypted": is_decrypted,
+    }
 
 
 def _check_headers(request: Request) -> int:

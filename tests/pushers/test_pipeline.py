@@ -328,6 +328,25 @@ async def test_a_rate_spreads_calls_without_costing_tries(rig, device):
     assert {entry.attempt for one in sent for entry in rig.ledger.entries[one.id]} == {1}
 
 
+async def test_a_retry_that_is_written_while_it_asks_how_long_to_sleep_is_not_late(rig, device, monkeypatch):
+    rig.ledger.register(device(Provider.FCM))
+    rig.providers[Provider.FCM].script = [Retry("503")]
+    answers, next_due = asyncio.Event(), rig.ledger.next_due
+
+    async def slow(**asked):
+        found = await next_due(**asked)
+        await answers.wait()
+        return found
+
+    monkeypatch.setattr(rig.ledger, "next_due", slow)
+    rig.ledger.add(routes=PUSH)
+    await rig.start()
+    assert len(rig.calls(Provider.FCM)) == 1
+    answers.set()
+    await rig.advance(0.5)
+    assert len(rig.calls(Provider.FCM)) == 2
+
+
 async def test_critical_is_called_before_everything_that_waits(rig, device):
     rig.settings = NotificationSettings(concurrency=1)
     rig.ledger.register(device(Provider.FCM))

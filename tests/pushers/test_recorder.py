@@ -129,3 +129,14 @@ async def test_in_haste_transactions_are_small(shop, haste):
         store.gate.set()
         await recorder.drained()
         assert [len(call) for call in store.calls] == sizes
+
+
+async def test_at_rest_nothing_is_written(shop, haste):
+    store, _, recorder, _, add = shop
+    haste.begin()
+    add("a", "1")
+    await settle()
+    assert store.calls == []
+    haste.end()
+    await recorder.drained()
+    assert store.calls == [["1"]]

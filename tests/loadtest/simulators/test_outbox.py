@@ -61,6 +61,17 @@ def test_what_is_recorded_unread_is_read_once_when_asked_for() -> None:
     assert reads == [1]
 
 
+def test_what_is_recorded_unread_may_say_itself_which_notification_it_is_of() -> None:
+    outbox = Outbox(ManualClock(), capacity=2)
+    for number in range(3):
+        content = {"title": "T", "body": "B", "notification_id": f"n{number}"}
+        outbox.record_unread("webpush", "a", None, content.copy)
+    assert [item.notification_id for item in outbox.items(notification_id="n2")] == ["n2"]
+    assert [item.notification_id for item in outbox.items()] == ["n1", "n2"]
+    record(outbox, "n3")
+    assert [item.notification_id for item in outbox.items()] == ["n2", "n3"]
+
+
 def test_it_holds_far_more_than_twenty_thousand() -> None:
     outbox = Outbox(ManualClock())
     for number in range(20_001):

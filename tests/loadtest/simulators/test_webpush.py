@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import http_ece
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -16,7 +17,7 @@ from loadtest.simulators.credentials import Credentials
 from loadtest.simulators.exchange import Reply, Request
 from loadtest.simulators.outbox import Outbox
 from loadtest.simulators.subscriptions import Subscription, Subscriptions
-from loadtest.simulators.webpush import WebPushService
+from loadtest.simulators.webpush import SEALED, WebPushService
 
 CONTENT = {
     "title": "T",
@@ -125,6 +126,34 @@ def test_a_message_without_body_is_empty(caller: Caller) -> None:
     assert caller.call(body=b"", content_encoding=None).status == 201
     (item,) = caller.outbox.items()
     assert (item.title, item.body, item.decrypted) == ("", "", True)
+
+
+def test_what_is_sealed_is_read_when_asked_for(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    decrypted: list[str] = []
+    decrypt = caller.subscriptions.decrypt
+    monkeypatch.setattr(caller.subscriptions, "decrypt", lambda token, body: decrypted.append(token) or decrypt(token, body))
+    open_one, sealed = caller.mint(), caller.mint(f"{SEALED}phone")
+    for subscription in (open_one, sealed):
+        assert caller.call(subscription, topic="t" * 32).status == 201
+    assert len(decrypted) == 1
+    first, second = caller.outbox.items(notification_id="n1")
+    assert len(decrypted) == 2
+    assert msgspec.structs.replace(second, address=first.address) == first
+    assert second.address == sealed.endpoint
+
+
+def test_what_is_sealed_and_cannot_be_read_is_no_notifications(caller: Caller) -> None:
+    other = caller.encrypt(caller.mint("other"), json.dumps(CONTENT).encode())
+    assert caller.call(caller.mint(f"{SEALED}phone"), body=other).status == 201
+    (item,) = caller.outbox.items()
+    assert (item.notification_id, item.decrypted) == ("", False)
+    assert "not encrypted for this subscription" in item.title
+
+
+def test_what_is_sealed_is_checked_in_all_other_ways(caller: Caller) -> None:
+    assert caller.call(caller.mint(f"{SEALED}phone"), ttl=None).status == 400
+    assert caller.call(caller.mint(f"{SEALED}unregistered")).status == 410
+    assert caller.outbox.items() == []
 
 
 def test_foreign_subscriptions_are_taken_unread(caller: Caller) -> None:
