@@ -21,9 +21,9 @@ Turn = Callable[[], Awaitable[None]]
 
 # For so long after a critical one others are expected.
 _LIVELY_S: Final = 1.0
-# The longest that everything else rests at a time. After a rest it has at least half as long for itself.
-_REST_S: Final = 0.03
-_SHARE: Final = 0.5
+# The longest that everything else rests at a time. After a rest it has at least a quarter as long for itself.
+_REST_S: Final = 0.06
+_SHARE: Final = 0.25
 
 
 class Haste:

@@ -59,7 +59,7 @@ __all__ = ["Pipeline", "PipelineStatistics"]
 _log = get_logger()
 
 _BATCH: Final = 500
-_BATCH_IN_HASTE: Final = 150
+_BATCH_IN_HASTE: Final = 75
 # So many decisions are carried out in a turn of the loop.
 _SLICE: Final = 25
 # With so many results unwritten even critical steps wait to be claimed in their turn.

@@ -33,7 +33,7 @@ T = TypeVar("T", PlanDone, SendDone)
 
 # Bounds the length of a transaction, and so how long it keeps others from the store.
 _MOST: Final = 1000
-_MOST_IN_HASTE: Final = 150
+_MOST_IN_HASTE: Final = 75
 # With at least so many steps under way, fewer results than that wait so long for others: a transaction for each few of them
 # costs a slow provider's mails a quarter as much again.
 _MANY: Final = 100

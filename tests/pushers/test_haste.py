@@ -64,7 +64,7 @@ async def test_a_rest_ends_by_time_and_is_told_once(haste: Haste, clock: ManualC
     haste.begin()
     haste.after(lambda: told.append(1))
     turn = asyncio.create_task(haste.turn())
-    await clock.advance(0.029)
+    await clock.advance(0.059)
     assert haste.rests
     assert not turn.done()
     await clock.advance(0.002)
@@ -88,7 +88,7 @@ async def test_after_a_rest_others_have_time_of_their_own(haste: Haste, clock: M
     haste.begin()
     await clock.advance(0.02)
     haste.end()
-    clock.move(0.009)
+    clock.move(0.004)
     haste.begin()
     assert not haste.rests
     haste.end()
@@ -99,7 +99,7 @@ async def test_after_a_rest_others_have_time_of_their_own(haste: Haste, clock: M
 
 async def test_one_that_brought_no_rest_ends_nobodys(haste: Haste, clock: ManualClock) -> None:
     haste.begin()
-    await clock.advance(0.04)  # over by time
+    await clock.advance(0.061)  # over by time
     haste.begin()  # too soon
     assert not haste.rests
     haste.end()
@@ -124,7 +124,7 @@ async def test_the_end_of_its_run_ends_a_rest(clock: ManualClock) -> None:
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=200))
-def test_however_many_come_others_have_a_third_of_the_time(steps: list[tuple[int, bool]]) -> None:
+def test_however_many_come_others_have_a_fifth_of_the_time(steps: list[tuple[int, bool]]) -> None:
     async def run() -> None:
         clock = ManualClock()
         haste = Haste(clock)
@@ -137,8 +137,8 @@ def test_however_many_come_others_have_a_third_of_the_time(steps: list[tuple[int
                 await clock.advance(0.001)
                 rested += haste.rests
                 in_a_row = in_a_row + 1 if haste.rests else 0
-                assert in_a_row <= 30
-        assert rested <= 2 / 3 * (clock.monotonic() - began) * 1000 + 31
+                assert in_a_row <= 60
+        assert rested <= 4 / 5 * (clock.monotonic() - began) * 1000 + 61
         running.cancel()
         await asyncio.wait({running})
 

@@ -395,7 +395,7 @@ async def test_others_wait_while_critical_ones_are_stored_but_not_for_long(rig, 
     critical = [rig.ledger.add(routes=PUSH, lane=Lane.CRITICAL) for _ in range(60)]
     await rig.quiet()
     assert {id_ for _, id_, _ in rig.providers[Provider.FCM].calls} == {one.id for one in critical}
-    await rig.advance(0.05)
+    await rig.advance(0.1)
     assert len(rig.calls(Provider.FCM)) == 120
     assert {rig.state(one) for one in others} == {State.EXHAUSTED}
 
@@ -403,7 +403,7 @@ async def test_others_wait_while_critical_ones_are_stored_but_not_for_long(rig, 
 async def test_in_haste_claims_are_small(rig, device):
     haste = Haste(rig.clock)
     rig.ledger.register(device(Provider.FCM))
-    for is_on, most in ((False, 500), (True, 150)):
+    for is_on, most in ((False, 500), (True, 75)):
         for _ in range(600):
             rig.ledger.add(routes=PUSH, lane=Lane.BULK)
         if is_on:

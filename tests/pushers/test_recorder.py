@@ -116,7 +116,7 @@ async def test_one_that_cannot_be_written_is_left_to_its_lease(shop):
 
 async def test_in_haste_transactions_are_small(shop, haste):
     store, _, recorder, _, add = shop
-    for is_on, sizes in ((False, [1, 400]), (True, [1, 150, 150, 100])):
+    for is_on, sizes in ((False, [1, 400]), (True, [1, 75, 75, 75, 75, 75, 25])):
         store.calls.clear()
         if is_on:
             haste.begin()
