@@ -21,8 +21,8 @@ class BulkRead(Generic[R]):
     """A query for many rows.
 
     Args:
-        row: A struct that is `array_like`, with a field for each column, in their order. A column of bytes must hold JSON,
-            and its field be a `msgspec.Raw`; truth values come as 0 and 1.
+        row: A struct that is `array_like`, with a field for each column, in their order. A column of bytes must hold UTF-8,
+            and comes as a text or as bytes; truth values come as 0 and 1.
         query: Its order is kept.
     """
 
@@ -41,5 +41,5 @@ class BulkRead(Generic[R]):
 
 
 def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Write a value as JSON knows it; JSON that is kept as bytes becomes a part of the whole."""
-    return func.json(cast(column, Text)) if isinstance(column.type, LargeBinary) else column
+    """Have a value as JSON knows it. JSON within bytes stays a text: as a part of the whole it would have to be understood."""
+    return cast(column, Text) if isinstance(column.type, LargeBinary) else column

@@ -84,7 +84,7 @@ class DraftRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     lane: int
     created_at: int
     expires_at: int
-    body: msgspec.Raw
+    body: Any  # JSON, as text or as bytes
 
 
 class DeviceRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -115,7 +115,7 @@ class RulesRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A row of `user_rules`."""
 
     user: str
-    body: msgspec.Raw
+    body: Any  # JSON, as text or as bytes
 
 
 class LineRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
