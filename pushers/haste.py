@@ -13,11 +13,14 @@ from typing import Final
 
 from broker.bell import Bell
 from config.clock import Clock
+from config.logs import get_logger
 
 __all__ = ["Haste", "Turn", "one_turn"]
 
 # Awaited now and then by what takes long, so that the loop turns.
 Turn = Callable[[], Awaitable[None]]
+
+_log = get_logger()
 
 # For so long after a critical one others are expected.
 _LIVELY_S: Final = 1.0
@@ -99,7 +102,10 @@ class Haste:
         self._not_before = now + _SHARE * (now - self._rests_from)
         waiting, self._waiting = self._waiting, []
         for go_on in waiting:
-            go_on()
+            try:
+                go_on()
+            except Exception:  # the edge between those who wait: an error of one must not keep the others waiting
+                _log.exception("haste.broke")
 
 
 async def one_turn() -> None:

@@ -132,7 +132,8 @@ class HttpTransport:
         """Close all connections; calls under way end as unknown, or as not sent where that is certain. May come twice."""
         if self._is_closed:
             return
-        self._end_some(_ENDS)
+        while self._end_some(_ENDS):
+            pass
         self._is_closed = True
         for call in list(self._under_way.values()):
             self._finish(call, errors.Ambiguous("closed") if call.was_sent() else errors.NotSent("closed"))

@@ -123,6 +123,21 @@ async def test_the_end_of_its_run_ends_a_rest(clock: ManualClock) -> None:
     assert not haste.rests
 
 
+async def test_an_error_of_one_who_waits_keeps_nobody_waiting(haste: Haste, clock: ManualClock) -> None:
+    told: list[int] = []
+
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    for end in (haste.end, lambda: None):
+        haste.begin()
+        haste.after(breaks)
+        haste.after(lambda: told.append(1))
+        end()
+        await clock.advance(0.1)
+    assert told == [1, 1]
+
+
 @given(steps=st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=200))
 def test_however_many_come_others_have_a_fifth_of_the_time(steps: list[tuple[int, bool]]) -> None:
     async def run() -> None:

@@ -400,6 +400,25 @@ async def test_others_wait_while_critical_ones_are_stored_but_not_for_long(rig, 
     assert {rig.state(one) for one in others} == {State.EXHAUSTED}
 
 
+async def test_decisions_that_wait_at_the_end_are_recorded(rig, device):
+    haste = Haste(rig.clock)
+    await rig.connect("ann")
+    sent = [rig.ledger.add(user="ann", lane=Lane.HIGH) for _ in range(24)]
+    more = [rig.ledger.add(user="ann", lane=Lane.NORMAL) for _ in range(20)]
+    pipeline = rig.make(haste=haste)
+
+    haste.turn = asyncio.Event().wait  # never ends
+    planner, decide = pipeline._planner, pipeline._planner.decide
+    planner.decide = lambda steps, turn: decide(steps)
+    running = asyncio.create_task(pipeline.run())
+    await pipeline.started.wait()
+    await rig.quiet()
+    await pipeline.stop()
+    await running
+    lines = [rig.outcomes(one) for one in (*sent, *more)]
+    assert lines == [[("live", "published")]] * 44
+
+
 async def test_in_haste_claims_are_small(rig, device):
     haste = Haste(rig.clock)
     rig.ledger.register(device(Provider.FCM))

@@ -404,7 +404,10 @@ async def test_a_call_that_is_given_up_at_rest_harms_no_other(server: Any, hasty
     assert statuses(await burst(hasty, server, "/more")) == [200]
 
 
-async def test_closing_at_rest_forgets_no_answer(server: Any, hasty: HttpTransport, haste: Haste) -> None:
+async def test_closing_at_rest_forgets_no_answer(
+    server: Any, hasty: HttpTransport, haste: Haste, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pushers.providers.http._ENDS", 2)
     sent = await answered_at_rest(server, hasty, haste, 3)
     await hasty.close()
     haste.end()
