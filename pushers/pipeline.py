@@ -343,12 +343,13 @@ class Pipeline:
     async def _carry_out(self, decided: Sequence[PlanDone], shut: "_Shut", turn: Turn) -> None:
         """Begin what decisions ask for, or have them recorded; where it is broken off, the rest is recorded."""
         for first in range(0, len(decided), _SLICE):
+            if first:
+                try:
+                    await turn()
+                except asyncio.CancelledError:  # what went live already must not be decided anew
+                    self._recorder.add_plans(decided[first:])
+                    raise
             self._recorder.add_plans([done for done in decided[first : first + _SLICE] if not self._pass_through(done, shut)])
-            try:
-                await turn()
-            except asyncio.CancelledError:  # what went live already must not be decided anew
-                self._recorder.add_plans(decided[first + _SLICE :])
-                raise
 
     def _pass_through(self, done: PlanDone, shut: "_Shut") -> bool:
         """Begin what a decision asks for under the plan's own lease; False where it is to be recorded at first.

@@ -30,7 +30,8 @@ _S: Final = STEPS.c
 
 
 class DueRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A step that is due, with its notification and, of a send, the values of its device where there is one still."""
+    """A step that is due, with its notification and, of a send, the values of `DEVICE_COLUMNS` of its device while there is
+    one: `own_device_id` and what follows."""
 
     notification_id: str
     device_id: str
@@ -40,7 +41,7 @@ class DueRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     state: str
     experiment: str
     variant: str
-    found: str | None
+    own_device_id: str | None
     user: str | None
     provider: str | None
     token: str | None

@@ -196,7 +196,7 @@ def _step(row: DueRow, lease: Lease, context: _Context) -> Step:
     key, rules = StepKey(row.notification_id, row.device_id), context.rules.get(owner, _NO_RULES)
     own = device_of_url(notification)
     if row.device_id:
-        device = own if row.found is None else device_of(*msgspec.structs.astuple(row)[-len(DEVICE_COLUMNS) :])
+        device = own if row.own_device_id is None else device_of(*msgspec.structs.astuple(row)[-len(DEVICE_COLUMNS) :])
         return Step(str(key), StepKind.SEND, lease.id, row.attempt + 1, notification, device, rules=rules)
     return Step(
         row.notification_id,
